@@ -1,0 +1,135 @@
+//! The proxy-wasm entry points: the SDK's traits, each method one call into the
+//! plain structs that do the work.
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, ContextType};
+
+use crate::config::Attachment;
+use crate::exchange::http::HttpExchange;
+use crate::exchange::Exchange;
+use crate::host::wasm::WasmHost;
+use crate::http;
+use crate::plugin::Plugin;
+
+/// Makes this module the stats plugin. Called once, when a VM starts.
+pub fn run_stats() {
+    proxy_wasm::set_root_context(|_| Box::new(StatsRoot::default()));
+}
+
+/// Makes this module the metadata exchange. Called once, when a VM starts.
+pub fn run_exchange() {
+    proxy_wasm::set_root_context(|_| Box::new(ExchangeRoot::default()));
+}
+
+/// `None` inside: the configuration was unusable; streams pass unseen.
+#[derive(Default)]
+struct StatsRoot(Option<Rc<Plugin>>);
+
+struct StatsHttp {
+    plugin: Option<Rc<Plugin>>,
+    context_id: u32,
+}
+
+#[derive(Default)]
+struct ExchangeRoot(Rc<Exchange>);
+
+struct ExchangeHttp {
+    exchange: Rc<Exchange>,
+    stream: HttpExchange,
+}
+
+// === impl StatsRoot ===
+
+impl Context for StatsRoot {}
+
+impl RootContext for StatsRoot {
+    fn on_configure(&mut self, _configuration_bytes: usize) -> bool {
+        self.0 = Plugin::configure(&WasmHost).map(Rc::new);
+        // False would keep Envoy from starting, under every failure policy.
+        true
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(plugin) = &self.0 {
+            http::on_tick(plugin, &WasmHost);
+        }
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        let attachment = self.0.as_ref().map(|plugin| plugin.attachment(&WasmHost));
+        Some(match attachment {
+            Some(Attachment::Tcp) => ContextType::StreamContext,
+            Some(Attachment::Http) | None => ContextType::HttpContext,
+        })
+    }
+
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
+        if let Some(plugin) = &self.0 {
+            http::on_open(plugin, context_id);
+        }
+        Some(Box::new(StatsHttp {
+            plugin: self.0.clone(),
+            context_id,
+        }))
+    }
+}
+
+// === impl StatsHttp ===
+
+impl Context for StatsHttp {}
+
+impl HttpContext for StatsHttp {
+    fn on_log(&mut self) {
+        if let Some(plugin) = &self.plugin {
+            http::on_log(plugin, &WasmHost, self.context_id);
+        }
+    }
+}
+
+impl Drop for StatsHttp {
+    fn drop(&mut self) {
+        if let Some(plugin) = &self.plugin {
+            http::on_close(plugin, self.context_id);
+        }
+    }
+}
+
+// === impl ExchangeRoot ===
+
+impl Context for ExchangeRoot {}
+
+impl RootContext for ExchangeRoot {
+    fn on_configure(&mut self, _configuration_bytes: usize) -> bool {
+        self.0 = Rc::new(Exchange::configure(&WasmHost));
+        true
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(ExchangeHttp {
+            exchange: self.0.clone(),
+            stream: HttpExchange::default(),
+        }))
+    }
+}
+
+// === impl ExchangeHttp ===
+
+impl Context for ExchangeHttp {}
+
+impl HttpContext for ExchangeHttp {
+    fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
+        self.stream.on_request_headers(&self.exchange, &WasmHost);
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
+        self.stream.on_response_headers(&self.exchange, &WasmHost);
+        Action::Continue
+    }
+}

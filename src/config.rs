@@ -1,0 +1,164 @@
+//! The stats plugin's configuration: parsed, then compiled.
+//!
+//! A field that cannot be followed is skipped with an [`Issue`]; only a
+//! configuration that is no JSON object is unusable as a whole.
+
+pub mod local;
+pub mod reader;
+
+use core::time::Duration;
+
+use local::LocalOverrides;
+use reader::{Issue, Object};
+
+/// What the stats plugin was told to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Whether the request's `Host` may name the destination service where no
+    /// upstream metadata does. Unsaid: only for outbound traffic, since
+    /// inbound the client chooses it.
+    pub host_header_fallback: Option<bool>,
+    /// Period of the reports made while a stream is open; zero: only at the end.
+    pub reporting_period: Duration,
+    /// Reports as a waypoint (`reporter: SERVER_GATEWAY`).
+    pub waypoint: bool,
+    /// What the plugin is attached to; unsaid: found out per stream.
+    pub attachment: Option<Attachment>,
+    /// Local facts that replace the node's.
+    pub local: LocalOverrides,
+    /// Label sets a VM keeps before it folds new ones into the overflow.
+    pub max_series: u32,
+}
+
+/// The kind of filter chain the plugin sits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// An HTTP filter.
+    Http,
+    /// A network filter.
+    Tcp,
+}
+
+/// Fields of Istio's schema that this plugin accepts and does not need.
+const IGNORED: &[&str] = &[
+    "debug",
+    "stat_prefix",
+    "field_separator",
+    "value_separator",
+    "max_peer_cache_size",
+    "rotation_interval",
+    "graceful_deletion_interval",
+];
+
+// === impl Config ===
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            host_header_fallback: None,
+            reporting_period: Duration::from_secs(5),
+            waypoint: false,
+            attachment: None,
+            local: LocalOverrides::default(),
+            max_series: 10_000,
+        }
+    }
+}
+
+impl Config {
+    /// Compiles the bytes of a plugin configuration; `None` if they are unusable.
+    pub fn compile(bytes: &[u8]) -> (Option<Self>, Vec<Issue>) {
+        let fields = match reader::parse_root(bytes) {
+            Ok(fields) => fields,
+            Err(issue) => return (None, vec![issue]),
+        };
+        let mut issues = Vec::new();
+        let mut object = Object::new("", &fields, &mut issues);
+        let config = Self::read(&mut object);
+        object.finish();
+        (Some(config), issues)
+    }
+
+    fn read(object: &mut Object<'_>) -> Self {
+        let default = Self::default();
+        object.ignore(IGNORED);
+        Self {
+            host_header_fallback: object
+                .boolean("disable_host_header_fallback")
+                .map(|disabled| !disabled),
+            reporting_period: object
+                .duration("tcp_reporting_duration")
+                .unwrap_or(default.reporting_period),
+            waypoint: object
+                .choice("reporter", &[("UNSPECIFIED", false), ("SERVER_GATEWAY", true)])
+                .unwrap_or_default(),
+            attachment: object.choice(
+                "attachment",
+                &[("http", Attachment::Http), ("tcp", Attachment::Tcp)],
+            ),
+            local: LocalOverrides::read(object),
+            max_series: object.positive("max_series").unwrap_or(default.max_series),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_means_the_defaults() {
+        for text in ["", " ", "{}"] {
+            assert_eq!(
+                Config::compile(text.as_bytes()),
+                (Some(Config::default()), vec![]),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_field_is_read() {
+        let text = r#"{
+            "disable_host_header_fallback": true, "tcpReportingDuration": "1s", "reporter": "SERVER_GATEWAY",
+            "attachment": "tcp", "max_series": 7, "local": {"cluster_id": "east", "version": "v2"}, "debug": "false"
+        }"#;
+        let (config, issues) = Config::compile(text.as_bytes());
+        let config = config.unwrap();
+        assert_eq!(config.host_header_fallback, Some(false));
+        assert_eq!(config.reporting_period, Duration::from_secs(1));
+        assert!(config.waypoint);
+        assert_eq!(config.attachment, Some(Attachment::Tcp));
+        assert_eq!(config.max_series, 7);
+        assert_eq!(config.local.cluster_id.as_deref(), Some("east"));
+        assert_eq!(config.local.app_version.as_deref(), Some("v2"));
+        let said: Vec<_> = issues.iter().map(|i| (i.level, i.to_string())).collect();
+        let ignored = "debug: has no effect in this plugin; ignored".to_owned();
+        assert_eq!(said, [(log::Level::Info, ignored)]);
+    }
+
+    #[test]
+    fn one_bad_field_leaves_the_others_alone() {
+        let (config, issues) =
+            Config::compile(br#"{"reporter": 3, "attachment": "udp", "tcp_reporting_duration": "1s"}"#);
+        let config = config.unwrap();
+        assert!(!config.waypoint && config.attachment.is_none());
+        assert_eq!(config.reporting_period, Duration::from_secs(1));
+        let said: Vec<_> = issues.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "reporter: expected one of UNSPECIFIED, SERVER_GATEWAY, found 3; ignored",
+                "attachment: expected one of http, tcp, found \"udp\"; ignored",
+            ]
+        );
+    }
+
+    #[test]
+    fn unusable_bytes_compile_to_nothing_and_one_error() {
+        let (config, issues) = Config::compile(b"not json");
+        assert_eq!(config, None);
+        assert_eq!(issues.len(), 1);
+        assert_eq!(issues[0].level, log::Level::Error);
+    }
+}

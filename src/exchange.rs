@@ -1,0 +1,187 @@
+//! The metadata exchange: tells the proxy at the other end who we are, and
+//! learns who it is.
+//!
+//! Istio's protocol, spoken by its sidecars and gateways, too. What a peer says
+//! is put into the stream's filter state as it came; whoever wants to know
+//! decodes it (see [`crate::peer`]).
+
+pub mod config;
+pub mod http;
+
+use crate::attribute::{Attributes, Era};
+use crate::host::{Host, HostError};
+use crate::peer::metadata::{self, MAX_ENCODED_BYTES};
+use crate::workload::Workload;
+use config::{Config, Trust};
+
+/// One configured metadata exchange in one VM.
+///
+/// The default, and an unusable configuration, is one that tells nothing and
+/// learns nothing; it still keeps the headers from passing through.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    era: Era,
+    config: Option<Config>,
+    own: Own,
+}
+
+/// What a peer is told; absent parts are not sent. Computed once.
+#[derive(Debug, Default)]
+struct Own {
+    metadata: Option<String>,
+    id: Option<String>,
+}
+
+/// The direction of the traffic through a listener, as the listener's
+/// configuration says. What it does not say counts as unspecified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Direction {
+    #[default]
+    Unspecified,
+    Inbound,
+    Outbound,
+}
+
+/// Istio's name of the upstream cluster for traffic to unknown destinations.
+const PASSTHROUGH: &[u8] = b"PassthroughCluster";
+
+// === impl Exchange ===
+
+impl Exchange {
+    /// Configures from the host's plugin configuration and node metadata. Bad
+    /// input ends in one log line per problem, never in an error.
+    pub fn configure(host: &dyn Host) -> Self {
+        let era = Era::detect(host);
+        let warn = |message: &str| host.log_once(log::Level::Warn, &format!("metadata-exchange: {message}"));
+
+        let bytes = host.plugin_configuration().unwrap_or_else(|error| {
+            warn(&format!("configuration: {error}; using the defaults"));
+            Vec::new()
+        });
+        let (config, issues) = Config::compile(&bytes);
+        let consequence = if config.is_none() {
+            "; nothing is exchanged"
+        } else {
+            ""
+        };
+        for issue in issues {
+            host.log_once(
+                issue.level,
+                &format!("metadata-exchange: configuration: {issue}{consequence}"),
+            );
+        }
+        let Some(config) = config else {
+            return Self::default();
+        };
+
+        let (workload, warnings) = Workload::from_node_metadata(host);
+        for warning in warnings {
+            warn(&warning);
+        }
+        let workload = workload.overridden(&config.local);
+        let own = Own {
+            metadata: Some(metadata::encode(&workload)).filter(|text| !text.is_empty()),
+            id: read_node_id(&Attributes::new(host, era)).unwrap_or_else(|problem| {
+                warn(&problem);
+                None
+            }),
+        };
+        let config = Some(config);
+        Self { era, config, own }
+    }
+
+    fn attributes<'a>(&self, host: &'a dyn Host) -> Attributes<'a> {
+        Attributes::new(host, self.era)
+    }
+
+    /// Whether the downstream peer may be listened to, and answered.
+    fn trusts_downstream(&self, attributes: &Attributes<'_>) -> bool {
+        self.trusts(|| attributes.flag(&["connection", "mtls"]) == Some(true))
+    }
+
+    /// Whether the upstream peer may be listened to. Any certificate has a
+    /// subject or a SAN; Istio's have only the SAN.
+    fn trusts_upstream(&self, attributes: &Attributes<'_>) -> bool {
+        self.trusts(|| {
+            ["uri_san_peer_certificate", "subject_peer_certificate"]
+                .iter()
+                .any(|field| attributes.bytes(&["upstream", field]).is_some())
+        })
+    }
+
+    fn trusts(&self, has_certificate: impl FnOnce() -> bool) -> bool {
+        match self.config.as_ref().map(|config| config.trust) {
+            Some(Trust::Always) => true,
+            Some(Trust::Mtls) => has_certificate(),
+            None => false,
+        }
+    }
+
+    /// Whether this side tells the upstream peer who it is, and so asks it for
+    /// the same.
+    fn asks_upstream(&self, attributes: &Attributes<'_>, direction: Direction) -> bool {
+        let Some(config) = &self.config else {
+            return false;
+        };
+        direction != Direction::Inbound && !(config.skip_external && is_external(attributes))
+    }
+}
+
+/// Whether the route leads out of the mesh.
+fn is_external(attributes: &Attributes<'_>) -> bool {
+    if attributes.bytes(&["xds", "cluster_name"]).as_deref() == Some(PASSTHROUGH) {
+        return true;
+    }
+    let mark = attributes.bytes(&["xds", "cluster_metadata", "filter_metadata", "istio", "external"]);
+    // A boolean is one byte; Istio's filter takes the text as well.
+    matches!(mark.as_deref(), Some([1] | b"true"))
+}
+
+/// The id of the node, if it can stand in a header.
+fn read_node_id(attributes: &Attributes<'_>) -> Result<Option<String>, String> {
+    let Some(bytes) = attributes.bytes(&["xds", "node", "id"]) else {
+        return Ok(None);
+    };
+    match core::str::from_utf8(&bytes) {
+        Ok(id) if id.len() <= MAX_ENCODED_BYTES && !id.chars().any(char::is_control) => {
+            Ok(Some(id.to_owned()))
+        }
+        _ => {
+            let excerpt = bytes.get(..64).unwrap_or(&bytes).escape_ascii();
+            Err(format!(
+                "node id \"{excerpt}\" cannot be a header's value; not sent"
+            ))
+        }
+    }
+}
+
+/// Leaves a peer's metadata where the stats plugin finds it.
+fn store(host: &dyn Host, key: &str, encoded: &[u8]) {
+    let encoded = match encoded.len() {
+        0 => return,
+        1..=MAX_ENCODED_BYTES => encoded,
+        _ => metadata::TOO_LARGE,
+    };
+    // Envoy keeps the filter state over an internal redirect: the first peer stays.
+    note(host, key, host.set_property(key, encoded));
+}
+
+/// A request is served whatever fails here, so a failure is for the curious only.
+fn note(host: &dyn Host, what: &str, result: Result<(), HostError>) {
+    if let Err(error) = result {
+        host.log(log::Level::Debug, &format!("metadata-exchange: {what}: {error}"));
+    }
+}
+
+// === impl Direction ===
+
+impl Direction {
+    /// Readable only on a stream.
+    fn read(attributes: &Attributes<'_>) -> Self {
+        match attributes.int(&["xds", "listener_direction"]) {
+            Some(1) => Self::Inbound,
+            Some(2) => Self::Outbound,
+            _ => Self::Unspecified,
+        }
+    }
+}

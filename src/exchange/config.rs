@@ -1,0 +1,118 @@
+//! The metadata exchange's configuration.
+
+use crate::config::local::LocalOverrides;
+use crate::config::reader::{self, Issue, Object};
+
+/// What the metadata exchange was told to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Which peers to listen to.
+    pub trust: Trust,
+    /// Whether upstream clusters outside the mesh are told nothing.
+    pub skip_external: bool,
+    /// Local facts that replace the node's.
+    pub local: LocalOverrides,
+}
+
+/// Which peers to listen to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Every peer.
+    #[default]
+    Always,
+    /// Those that showed a certificate. The others count as absent, and a
+    /// downstream one is told nothing either.
+    Mtls,
+}
+
+/// Fields of Istio's schema that this plugin does not need: it decodes nothing
+/// and so caches nothing.
+const IGNORED: &[&str] = &["max_peer_cache_size"];
+
+// === impl Config ===
+
+impl Config {
+    /// Compiles the bytes of a plugin configuration; `None` if they are unusable.
+    pub fn compile(bytes: &[u8]) -> (Option<Self>, Vec<Issue>) {
+        let fields = match reader::parse_root(bytes) {
+            Ok(fields) => fields,
+            Err(issue) => return (None, vec![issue]),
+        };
+        let mut issues = Vec::new();
+        let mut object = Object::new("", &fields, &mut issues);
+        object.ignore(IGNORED);
+        let config = Self {
+            trust: object
+                .choice("trust", &[("always", Trust::Always), ("mtls", Trust::Mtls)])
+                .unwrap_or_default(),
+            skip_external: object.boolean("skip_external").unwrap_or_default(),
+            local: LocalOverrides::read(&mut object),
+        };
+        object.finish();
+        (Some(config), issues)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(text: &str) -> (Option<Config>, Vec<String>) {
+        let (config, issues) = Config::compile(text.as_bytes());
+        (config, issues.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn nothing_means_the_defaults() {
+        for text in ["", "{}"] {
+            assert_eq!(compile(text), (Some(Config::default()), vec![]), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_field_is_read_in_both_cases() {
+        let expected = Config {
+            trust: Trust::Mtls,
+            skip_external: true,
+            local: LocalOverrides {
+                cluster_id: Some("east".to_owned()),
+                canonical_service: Some("web".to_owned()),
+                ..LocalOverrides::default()
+            },
+        };
+        for text in [
+            r#"{"trust": "mtls", "skip_external": true,
+                "local": {"cluster_id": "east", "canonical_service": "web"}}"#,
+            r#"{"trust": "MTLS", "skipExternal": "true",
+                "local": {"clusterId": "east", "canonicalService": "web"}}"#,
+        ] {
+            assert_eq!(compile(text), (Some(expected.clone()), vec![]), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_bad_field_is_named_and_skipped() {
+        let text =
+            r#"{"trust": "sometimes", "skip_external": 2, "local": {"namespace": 7, "zone": "a"}, "x": []}"#;
+        let (config, said) = compile(text);
+        assert_eq!(config, Some(Config::default()));
+        assert_eq!(
+            said,
+            [
+                "trust: expected one of always, mtls, found \"sometimes\"; ignored",
+                "skip_external: expected true or false, found 2; ignored",
+                "local.namespace: expected a string, found 7; ignored",
+                "local.zone: unknown field with value \"a\"; ignored",
+                "x: unknown field with value []; ignored",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_compiles_to_nothing_and_one_error() {
+        for text in ["null", "[]", "{\"trust\"", "\u{0}"] {
+            let (config, said) = compile(text);
+            assert_eq!((config, said.len()), (None, 1), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The exchange in HTTP headers.
+//!
+//! Both headers are taken away in both directions, whatever they hold, so that
+//! neither an application nor the world sees them. The side that sends asks:
+//! the other answers on the response, and only with what it was asked for.
+
+use super::{note, store, Direction, Exchange};
+use crate::host::{HeaderMap, Host};
+use crate::peer::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
+
+/// Header with the sender's encoded metadata.
+pub const METADATA_HEADER: &str = "x-envoy-peer-metadata";
+/// Header with the id of the sender's node.
+pub const ID_HEADER: &str = "x-envoy-peer-metadata-id";
+
+/// The exchange on one HTTP stream.
+#[derive(Debug, Default)]
+pub struct HttpExchange {
+    /// The upstream peer was told who we are.
+    asked_upstream: bool,
+    /// The downstream peer told its metadata and may have ours.
+    answer_metadata: bool,
+    /// The downstream peer told its node's id and may have ours.
+    answer_id: bool,
+}
+
+// === impl HttpExchange ===
+
+impl HttpExchange {
+    /// The request passes: learns the downstream peer, tells the upstream one.
+    pub fn on_request_headers(&mut self, exchange: &Exchange, host: &dyn Host) {
+        let attributes = exchange.attributes(host);
+        let direction = Direction::read(&attributes);
+        // Before headers change: that makes Envoy forget the route.
+        self.asked_upstream = exchange.asks_upstream(&attributes, direction);
+        let own = self.asked_upstream.then_some(&exchange.own);
+
+        let map = HeaderMap::Request;
+        let metadata = exchange_header(
+            host,
+            map,
+            METADATA_HEADER,
+            own.and_then(|own| own.metadata.as_deref()),
+        );
+        let id = exchange_header(host, map, ID_HEADER, own.and_then(|own| own.id.as_deref()));
+
+        let told = !metadata.is_empty() || !id.is_empty();
+        if told && exchange.trusts_downstream(&attributes) {
+            store(host, DOWNSTREAM_PEER_KEY, &metadata);
+            self.answer_metadata = direction != Direction::Outbound && !metadata.is_empty();
+            self.answer_id = direction != Direction::Outbound && !id.is_empty();
+        }
+    }
+
+    /// The response passes: learns the upstream peer, answers the downstream one.
+    pub fn on_response_headers(&mut self, exchange: &Exchange, host: &dyn Host) {
+        let map = HeaderMap::Response;
+        let metadata = exchange.own.metadata.as_deref().filter(|_| self.answer_metadata);
+        let metadata = exchange_header(host, map, METADATA_HEADER, metadata);
+        let id = exchange.own.id.as_deref().filter(|_| self.answer_id);
+        exchange_header(host, map, ID_HEADER, id);
+
+        // What was not asked for is no answer, and not listened to.
+        if self.asked_upstream && !metadata.is_empty() && exchange.trusts_upstream(&exchange.attributes(host))
+        {
+            store(host, UPSTREAM_PEER_KEY, &metadata);
+        }
+    }
+}
+
+/// Takes a header's (first) value and puts `own` in its place, or nothing.
+/// Absent and empty are the same to the caller; an empty one is removed, too.
+///
+/// An absent header is not removed blindly: a change of the request's headers
+/// makes Envoy find the route again.
+fn exchange_header(host: &dyn Host, map: HeaderMap, name: &str, own: Option<&str>) -> Vec<u8> {
+    let found = host.header(map, name);
+    match own {
+        Some(own) => note(host, name, host.set_header(map, name, own.as_bytes())),
+        None if found != Ok(None) => note(host, name, host.remove_header(map, name)),
+        None => {}
+    }
+    found.ok().flatten().unwrap_or_default()
+}

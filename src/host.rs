@@ -1,0 +1,160 @@
+//! All that the core knows of the proxy it runs in.
+//!
+//! [`Host`] is the whole surface: `host/wasm.rs` implements it with proxy-wasm
+//! hostcalls, `host/fake.rs` in memory for native tests. Every call is
+//! fallible and none may panic; "not there" is `Ok(None)`, not an error.
+
+#[cfg(not(target_family = "wasm"))]
+pub mod fake;
+#[cfg(target_family = "wasm")]
+pub mod wasm;
+
+use core::fmt;
+use core::time::Duration;
+
+/// What a plugin asks of the proxy. Calls act on the current stream or, after
+/// [`Host::set_effective_context`], on the one named there.
+///
+/// A call that returns bytes costs 2–3 µs in Envoy, since the proxy calls back
+/// into the VM to allocate them; one that does not costs 0.2–0.6 µs.
+pub trait Host {
+    /// The attribute at `path` (its parts may hold dots and slashes).
+    ///
+    /// `Ok(None)`: unknown, not available in this phase, or empty; Envoy does
+    /// not tell an empty string from an absent one.
+    ///
+    /// # Errors
+    /// The attribute is there but has no byte form (a null, for example).
+    fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, HostError>;
+
+    /// Stores `value` in the stream's filter state under `wasm.<key>`.
+    ///
+    /// # Errors
+    /// There is no stream, or the key was already written.
+    fn set_property(&self, key: &str, value: &[u8]) -> Result<(), HostError>;
+
+    /// The value of a header or trailer; `Ok(None)` if it is absent or the map
+    /// cannot be read in this phase. Client-controlled bytes, any of them.
+    ///
+    /// # Errors
+    /// The host refused the call for another reason.
+    fn header(&self, map: HeaderMap, name: &str) -> Result<Option<Vec<u8>>, HostError>;
+
+    /// Sets a header, replacing every value it had.
+    ///
+    /// # Errors
+    /// The map cannot be written in this phase.
+    fn set_header(&self, map: HeaderMap, name: &str, value: &[u8]) -> Result<(), HostError>;
+
+    /// Removes a header; a no-op if it is absent.
+    ///
+    /// # Errors
+    /// The map cannot be written in this phase.
+    fn remove_header(&self, map: HeaderMap, name: &str) -> Result<(), HostError>;
+
+    /// Defines (or finds) the metric with this stat name. A repeated call
+    /// yields a fresh id and leaks about 35 bytes in the host: keep the id.
+    ///
+    /// # Errors
+    /// The host refused the definition.
+    fn define_metric(&self, kind: MetricKind, stat_name: &str) -> Result<MetricId, HostError>;
+
+    /// Adds to a counter (only above zero) or a gauge (also below).
+    ///
+    /// # Errors
+    /// The host refused the id or the delta.
+    fn increment_metric(&self, id: MetricId, delta: i64) -> Result<(), HostError>;
+
+    /// Sets a gauge or adds a sample to a histogram.
+    ///
+    /// # Errors
+    /// The host refused the id.
+    fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError>;
+
+    /// The plugin's configuration, readable while configuring only.
+    ///
+    /// # Errors
+    /// The host refused the call.
+    fn plugin_configuration(&self) -> Result<Vec<u8>, HostError>;
+
+    /// Makes the host call the root context's tick at this period; zero stops it.
+    ///
+    /// # Errors
+    /// The host refused the period.
+    fn set_tick_period(&self, period: Duration) -> Result<(), HostError>;
+
+    /// Directs the calls that follow, until this callback ends, to the stream
+    /// with this id.
+    ///
+    /// # Errors
+    /// There is no such stream (any more).
+    fn set_effective_context(&self, context_id: u32) -> Result<(), HostError>;
+
+    /// Writes one line to the proxy's log.
+    fn log(&self, level: log::Level, message: &str);
+
+    /// Remembers `key` for all VMs of the process with this vm_id; true for the
+    /// first to ask. (Backed by shared data: the first VM, which Envoy
+    /// configures before any worker, takes part, so there is no race at start.)
+    fn first_in_process(&self, key: &str) -> bool;
+
+    /// Writes a line that every VM of a process would write, once: Envoy
+    /// configures a plugin on a trial VM, the main thread and each worker.
+    fn log_once(&self, level: log::Level, message: &str) {
+        if self.first_in_process(message) {
+            self.log(level, message);
+        }
+    }
+}
+
+/// Which header map a call means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HeaderMap {
+    /// Headers of the request.
+    Request,
+    /// Headers of the response.
+    Response,
+}
+
+/// How a metric counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MetricKind {
+    /// Only grows.
+    Counter,
+    /// Is set.
+    Gauge,
+    /// Collects samples.
+    Histogram,
+}
+
+/// The host's handle of a defined metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MetricId(pub u32);
+
+/// A hostcall that failed: its name and the proxy-wasm status it returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostError {
+    /// Name of the hostcall.
+    pub call: &'static str,
+    /// Status as the proxy-wasm ABI numbers it.
+    pub status: u32,
+}
+
+impl HostError {
+    /// The ABI's "no such thing".
+    pub const NOT_FOUND: u32 = 1;
+    /// The ABI's "not like this, or not now".
+    pub const BAD_ARGUMENT: u32 = 2;
+    /// The ABI's "it has no byte form".
+    pub const SERIALIZATION_FAILURE: u32 = 3;
+}
+
+// === impl HostError ===
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} returned status {}", self.call, self.status)
+    }
+}
+
+impl core::error::Error for HostError {}

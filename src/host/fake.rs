@@ -1,0 +1,659 @@
+//! [`Host`] in memory, for native tests: it answers as Envoy does, which is
+//! mostly "not there", and keeps what the plugin did to it.
+//!
+//! A test sets attributes and headers, enters the phases of a stream in order
+//! and calls the plugin in between; then it asks for headers, metrics, log
+//! lines and the number of hostcalls.
+//!
+//! ```
+//! use istio_stats::host::fake::{FakeHost, Phase};
+//! use istio_stats::host::{HeaderMap, Host};
+//!
+//! let fake = FakeHost::new();
+//! fake.set_node_metadata("CLUSTER_ID", "east");
+//! fake.open_stream();
+//! fake.set_attribute(&["response", "code"], 200);
+//! fake.set_header_to(HeaderMap::Request, "content-type", "application/grpc");
+//!
+//! fake.enter(Phase::RequestHeaders);
+//! assert_eq!(fake.property(&["response", "code"]), Ok(None)); // not yet
+//! fake.enter(Phase::Log);
+//! assert_eq!(fake.property(&["response", "code"]), Ok(Some(200i64.to_le_bytes().to_vec())));
+//! ```
+
+mod phase;
+mod value;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use phase::Phase;
+pub use value::{pairs, Value};
+
+use super::{HeaderMap, Host, HostError, MetricId, MetricKind};
+
+/// One VM in a fake Envoy.
+#[derive(Debug)]
+pub struct FakeHost {
+    process: Rc<RefCell<Process>>,
+    vm: RefCell<Vm>,
+    calls: RefCell<Calls>,
+    phase: Cell<Phase>,
+}
+
+/// The hostcalls that are counted and can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "named as the methods of Host")]
+pub enum Hostcall {
+    Property,
+    SetProperty,
+    Header,
+    SetHeader,
+    RemoveHeader,
+    DefineMetric,
+    IncrementMetric,
+    RecordMetric,
+    PluginConfiguration,
+    SetTickPeriod,
+    SetEffectiveContext,
+    Log,
+    FirstInProcess,
+}
+
+/// What all VMs of an Envoy share.
+#[derive(Debug, Default)]
+struct Process {
+    metrics: Vec<Metric>,
+    seen_keys: BTreeSet<String>,
+    log: Vec<(log::Level, String)>,
+}
+
+#[derive(Debug)]
+struct Metric {
+    kind: MetricKind,
+    stat_name: String,
+    value: u64,
+    samples: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Vm {
+    /// Attributes of the node, and of every stream that does not say otherwise.
+    attributes: Value,
+    streams: BTreeMap<u32, Stream>,
+    /// The stream last entered.
+    current: Option<u32>,
+    /// Set by the plugin, until the callback ends.
+    effective: Option<u32>,
+    next_context_id: u32,
+    configuration: Vec<u8>,
+    tick_period: Option<Duration>,
+    /// Metrics by the ids that this VM was given, from one.
+    metric_ids: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    attributes: Value,
+    filter_state: BTreeMap<String, Vec<u8>>,
+    request_headers: Headers,
+    response_headers: Headers,
+}
+
+type Headers = Vec<(String, Vec<u8>)>;
+
+#[derive(Debug, Default)]
+struct Calls {
+    made: BTreeMap<Hostcall, usize>,
+    returned_bytes: usize,
+    failing: BTreeMap<Hostcall, u32>,
+}
+
+/// Id of the root context; streams have higher ones.
+pub const ROOT_CONTEXT_ID: u32 = 1;
+
+/// A status of the ABI that the fake gives for what it does not model.
+const INTERNAL_FAILURE: u32 = 10;
+
+// === impl FakeHost: the story ===
+
+impl Default for FakeHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FakeHost {
+    /// An Envoy with one VM, being configured, that knows nothing of itself.
+    pub fn new() -> Self {
+        Self::in_process(Rc::default())
+    }
+
+    /// Another VM of the same process: a worker. It has its own streams and
+    /// metric ids; metrics, shared data and log are the process's.
+    pub fn another_vm(&self) -> Self {
+        let vm = Self::in_process(Rc::clone(&self.process));
+        vm.vm.borrow_mut().attributes = self.vm.borrow().attributes.clone();
+        vm.vm.borrow_mut().configuration = self.vm.borrow().configuration.clone();
+        vm
+    }
+
+    fn in_process(process: Rc<RefCell<Process>>) -> Self {
+        let vm = Vm {
+            attributes: Value::Map(BTreeMap::new()),
+            streams: BTreeMap::new(),
+            current: None,
+            effective: None,
+            next_context_id: ROOT_CONTEXT_ID,
+            configuration: Vec::new(),
+            tick_period: None,
+            metric_ids: Vec::new(),
+        };
+        Self {
+            process,
+            vm: RefCell::new(vm),
+            calls: RefCell::default(),
+            phase: Cell::new(Phase::Configure),
+        }
+    }
+
+    /// Sets the plugin's configuration.
+    pub fn set_plugin_configuration(&self, configuration: impl AsRef<[u8]>) {
+        self.vm.borrow_mut().configuration = configuration.as_ref().to_vec();
+    }
+
+    /// Creates a stream context and enters [`Phase::StreamCreated`]; what is
+    /// set from now on belongs to this stream.
+    pub fn open_stream(&self) -> u32 {
+        let stream = Stream {
+            attributes: Value::Map(BTreeMap::new()),
+            filter_state: BTreeMap::new(),
+            request_headers: Headers::new(),
+            response_headers: Headers::new(),
+        };
+        let mut vm = self.vm.borrow_mut();
+        vm.next_context_id = vm.next_context_id.saturating_add(1);
+        let id = vm.next_context_id;
+        vm.streams.insert(id, stream);
+        drop(vm);
+        self.enter_stream(id, Phase::StreamCreated);
+        id
+    }
+
+    /// Ends the callback and begins the next one: of the root context, or of
+    /// the stream last entered.
+    pub fn enter(&self, phase: Phase) {
+        let mut vm = self.vm.borrow_mut();
+        assert!(
+            phase.is_root() || vm.current.is_some(),
+            "{phase:?} needs an open stream"
+        );
+        vm.effective = None;
+        self.phase.set(phase);
+    }
+
+    /// The same for another stream.
+    pub fn enter_stream(&self, context_id: u32, phase: Phase) {
+        let known = self.vm.borrow().streams.contains_key(&context_id);
+        assert!(known && !phase.is_root(), "{phase:?} of stream {context_id}");
+        self.vm.borrow_mut().current = Some(context_id);
+        self.enter(phase);
+    }
+
+    /// Deletes a stream context and all that belongs to it.
+    pub fn close_stream(&self, context_id: u32) {
+        let mut vm = self.vm.borrow_mut();
+        vm.streams.remove(&context_id);
+        vm.current = vm.current.filter(|current| *current != context_id);
+        vm.effective = None;
+        self.phase.set(Phase::Tick);
+    }
+
+    /// Sets an attribute of the current stream. Before any stream is open, and
+    /// for the node's at any time: of all streams. It is readable in the phases
+    /// in which Envoy has it.
+    pub fn set_attribute(&self, path: &[&str], value: impl Into<Value>) {
+        self.attributes_of(path, |attributes| attributes.put(path, value.into()));
+    }
+
+    /// Forgets an attribute.
+    pub fn remove_attribute(&self, path: &[&str]) {
+        self.attributes_of(path, |attributes| attributes.remove(path));
+    }
+
+    /// Sets one key of the node's metadata.
+    pub fn set_node_metadata(&self, key: &str, value: impl Into<Value>) {
+        self.set_attribute(&["xds", "node", "metadata", key], value);
+    }
+
+    /// Sets one Kubernetes label in the node's metadata.
+    pub fn set_node_label(&self, label: &str, value: impl Into<Value>) {
+        self.set_attribute(&["xds", "node", "metadata", "LABELS", label], value);
+    }
+
+    /// Sets a header of the current stream from outside, as the peer or
+    /// another filter does: in any phase, not counted as a hostcall.
+    pub fn set_header_to(&self, map: HeaderMap, name: &str, value: impl AsRef<[u8]>) {
+        self.with_headers(map, |headers| {
+            headers.retain(|(known, _)| known != name);
+            headers.push((name.to_owned(), value.as_ref().to_vec()));
+        });
+    }
+
+    /// Adds one more value of a header of the current stream, from outside.
+    pub fn add_header(&self, map: HeaderMap, name: &str, value: impl AsRef<[u8]>) {
+        self.with_headers(map, |headers| {
+            headers.push((name.to_owned(), value.as_ref().to_vec()))
+        });
+    }
+
+    /// Makes every such hostcall fail with this status from now on.
+    pub fn fail(&self, call: Hostcall, status: u32) {
+        self.calls.borrow_mut().failing.insert(call, status);
+    }
+
+    /// Makes such hostcalls work again.
+    pub fn recover(&self, call: Hostcall) {
+        self.calls.borrow_mut().failing.remove(&call);
+    }
+
+    fn attributes_of(&self, path: &[&str], change: impl FnOnce(&mut Value)) {
+        let mut vm = self.vm.borrow_mut();
+        let vm = &mut *vm;
+        let stream = vm.current.filter(|_| !Phase::has_root_attribute(path));
+        match stream.and_then(|id| vm.streams.get_mut(&id)) {
+            Some(stream) => change(&mut stream.attributes),
+            None => change(&mut vm.attributes),
+        }
+    }
+
+    fn with_headers<T>(&self, map: HeaderMap, change: impl FnOnce(&mut Headers) -> T) -> Option<T> {
+        let mut vm = self.vm.borrow_mut();
+        let id = vm.effective.or(vm.current)?;
+        let stream = vm.streams.get_mut(&id)?;
+        Some(change(match map {
+            HeaderMap::Request => &mut stream.request_headers,
+            HeaderMap::Response => &mut stream.response_headers,
+        }))
+    }
+}
+
+// === impl FakeHost: what the plugin did ===
+
+impl FakeHost {
+    /// All values of a header of the current stream, in any phase.
+    pub fn header_values(&self, map: HeaderMap, name: &str) -> Vec<Vec<u8>> {
+        let values = |headers: &mut Headers| {
+            let named = headers.iter().filter(|(known, _)| known == name);
+            named.map(|(_, value)| value.clone()).collect()
+        };
+        self.with_headers(map, values).unwrap_or_default()
+    }
+
+    /// What the plugin stored in a stream's filter state under `wasm.<key>`.
+    pub fn filter_state(&self, context_id: u32, key: &str) -> Option<Vec<u8>> {
+        self.vm
+            .borrow()
+            .streams
+            .get(&context_id)?
+            .filter_state
+            .get(key)
+            .cloned()
+    }
+
+    /// The counter with this stat name, if it was defined.
+    pub fn counter(&self, stat_name: &str) -> Option<u64> {
+        self.metric(MetricKind::Counter, stat_name, |metric| metric.value)
+    }
+
+    /// The gauge with this stat name, if it was defined.
+    pub fn gauge(&self, stat_name: &str) -> Option<u64> {
+        self.metric(MetricKind::Gauge, stat_name, |metric| metric.value)
+    }
+
+    /// The samples of the histogram with this stat name, if it was defined.
+    pub fn histogram(&self, stat_name: &str) -> Option<Vec<u64>> {
+        self.metric(MetricKind::Histogram, stat_name, |metric| metric.samples.clone())
+    }
+
+    /// Kind and stat name of every metric of the process, in order of definition.
+    pub fn stat_names(&self) -> Vec<(MetricKind, String)> {
+        let process = self.process.borrow();
+        let names = process
+            .metrics
+            .iter()
+            .map(|metric| (metric.kind, metric.stat_name.clone()));
+        names.collect()
+    }
+
+    /// The process's log so far.
+    pub fn log_lines(&self) -> Vec<(log::Level, String)> {
+        self.process.borrow().log.clone()
+    }
+
+    /// The period that the plugin's tick has, if it asked for one.
+    pub fn tick_period(&self) -> Option<Duration> {
+        self.vm.borrow().tick_period
+    }
+
+    /// How often such a hostcall was made since the last [`Self::reset_calls`].
+    pub fn calls(&self, call: Hostcall) -> usize {
+        self.calls.borrow().made.get(&call).copied().unwrap_or(0)
+    }
+
+    /// How many hostcalls of any kind were made.
+    pub fn all_calls(&self) -> usize {
+        self.calls.borrow().made.values().sum()
+    }
+
+    /// How many of them returned bytes, which makes the host call back into the
+    /// VM to allocate.
+    pub fn calls_that_returned_bytes(&self) -> usize {
+        self.calls.borrow().returned_bytes
+    }
+
+    /// Counts hostcalls from zero again.
+    pub fn reset_calls(&self) {
+        let mut calls = self.calls.borrow_mut();
+        calls.made.clear();
+        calls.returned_bytes = 0;
+    }
+
+    fn metric<T>(&self, kind: MetricKind, stat_name: &str, read: impl FnOnce(&Metric) -> T) -> Option<T> {
+        let process = self.process.borrow();
+        let mut metrics = process.metrics.iter();
+        metrics
+            .find(|m| m.kind == kind && m.stat_name == stat_name)
+            .map(read)
+    }
+}
+
+// === impl Host for FakeHost ===
+
+impl FakeHost {
+    fn count(&self, call: Hostcall) -> Result<(), HostError> {
+        let mut calls = self.calls.borrow_mut();
+        let made = calls.made.entry(call).or_default();
+        *made = made.saturating_add(1);
+        match calls.failing.get(&call) {
+            Some(status) => Err(call.error(*status)),
+            None => Ok(()),
+        }
+    }
+
+    fn returning(&self, bytes: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        if bytes.as_ref().is_some_and(|bytes| !bytes.is_empty()) {
+            let mut calls = self.calls.borrow_mut();
+            calls.returned_bytes = calls.returned_bytes.saturating_add(1);
+        }
+        bytes
+    }
+
+    /// The stream that hostcalls act on.
+    fn stream_id(&self) -> Option<u32> {
+        let vm = self.vm.borrow();
+        let own = vm.current.filter(|_| !self.phase.get().is_root());
+        vm.effective.or(own).filter(|id| *id != ROOT_CONTEXT_ID)
+    }
+
+    /// What a stream made effective from elsewhere shows is as much as on tick.
+    fn seen_phase(&self) -> Phase {
+        match self.vm.borrow().effective {
+            Some(_) => Phase::Tick,
+            None => self.phase.get(),
+        }
+    }
+
+    fn attribute(&self, path: &[&str]) -> Option<Value> {
+        let phase = self.seen_phase();
+        let id = self.stream_id();
+        let available = match id {
+            Some(_) => phase.has_stream_attribute(path),
+            None => Phase::has_root_attribute(path),
+        };
+        if !available {
+            return None;
+        }
+        let vm = self.vm.borrow();
+        let stream = id.and_then(|id| vm.streams.get(&id));
+        let set = |path: &[&str]| {
+            let own = stream.and_then(|stream| stream.attributes.at(path));
+            own.or_else(|| vm.attributes.at(path)).cloned()
+        };
+        let header = |headers: &Headers, name: &str| {
+            let value = headers.iter().find(|(known, _)| known == name)?.1.clone();
+            Some(Value::Bytes(value))
+        };
+        let stored = |key: &str| stream?.filter_state.get(key).cloned().map(Value::Bytes);
+        let body_only = |message: &str| set(&[message, "size"]).unwrap_or(Value::Int(0));
+        match (path, set(path), stream) {
+            (["request", "total_size"], Some(_), _) if !phase.counts_headers(HeaderMap::Request) => {
+                Some(body_only("request"))
+            }
+            (["response", "total_size"], Some(_), _) if !phase.counts_headers(HeaderMap::Response) => {
+                Some(body_only("response"))
+            }
+            (_, Some(value), _) => Some(value),
+            (["request", "headers", name], None, Some(stream)) => header(&stream.request_headers, name),
+            (["response", "headers", name], None, Some(stream)) => header(&stream.response_headers, name),
+            (["request", field], None, Some(stream)) => {
+                header(&stream.request_headers, phase::request_header(field)?)
+            }
+            ([key], None, _) => stored(key),
+            (["filter_state", key], None, _) => stored(key.strip_prefix("wasm.")?),
+            _ => None,
+        }
+    }
+}
+
+/// Whether Envoy has a protobuf message there, whose encoding is not modelled.
+fn is_message(path: &[&str]) -> bool {
+    match path {
+        ["xds", "node"] | ["metadata"] => true,
+        ["xds", field] => field.ends_with("_metadata"),
+        _ => false,
+    }
+}
+
+impl Host for FakeHost {
+    fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
+        self.count(Hostcall::Property)?;
+        let fail = |status| Err(Hostcall::Property.error(status));
+        if path.is_empty() {
+            return fail(HostError::SERIALIZATION_FAILURE);
+        }
+        let Some(value) = self.attribute(path) else {
+            return Ok(None);
+        };
+        if matches!(value, Value::Map(_)) {
+            if is_message(path) {
+                return fail(INTERNAL_FAILURE);
+            }
+            // `request`, `connection` and the like have no byte form.
+            if path.len() == 1 {
+                return fail(HostError::SERIALIZATION_FAILURE);
+            }
+        }
+        match value.to_wire() {
+            Ok(bytes) => Ok(self.returning(Some(bytes).filter(|bytes| !bytes.is_empty()))),
+            Err(status) => fail(status),
+        }
+    }
+
+    fn set_property(&self, key: &str, value: &[u8]) -> Result<(), HostError> {
+        self.count(Hostcall::SetProperty)?;
+        let fail = |status| Err(Hostcall::SetProperty.error(status));
+        let id = self.stream_id();
+        let mut vm = self.vm.borrow_mut();
+        let Some(stream) = id.and_then(|id| vm.streams.get_mut(&id)) else {
+            return fail(HostError::NOT_FOUND);
+        };
+        // Undeclared properties are read-only once written.
+        if stream.filter_state.contains_key(key) {
+            return fail(HostError::BAD_ARGUMENT);
+        }
+        stream.filter_state.insert(key.to_owned(), value.to_vec());
+        Ok(())
+    }
+
+    fn header(&self, map: HeaderMap, name: &str) -> Result<Option<Vec<u8>>, HostError> {
+        self.count(Hostcall::Header)?;
+        if !self.seen_phase().can_read_headers(map) {
+            return Ok(None);
+        }
+        let first = |headers: &mut Headers| headers.iter().find(|(known, _)| known == name).cloned();
+        let found = self.with_headers(map, first).flatten();
+        Ok(self.returning(found.map(|(_, value)| value)))
+    }
+
+    fn set_header(&self, map: HeaderMap, name: &str, value: &[u8]) -> Result<(), HostError> {
+        self.count(Hostcall::SetHeader)?;
+        if !self.seen_phase().can_write_headers(map) {
+            return Err(Hostcall::SetHeader.error(HostError::BAD_ARGUMENT));
+        }
+        self.set_header_to(map, name, value);
+        Ok(())
+    }
+
+    fn remove_header(&self, map: HeaderMap, name: &str) -> Result<(), HostError> {
+        self.count(Hostcall::RemoveHeader)?;
+        if !self.seen_phase().can_write_headers(map) {
+            return Err(Hostcall::RemoveHeader.error(HostError::BAD_ARGUMENT));
+        }
+        self.with_headers(map, |headers| headers.retain(|(known, _)| known != name));
+        Ok(())
+    }
+
+    fn define_metric(&self, kind: MetricKind, stat_name: &str) -> Result<MetricId, HostError> {
+        self.count(Hostcall::DefineMetric)?;
+        let metrics = &mut self.process.borrow_mut().metrics;
+        let known = metrics
+            .iter()
+            .position(|m| m.kind == kind && m.stat_name == stat_name);
+        let index = known.unwrap_or(metrics.len());
+        if known.is_none() {
+            metrics.push(Metric {
+                kind,
+                stat_name: stat_name.to_owned(),
+                value: 0,
+                samples: Vec::new(),
+            });
+        }
+        let ids = &mut self.vm.borrow_mut().metric_ids;
+        ids.push(index);
+        u32::try_from(ids.len())
+            .map(MetricId)
+            .map_err(|_| Hostcall::DefineMetric.error(INTERNAL_FAILURE))
+    }
+
+    fn increment_metric(&self, id: MetricId, delta: i64) -> Result<(), HostError> {
+        self.count(Hostcall::IncrementMetric)?;
+        self.change_metric(id, Hostcall::IncrementMetric, |metric| match metric.kind {
+            MetricKind::Counter if delta > 0 => metric.add(delta),
+            // Below zero a gauge wraps.
+            MetricKind::Gauge => metric.add(delta),
+            MetricKind::Counter | MetricKind::Histogram => Err(HostError::BAD_ARGUMENT),
+        })
+    }
+
+    fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError> {
+        self.count(Hostcall::RecordMetric)?;
+        self.change_metric(id, Hostcall::RecordMetric, |metric| {
+            match metric.kind {
+                MetricKind::Counter => metric.value = metric.value.wrapping_add(value),
+                MetricKind::Gauge => metric.value = value,
+                MetricKind::Histogram => metric.samples.push(value),
+            }
+            Ok(())
+        })
+    }
+
+    fn plugin_configuration(&self) -> Result<Vec<u8>, HostError> {
+        self.count(Hostcall::PluginConfiguration)?;
+        if self.phase.get() != Phase::Configure {
+            return Ok(Vec::new());
+        }
+        let configuration = self.vm.borrow().configuration.clone();
+        Ok(self.returning(Some(configuration)).unwrap_or_default())
+    }
+
+    fn set_tick_period(&self, period: Duration) -> Result<(), HostError> {
+        self.count(Hostcall::SetTickPeriod)?;
+        self.vm.borrow_mut().tick_period = (!period.is_zero()).then_some(period);
+        Ok(())
+    }
+
+    fn set_effective_context(&self, context_id: u32) -> Result<(), HostError> {
+        self.count(Hostcall::SetEffectiveContext)?;
+        let mut vm = self.vm.borrow_mut();
+        if context_id != ROOT_CONTEXT_ID && !vm.streams.contains_key(&context_id) {
+            return Err(Hostcall::SetEffectiveContext.error(HostError::BAD_ARGUMENT));
+        }
+        vm.effective = Some(context_id);
+        Ok(())
+    }
+
+    fn log(&self, level: log::Level, message: &str) {
+        if self.count(Hostcall::Log).is_ok() {
+            self.process.borrow_mut().log.push((level, message.to_owned()));
+        }
+    }
+
+    fn first_in_process(&self, key: &str) -> bool {
+        self.count(Hostcall::FirstInProcess).is_ok()
+            && self.process.borrow_mut().seen_keys.insert(key.to_owned())
+    }
+}
+
+impl FakeHost {
+    fn change_metric(
+        &self,
+        id: MetricId,
+        call: Hostcall,
+        change: impl FnOnce(&mut Metric) -> Result<(), u32>,
+    ) -> Result<(), HostError> {
+        let index = usize::try_from(id.0).ok().and_then(|id| id.checked_sub(1));
+        let index = index.and_then(|index| self.vm.borrow().metric_ids.get(index).copied());
+        let mut process = self.process.borrow_mut();
+        let metric = index.and_then(|index| process.metrics.get_mut(index));
+        let changed = metric.map_or(Err(HostError::NOT_FOUND), change);
+        changed.map_err(|status| call.error(status))
+    }
+}
+
+// === impl Metric ===
+
+impl Metric {
+    fn add(&mut self, delta: i64) -> Result<(), u32> {
+        self.value = self.value.wrapping_add_signed(delta);
+        Ok(())
+    }
+}
+
+// === impl Hostcall ===
+
+impl Hostcall {
+    fn error(self, status: u32) -> HostError {
+        let call = match self {
+            Self::Property => "proxy_get_property",
+            Self::SetProperty => "proxy_set_property",
+            Self::Header => "proxy_get_header_map_value",
+            Self::SetHeader => "proxy_replace_header_map_value",
+            Self::RemoveHeader => "proxy_remove_header_map_value",
+            Self::DefineMetric => "proxy_define_metric",
+            Self::IncrementMetric => "proxy_increment_metric",
+            Self::RecordMetric => "proxy_record_metric",
+            Self::PluginConfiguration => "proxy_get_buffer_bytes",
+            Self::SetTickPeriod => "proxy_set_tick_period_milliseconds",
+            Self::SetEffectiveContext => "proxy_set_effective_context",
+            Self::Log => "proxy_log",
+            Self::FirstInProcess => "proxy_get_shared_data",
+        };
+        HostError { call, status }
+    }
+}
+
+#[cfg(test)]
+mod tests;

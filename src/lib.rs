@@ -1,0 +1,54 @@
+//! Istio's standard metrics, with the Kubernetes cluster of both sides, for any
+//! Envoy: the core of two WebAssembly modules.
+//!
+//! * `istio_stats.wasm` observes. When a stream is over (and, for long ones,
+//!   at intervals) it reads the stream's facts and records metrics. It touches
+//!   no header and no byte.
+//! * `metadata_exchange.wasm` tells the peer's proxy who we are and learns who
+//!   it is, where the proxy has no exchange of its own.
+//!
+//! # Data flow
+//!
+//! ```text
+//! host ── attribute ── facts, peer, service ── report ── registry ── host
+//!         (reads)      (what is known)         (pure)    (ids)       (records)
+//! ```
+//!
+//! At configure time [`config`] and [`workload`] say what to do and who we are.
+//! Per stream [`facts`], [`peer`] and [`service`] gather what is known,
+//! [`report`] turns it into values of the labels in [`dimension`] and samples of
+//! the metrics in [`metric`], and [`registry`] finds the host's ids for them,
+//! or encodes a [`stat_name`] and defines them. [`plugin`] and [`http`] are the
+//! life cycle; [`exchange`] is the other module.
+//!
+//! # Invariants
+//!
+//! * Only `abi` and `host::wasm` know the SDK; everything else sees
+//!   [`host::Host`] and runs natively in tests against `host::fake`.
+//! * Nothing panics: a trap takes down every stream of the VM. Lints deny the
+//!   ways to.
+//! * Whatever a peer or client sends is bounded: in size before it is decoded,
+//!   in number by [`peer::cache`] and [`registry`], in form by [`label`].
+
+#[cfg(target_family = "wasm")]
+pub mod abi;
+pub mod attribute;
+pub mod config;
+pub mod dimension;
+pub mod exchange;
+pub mod facts;
+pub mod host;
+pub mod http;
+pub mod label;
+pub mod labels;
+pub mod metric;
+pub mod peer;
+pub mod plugin;
+pub mod registry;
+pub mod report;
+pub mod reporter;
+pub mod response_flags;
+pub mod service;
+pub mod stat_name;
+pub mod wire;
+pub mod workload;

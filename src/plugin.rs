@@ -1,0 +1,211 @@
+//! The stats plugin: one root context, what it was configured to do, and what
+//! its streams share. Bad input of any kind ends in one log line, never in a
+//! plugin that stops the proxy.
+
+use std::cell::RefCell;
+
+use hashbrown::HashMap;
+
+use crate::attribute::{Attributes, Era};
+use crate::config::{Attachment, Config};
+use crate::dimension::{LabelSet, Values};
+use crate::facts::{Identity, Messages};
+use crate::host::{Host, HostError, MetricKind};
+use crate::label::LabelValue;
+use crate::labels::WorkloadLabels;
+use crate::peer::cache::PeerCache;
+use crate::peer::{Absence, Peer, Side};
+use crate::registry::{Registry, Sample};
+use crate::report::{self, Call};
+use crate::reporter::Reporter;
+use crate::service::Service;
+use crate::stat_name;
+use crate::workload::{self, Workload};
+
+/// One configured stats plugin in one VM.
+#[derive(Debug)]
+pub struct Plugin {
+    pub(crate) config: Config,
+    pub(crate) era: Era,
+    reporter: Option<Reporter>,
+    local: WorkloadLabels,
+    registry: RefCell<Registry>,
+    peers: RefCell<PeerCache>,
+    /// Open HTTP streams by context id, with the messages already reported.
+    pub(crate) open_http: RefCell<HashMap<u32, Messages>>,
+}
+
+/// How many things a configuration got wrong; defined when there are any.
+const CONFIG_ERRORS_METRIC: &str = "stats_config_errors";
+/// Peers whose metadata could not be decoded, by reason.
+const DECODE_ERRORS_METRIC: &str = "stats_peer_decode_errors_total";
+
+// === impl Plugin ===
+
+impl Plugin {
+    /// Configures from the host's plugin configuration and node metadata.
+    /// `None`: the configuration is unusable, which was logged; the plugin
+    /// then does nothing, and traffic flows.
+    pub fn configure(host: &dyn Host) -> Option<Self> {
+        let era = Era::detect(host);
+        let (local, istio_version) = read_node(host);
+        define_build(host, &istio_version);
+
+        let bytes = host.plugin_configuration().unwrap_or_else(|error| {
+            host.log_once(log::Level::Error, &format!("istio-stats: configuration: {error}"));
+            Vec::new()
+        });
+        let (config, issues) = Config::compile(&bytes);
+        for issue in &issues {
+            host.log_once(issue.level, &format!("istio-stats: configuration: {issue}"));
+        }
+        let errors = issues
+            .iter()
+            .filter(|issue| issue.level <= log::Level::Warn)
+            .count();
+        if errors > 0 {
+            define_config_errors(host, errors);
+        }
+        let config = config?;
+        if let Err(error) = host.set_tick_period(config.reporting_period) {
+            host.log_once(
+                log::Level::Error,
+                &format!("istio-stats: no reports while streams are open: {error}"),
+            );
+        }
+        let root_id = Attributes::new(host, era)
+            .bytes(&["plugin_root_id"])
+            .unwrap_or_default();
+        Some(Self {
+            era,
+            reporter: Reporter::fixed(config.waypoint, &root_id),
+            local: WorkloadLabels::new(&local.overridden(&config.local)),
+            registry: RefCell::new(Registry::new(
+                usize::try_from(config.max_series).unwrap_or(usize::MAX),
+            )),
+            peers: RefCell::default(),
+            open_http: RefCell::default(),
+            config,
+        })
+    }
+
+    /// The kind of the stream being created. An HTTP stream has a protocol by
+    /// then, a TCP connection never has one.
+    pub fn attachment(&self, host: &dyn Host) -> Attachment {
+        self.config.attachment.unwrap_or_else(|| {
+            let protocol = Attributes::new(host, self.era).bytes(&["request", "protocol"]);
+            protocol.map_or(Attachment::Tcp, |_| Attachment::Http)
+        })
+    }
+
+    /// The side this stream is reported from.
+    pub(crate) fn reporter(&self, attributes: &Attributes<'_>) -> Reporter {
+        self.reporter.unwrap_or_else(|| Reporter::of_listener(attributes))
+    }
+
+    /// Reads who called whom. `host_header` is asked for the request's host
+    /// only where it may name the service.
+    pub(crate) fn read_call(
+        &self,
+        attributes: &Attributes<'_>,
+        reporter: Reporter,
+        host_header: impl Fn() -> Option<LabelValue>,
+    ) -> Call {
+        let trusted = Service::trusts_host_header(reporter, self.config.host_header_fallback);
+        let base = || {
+            let local_service = || match reporter {
+                Reporter::Destination => self.local.canonical_service.clone(),
+                Reporter::Source | Reporter::Waypoint => None,
+            };
+            trusted.then(&host_header).flatten().or_else(local_service)
+        };
+        let peer = |side| {
+            let endpoint = reporter == Reporter::Source;
+            Peer::discover(attributes, side, endpoint, &mut self.peers.borrow_mut())
+        };
+        let nobody = || Peer::Absent(Absence::NoMetadata);
+        let (downstream, upstream) = match reporter {
+            Reporter::Source => (nobody(), peer(Side::Upstream)),
+            Reporter::Destination => (peer(Side::Downstream), nobody()),
+            Reporter::Waypoint => (peer(Side::Downstream), peer(Side::Upstream)),
+        };
+        Call {
+            reporter,
+            downstream,
+            upstream,
+            identity: Identity::read(attributes, reporter),
+            service: Service::read(attributes, base),
+        }
+    }
+
+    /// The local workload's labels.
+    pub(crate) fn local(&self) -> &WorkloadLabels {
+        &self.local
+    }
+
+    /// Records samples; what goes wrong is logged once.
+    pub(crate) fn record<'a>(
+        &'a self,
+        host: &dyn Host,
+        reporter: Reporter,
+        set: LabelSet,
+        values: &Values<'a>,
+        samples: impl IntoIterator<Item = Sample>,
+    ) {
+        let overflow = || report::overflow_values(reporter, &self.local);
+        let result = self
+            .registry
+            .borrow_mut()
+            .record(host, set, values, samples, overflow);
+        log_failure(host, "recording a metric", result);
+    }
+
+    /// Counts a peer whose metadata could not be decoded.
+    pub(crate) fn count_decode_errors(&self, host: &dyn Host, call: &Call) {
+        for peer in [&call.downstream, &call.upstream] {
+            if let Peer::Absent(Absence::Undecodable(reason)) = peer {
+                let stat_name = stat_name::encode([("reason", *reason)], DECODE_ERRORS_METRIC);
+                let result = host.define_metric(MetricKind::Counter, &stat_name);
+                let result = result.and_then(|id| host.increment_metric(id, 1));
+                log_failure(host, "counting a decode error", result);
+            }
+        }
+    }
+}
+
+fn read_node(host: &dyn Host) -> (Workload, String) {
+    let (local, warnings) = Workload::from_node_metadata(host);
+    for warning in warnings {
+        host.log_once(log::Level::Warn, &format!("istio-stats: {warning}"));
+    }
+    let version = workload::istio_version(host);
+    (local, version.unwrap_or_else(|| crate::label::UNKNOWN.to_owned()))
+}
+
+fn define_build(host: &dyn Host, istio_version: &str) {
+    let version = LabelValue::clean_str(istio_version);
+    let version = crate::labels::or(&version, crate::label::UNKNOWN);
+    set_gauge(host, &stat_name::build(version), 1);
+}
+
+fn define_config_errors(host: &dyn Host, errors: usize) {
+    let errors = u64::try_from(errors).unwrap_or(u64::MAX);
+    set_gauge(host, &stat_name::encode([], CONFIG_ERRORS_METRIC), errors);
+}
+
+fn set_gauge(host: &dyn Host, stat_name: &str, value: u64) {
+    let result = host.define_metric(MetricKind::Gauge, stat_name);
+    let result = result.and_then(|id| host.record_metric(id, value));
+    log_failure(host, "setting a gauge", result);
+}
+
+/// One line for a hostcall that should not fail: the proxy goes on, but somebody
+/// should know.
+pub(crate) fn log_failure(host: &dyn Host, doing: &str, result: Result<(), HostError>) {
+    if let Err(error) = result {
+        host.log_once(
+            log::Level::Error,
+            &format!("istio-stats: {doing} failed: {error}"),
+        );
+    }
+}

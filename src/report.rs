@@ -1,0 +1,239 @@
+//! From one stream's facts to label values and samples. Makes no hostcall.
+
+use std::borrow::Cow;
+
+use crate::dimension::{Dimension, Values};
+use crate::facts::{Identity, Messages, Outcome, Protocol};
+use crate::label::{LATEST, OVERFLOW, UNKNOWN};
+use crate::labels::{or, WorkloadLabels};
+use crate::metric::Metric;
+use crate::peer::Peer;
+use crate::registry::Sample;
+use crate::reporter::Reporter;
+use crate::response_flags;
+use crate::service::Service;
+
+/// Who called whom: all that the source, destination and service labels need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The side this proxy reports from.
+    pub reporter: Reporter,
+    /// The workload that this proxy accepted the stream from.
+    pub downstream: Peer,
+    /// The workload that it sent the stream to.
+    pub upstream: Peer,
+    /// What TLS says of both.
+    pub identity: Identity,
+    /// The service that was called.
+    pub service: Service,
+}
+
+/// The texts of the labels that only the end of a request knows.
+#[derive(Clone, Debug)]
+pub struct OutcomeTexts {
+    response_flags: Cow<'static, str>,
+    response_code: String,
+    grpc_response_status: String,
+}
+
+/// The labels of one side.
+struct SideDimensions {
+    workload: Dimension,
+    namespace: Dimension,
+    principal: Dimension,
+    app: Dimension,
+    app_version: Dimension,
+    canonical_service: Dimension,
+    canonical_revision: Dimension,
+    cluster_id: Dimension,
+}
+
+const SOURCE: SideDimensions = SideDimensions {
+    workload: Dimension::SourceWorkload,
+    namespace: Dimension::SourceWorkloadNamespace,
+    principal: Dimension::SourcePrincipal,
+    app: Dimension::SourceApp,
+    app_version: Dimension::SourceVersion,
+    canonical_service: Dimension::SourceCanonicalService,
+    canonical_revision: Dimension::SourceCanonicalRevision,
+    cluster_id: Dimension::SourceClusterId,
+};
+
+const DESTINATION: SideDimensions = SideDimensions {
+    workload: Dimension::DestinationWorkload,
+    namespace: Dimension::DestinationWorkloadNamespace,
+    principal: Dimension::DestinationPrincipal,
+    app: Dimension::DestinationApp,
+    app_version: Dimension::DestinationVersion,
+    canonical_service: Dimension::DestinationCanonicalService,
+    canonical_revision: Dimension::DestinationCanonicalRevision,
+    cluster_id: Dimension::DestinationClusterId,
+};
+
+/// A side that nothing is known of.
+static NOBODY: WorkloadLabels = WorkloadLabels {
+    workload: None,
+    namespace: None,
+    cluster_id: None,
+    app: None,
+    app_version: None,
+    canonical_service: None,
+    canonical_revision: None,
+};
+
+// === impl Call ===
+
+impl Call {
+    /// The values of the labels that say who called whom; those that only the
+    /// end of a request knows are `unknown` until [`OutcomeTexts::fill`].
+    pub fn values<'a>(&'a self, local: &'a WorkloadLabels) -> Values<'a> {
+        let downstream = self.downstream.labels().unwrap_or(&NOBODY);
+        let upstream = self.upstream.labels().unwrap_or(&NOBODY);
+        let (source, destination) = match self.reporter {
+            Reporter::Source => (local, upstream),
+            Reporter::Destination => (downstream, local),
+            Reporter::Waypoint => (downstream, upstream),
+        };
+        // Istio leaves the revision of a waypoint's destination open.
+        let destination_revision = match self.reporter {
+            Reporter::Waypoint => UNKNOWN,
+            _ => LATEST,
+        };
+        let mut values = Values::all(UNKNOWN);
+        values.set(Dimension::Reporter, self.reporter.as_str());
+        fill(&mut values, &SOURCE, source, LATEST);
+        fill(&mut values, &DESTINATION, destination, destination_revision);
+
+        let Identity {
+            source_principal,
+            destination_principal,
+            peer_namespace,
+            mutual_tls: _,
+        } = &self.identity;
+        values.set(SOURCE.principal, or(source_principal, UNKNOWN));
+        values.set(DESTINATION.principal, or(destination_principal, UNKNOWN));
+        values.set(
+            Dimension::ConnectionSecurityPolicy,
+            self.identity.security_policy(),
+        );
+        let (peer_side, peer) = match self.reporter {
+            Reporter::Source => (&DESTINATION, upstream),
+            Reporter::Destination | Reporter::Waypoint => (&SOURCE, downstream),
+        };
+        let peer_namespace = or(peer_namespace, or(&peer.namespace, UNKNOWN));
+        values.set(peer_side.namespace, peer_namespace);
+
+        let Service {
+            host,
+            name,
+            namespace,
+        } = &self.service;
+        values.set(Dimension::DestinationService, or(host, UNKNOWN));
+        values.set(Dimension::DestinationServiceName, or(name, UNKNOWN));
+        let service_namespace = match self.reporter {
+            Reporter::Source => or(namespace, peer_namespace),
+            Reporter::Destination => or(&local.namespace, UNKNOWN),
+            Reporter::Waypoint => or(namespace, UNKNOWN),
+        };
+        values.set(Dimension::DestinationServiceNamespace, service_namespace);
+        values
+    }
+}
+
+/// The values beyond the bound on series: the local side as it is, and
+/// `overflow` for all that peers and clients can choose.
+pub fn overflow_values(reporter: Reporter, local: &WorkloadLabels) -> Values<'_> {
+    let mut values = Values::all(OVERFLOW);
+    values.set(Dimension::Reporter, reporter.as_str());
+    match reporter {
+        Reporter::Source => fill(&mut values, &SOURCE, local, LATEST),
+        Reporter::Destination => fill(&mut values, &DESTINATION, local, LATEST),
+        Reporter::Waypoint => {}
+    }
+    values
+}
+
+fn fill<'a>(
+    values: &mut Values<'a>,
+    side: &SideDimensions,
+    workload: &'a WorkloadLabels,
+    missing_revision: &'a str,
+) {
+    // Every field by name: a new one that is not put into a label does not compile.
+    let WorkloadLabels {
+        workload: name,
+        namespace,
+        cluster_id,
+        app,
+        app_version,
+        canonical_service: _,
+        canonical_revision,
+    } = workload;
+    values.set(side.workload, or(name, UNKNOWN));
+    values.set(side.namespace, or(namespace, UNKNOWN));
+    values.set(side.cluster_id, or(cluster_id, UNKNOWN));
+    values.set(side.app, or(app, UNKNOWN));
+    values.set(side.app_version, or(app_version, UNKNOWN));
+    values.set(side.canonical_service, workload.canonical_service_or_workload());
+    values.set(side.canonical_revision, or(canonical_revision, missing_revision));
+}
+
+// === impl OutcomeTexts ===
+
+impl OutcomeTexts {
+    /// Prints what is a number.
+    pub fn new(outcome: &Outcome) -> Self {
+        Self {
+            response_flags: response_flags::label(outcome.response_flags),
+            response_code: outcome.response_code.to_string(),
+            grpc_response_status: outcome
+                .grpc_status
+                .map(|status| status.to_string())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Completes the values of a request.
+    pub fn fill<'a>(&'a self, values: &mut Values<'a>, protocol: Protocol) {
+        let Self {
+            response_flags,
+            response_code,
+            grpc_response_status,
+        } = self;
+        values.set(Dimension::RequestProtocol, protocol.as_str());
+        values.set(Dimension::ResponseFlags, response_flags);
+        values.set(Dimension::ResponseCode, response_code);
+        values.set(Dimension::GrpcResponseStatus, grpc_response_status);
+    }
+}
+
+/// What a finished request adds to the HTTP metrics. Without a duration (the
+/// request never completed) that histogram gets nothing.
+pub fn request_samples(outcome: &Outcome) -> impl Iterator<Item = Sample> {
+    let sample = |metric, value| Some(Sample { metric, value });
+    let duration = |value| Sample {
+        metric: Metric::RequestDuration,
+        value,
+    };
+    let samples = [
+        sample(Metric::Requests, 1),
+        outcome.duration_ms.map(duration),
+        sample(Metric::RequestBytes, outcome.request_bytes),
+        sample(Metric::ResponseBytes, outcome.response_bytes),
+    ];
+    samples.into_iter().flatten()
+}
+
+/// What a gRPC stream adds to the message metrics.
+pub fn message_samples(messages: Messages) -> [Sample; 2] {
+    [
+        Sample {
+            metric: Metric::RequestMessages,
+            value: messages.requests,
+        },
+        Sample {
+            metric: Metric::ResponseMessages,
+            value: messages.responses,
+        },
+    ]
+}

@@ -1,0 +1,43 @@
+//! The stat name that carries labels through Envoy's Wasm interface.
+//!
+//! The interface knows metrics by one string and no labels, so the labels are
+//! written into it, as Istio's Wasm plugin did: `tag=.=value;.;` for each,
+//! then the metric's name. The bootstrap's `stats_tags` take them out again.
+//! Values are [`crate::label::LabelValue`]s or constants: none can hold a
+//! separator.
+
+use crate::metric::PREFIX;
+
+/// Writes the stat name of `metric` (without `istio_`) with these labels.
+///
+/// ```
+/// # use istio_stats::stat_name::encode;
+/// assert_eq!(
+///     encode([("reporter", "source"), ("grpc_response_status", "")], "requests_total"),
+///     "reporter=.=source;.;grpc_response_status=.=;.;istio_requests_total"
+/// );
+/// ```
+pub fn encode<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>, metric: &str) -> String {
+    // 25 labels with long SPIFFE names make about 1 kB.
+    let mut stat_name = String::with_capacity(1024);
+    for (tag, value) in labels {
+        for part in [tag, "=.=", value, ";.;"] {
+            stat_name.push_str(part);
+        }
+    }
+    stat_name.push_str(PREFIX);
+    stat_name.push_str(metric);
+    stat_name
+}
+
+/// The stat name of `istio_build`. Istio's bootstraps hold regexes for the tags
+/// `component` and `tag` in just this form, with dots, which versions hold too:
+/// hence the `;` that ends the tag.
+///
+/// ```
+/// # use istio_stats::stat_name::build;
+/// assert_eq!(build("1.29.2"), "component.proxy.tag.1.29.2;.istio_build");
+/// ```
+pub fn build(istio_version: &str) -> String {
+    format!("component.proxy.tag.{istio_version};.{PREFIX}build")
+}

@@ -1,0 +1,5 @@
+//! Codecs for what other processes serialised: total, bounded, never panicking,
+//! whatever the bytes are.
+
+pub mod pairs;
+pub mod proto;

@@ -1,0 +1,150 @@
+//! Tells a stats plugin's life on a fake Envoy, and reads its metrics back with
+//! their labels.
+
+use std::collections::BTreeMap;
+
+use istio_stats::host::fake::{FakeHost, Phase};
+use istio_stats::host::{HeaderMap, MetricKind};
+use istio_stats::http;
+use istio_stats::plugin::Plugin;
+
+/// A configured plugin in a fake Envoy.
+pub struct Story {
+    pub host: FakeHost,
+    pub plugin: Plugin,
+}
+
+/// One series: its labels without the usual suspects, and its value.
+pub type Labels = BTreeMap<String, String>;
+
+/// The Envoy attribute that holds the route's upstream cluster's service.
+pub const SERVICE: [&str; 6] = ["xds", "cluster_metadata", "filter_metadata", "istio", "services", "0"];
+
+pub const OUTBOUND: &str = "stats_outbound";
+pub const INBOUND: &str = "stats_inbound";
+
+impl Story {
+    /// A plugin with this root id and configuration in the web workload's proxy
+    /// in Kubernetes cluster `east`.
+    pub fn new(root_id: &str, configuration: &str) -> Self {
+        let host = FakeHost::new();
+        host.set_attribute(&["xds", "node", "id"], "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local");
+        for (key, value) in [
+            ("NAME", "web-1"),
+            ("NAMESPACE", "shop"),
+            ("WORKLOAD_NAME", "web"),
+            ("CLUSTER_ID", "east"),
+            ("ISTIO_VERSION", "1.29.2"),
+        ] {
+            host.set_node_metadata(key, value);
+        }
+        for (label, value) in [
+            ("app", "web-app"),
+            ("version", "v3"),
+            ("service.istio.io/canonical-name", "web-canonical"),
+            ("service.istio.io/canonical-revision", "r3"),
+        ] {
+            host.set_node_label(label, value);
+        }
+        Self::with_host(host, root_id, configuration)
+    }
+
+    /// A plugin on a host prepared by the caller.
+    pub fn with_host(host: FakeHost, root_id: &str, configuration: &str) -> Self {
+        host.set_attribute(&["plugin_root_id"], root_id);
+        host.set_plugin_configuration(configuration);
+        let plugin = Plugin::configure(&host).expect("a usable configuration");
+        Self { host, plugin }
+    }
+
+    /// Opens a stream of a plain HTTP request that is answered with 200; the
+    /// caller may change its attributes until it is [`Self::finish`]ed.
+    pub fn open(&self) -> u32 {
+        let id = self.host.open_stream();
+        let host = &self.host;
+        host.set_attribute(&["request", "protocol"], "HTTP/1.1");
+        host.set_attribute(&["request", "host"], "web.example.com:8080");
+        host.set_attribute(&["request", "duration"], 12_345_678i64);
+        host.set_attribute(&["request", "total_size"], 120i64);
+        host.set_attribute(&["response", "total_size"], 4560i64);
+        host.set_attribute(&["response", "code"], 200i64);
+        host.set_attribute(&["response", "flags"], 0i64);
+        host.set_attribute(&["connection", "mtls"], false);
+        host.set_header_to(HeaderMap::Request, "content-type", "text/plain");
+        http::on_open(&self.plugin, id);
+        id
+    }
+
+    /// Makes the current stream gRPC with these message counts so far.
+    pub fn grpc_messages(&self, requests: u64, responses: u64) {
+        self.host.set_header_to(HeaderMap::Request, "content-type", "application/grpc");
+        let counts = format!("{requests},{responses}");
+        self.host.set_attribute(&["filter_state", "envoy.filters.http.grpc_stats"], counts.as_str());
+    }
+
+    /// Logs the stream and deletes it.
+    pub fn finish(&self, id: u32) {
+        self.host.enter_stream(id, Phase::Log);
+        http::on_log(&self.plugin, &self.host, id);
+        self.host.enter_stream(id, Phase::AfterLog);
+        http::on_close(&self.plugin, id);
+        self.host.close_stream(id);
+    }
+
+    /// The reporting period passes.
+    pub fn tick(&self) {
+        self.host.enter(Phase::Tick);
+        http::on_tick(&self.plugin, &self.host);
+    }
+
+    /// All series of a metric (without `istio_`), with labels and count: a
+    /// counter's value, a histogram's number of samples.
+    pub fn series(&self, metric: &str) -> Vec<(Labels, u64)> {
+        let named = |stat_name: &String| metric_of(stat_name) == format!("istio_{metric}");
+        let mut stats: Vec<_> = self.host.stat_names().into_iter().filter(|(_, name)| named(name)).collect();
+        stats.dedup();
+        stats
+            .into_iter()
+            .map(|(kind, name)| {
+                let count = match kind {
+                    MetricKind::Counter => self.host.counter(&name).unwrap(),
+                    MetricKind::Gauge => self.host.gauge(&name).unwrap(),
+                    MetricKind::Histogram => self.host.histogram(&name).unwrap().len() as u64,
+                };
+                (labels_of(&name), count)
+            })
+            .collect()
+    }
+
+    /// The labels of the only series of `requests_total`.
+    pub fn request_labels(&self) -> Labels {
+        let series = self.series("requests_total");
+        assert_eq!(series.len(), 1, "{series:#?}");
+        series.into_iter().next().unwrap().0
+    }
+
+    /// The plugin's log lines from `warn` up.
+    pub fn complaints(&self) -> Vec<String> {
+        let lines = self.host.log_lines();
+        lines.into_iter().filter(|(level, _)| *level <= log::Level::Warn).map(|(_, line)| line).collect()
+    }
+}
+
+/// Picks labels by name, in the order asked for.
+pub fn pick<const N: usize>(labels: &Labels, names: [&str; N]) -> [String; N] {
+    names.map(|name| labels.get(name).unwrap_or_else(|| panic!("no label {name} in {labels:#?}")).clone())
+}
+
+fn metric_of(stat_name: &str) -> &str {
+    stat_name.rsplit(";.;").next().unwrap()
+}
+
+fn labels_of(stat_name: &str) -> Labels {
+    let mut parts: Vec<_> = stat_name.split(";.;").collect();
+    parts.pop();
+    let label = |part: &str| {
+        let (tag, value) = part.split_once("=.=").expect("tag=.=value");
+        (tag.to_owned(), value.to_owned())
+    };
+    parts.into_iter().map(label).collect()
+}

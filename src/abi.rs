@@ -3,14 +3,13 @@
 
 use std::rc::Rc;
 
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
 use crate::config::Attachment;
 use crate::exchange::http::HttpExchange;
 use crate::exchange::Exchange;
 use crate::host::wasm::WasmHost;
-use crate::http;
 use crate::plugin::Plugin;
 
 /// Makes this module the stats plugin. Called once, when a VM starts.
@@ -27,9 +26,10 @@ pub fn run_exchange() {
 #[derive(Default)]
 struct StatsRoot(Option<Rc<Plugin>>);
 
-struct StatsHttp {
+struct StatsStream {
     plugin: Option<Rc<Plugin>>,
     context_id: u32,
+    attachment: Attachment,
 }
 
 #[derive(Default)]
@@ -42,6 +42,19 @@ struct ExchangeHttp {
 
 // === impl StatsRoot ===
 
+impl StatsRoot {
+    fn open(&self, context_id: u32, attachment: Attachment) -> StatsStream {
+        if let Some(plugin) = &self.0 {
+            plugin.on_open(&WasmHost, context_id, attachment);
+        }
+        StatsStream {
+            plugin: self.0.clone(),
+            context_id,
+            attachment,
+        }
+    }
+}
+
 impl Context for StatsRoot {}
 
 impl RootContext for StatsRoot {
@@ -53,7 +66,7 @@ impl RootContext for StatsRoot {
 
     fn on_tick(&mut self) {
         if let Some(plugin) = &self.0 {
-            http::on_tick(plugin, &WasmHost);
+            plugin.on_tick(&WasmHost);
         }
     }
 
@@ -66,32 +79,42 @@ impl RootContext for StatsRoot {
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        if let Some(plugin) = &self.0 {
-            http::on_open(plugin, context_id);
-        }
-        Some(Box::new(StatsHttp {
-            plugin: self.0.clone(),
-            context_id,
-        }))
+        Some(Box::new(self.open(context_id, Attachment::Http)))
+    }
+
+    fn create_stream_context(&self, context_id: u32) -> Option<Box<dyn StreamContext>> {
+        Some(Box::new(self.open(context_id, Attachment::Tcp)))
     }
 }
 
-// === impl StatsHttp ===
+// === impl StatsStream ===
 
-impl Context for StatsHttp {}
-
-impl HttpContext for StatsHttp {
-    fn on_log(&mut self) {
+impl StatsStream {
+    fn log(&self) {
         if let Some(plugin) = &self.plugin {
-            http::on_log(plugin, &WasmHost, self.context_id);
+            plugin.on_log(&WasmHost, self.context_id, self.attachment);
         }
     }
 }
 
-impl Drop for StatsHttp {
+impl Context for StatsStream {}
+
+impl HttpContext for StatsStream {
+    fn on_log(&mut self) {
+        self.log();
+    }
+}
+
+impl StreamContext for StatsStream {
+    fn on_log(&mut self) {
+        self.log();
+    }
+}
+
+impl Drop for StatsStream {
     fn drop(&mut self) {
         if let Some(plugin) = &self.plugin {
-            http::on_close(plugin, self.context_id);
+            plugin.on_close(self.context_id);
         }
     }
 }

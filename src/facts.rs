@@ -4,6 +4,7 @@
 use crate::attribute::Attributes;
 use crate::host::{HeaderMap, Host};
 use crate::label::LabelValue;
+use crate::peer::{OWN_FRAME_BYTES_KEY, UPSTREAM_FRAME_BYTES_KEY};
 use crate::reporter::Reporter;
 
 /// What kind of traffic a stream carries; the label `request_protocol`.
@@ -13,6 +14,8 @@ pub enum Protocol {
     Http,
     /// gRPC over HTTP.
     Grpc,
+    /// A TCP connection.
+    Tcp,
 }
 
 /// Facts that hold from the first byte to the last: who talks to whom.
@@ -57,6 +60,17 @@ pub struct Messages {
     pub responses: u64,
 }
 
+/// Bytes that passed on a TCP connection so far, without those of the metadata
+/// exchange. Sent and received as the client sees this proxy, whatever the
+/// reporter: received from the client, sent to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bytes {
+    /// To the client.
+    pub sent: u64,
+    /// From the client.
+    pub received: u64,
+}
+
 /// The gRPC status when there was no response to derive one from: UNKNOWN.
 const GRPC_UNKNOWN: i64 = 2;
 
@@ -79,6 +93,7 @@ impl Protocol {
         match self {
             Self::Http => "http",
             Self::Grpc => "grpc",
+            Self::Tcp => "tcp",
         }
     }
 }
@@ -173,6 +188,43 @@ impl Messages {
         Self {
             requests: self.requests.saturating_sub(earlier.requests),
             responses: self.responses.saturating_sub(earlier.responses),
+        }
+    }
+}
+
+// === impl Bytes ===
+
+impl Bytes {
+    /// Reads the counts of Envoy's TCP proxy. They are live, so nothing needs to
+    /// look at the data.
+    pub fn read(attributes: &Attributes<'_>) -> Self {
+        let count = |path| attributes.count(path).unwrap_or(0);
+        Self {
+            sent: count(&["response", "size"]),
+            received: count(&["request", "size"]),
+        }
+    }
+
+    /// Reads how much of them are frames of the exchange, which pass through the
+    /// TCP proxy where this side began it.
+    pub fn read_frames(attributes: &Attributes<'_>) -> Self {
+        let count = |key| {
+            let text = attributes
+                .bytes(&[key])
+                .and_then(|bytes| String::from_utf8(bytes).ok());
+            text.and_then(|text| text.parse().ok()).unwrap_or(0)
+        };
+        Self {
+            sent: count(UPSTREAM_FRAME_BYTES_KEY),
+            received: count(OWN_FRAME_BYTES_KEY),
+        }
+    }
+
+    /// What was added since `earlier`.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            sent: self.sent.saturating_sub(earlier.sent),
+            received: self.received.saturating_sub(earlier.received),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod wasm;
 
 use core::fmt;
 use core::time::Duration;
+use std::time::Instant;
 
 /// What a plugin asks of the proxy. Calls act on the current stream or, after
 /// [`Host::set_effective_context`], on the one named there.
@@ -89,6 +90,9 @@ pub trait Host {
     /// # Errors
     /// There is no such stream (any more).
     fn set_effective_context(&self, context_id: u32) -> Result<(), HostError>;
+
+    /// The time on a clock that is never set back.
+    fn now(&self) -> Instant;
 
     /// Writes one line to the proxy's log.
     fn log(&self, level: log::Level, message: &str);

@@ -18,8 +18,8 @@
 //! Per stream [`facts`], [`peer`] and [`service`] gather what is known,
 //! [`report`] turns it into values of the labels in [`dimension`] and samples of
 //! the metrics in [`metric`], and [`registry`] finds the host's ids for them,
-//! or encodes a [`stat_name`] and defines them. [`plugin`] and [`http`] are the
-//! life cycle; [`exchange`] is the other module.
+//! or encodes a [`stat_name`] and defines them. [`plugin`], [`http`] and [`tcp`]
+//! are the life cycle; [`exchange`] is the other module.
 //!
 //! # Invariants
 //!
@@ -50,5 +50,6 @@ pub mod reporter;
 pub mod response_flags;
 pub mod service;
 pub mod stat_name;
+pub mod tcp;
 pub mod wire;
 pub mod workload;

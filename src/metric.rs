@@ -47,6 +47,11 @@ metrics! {
     ResponseBytes "response_bytes" Histogram Http "Size of a response with its headers and trailers, in bytes.",
     RequestMessages "request_messages_total" Counter Messages "gRPC messages sent by clients, counted while the stream is open.",
     ResponseMessages "response_messages_total" Counter Messages "gRPC messages sent by servers, counted while the stream is open.",
+    TcpOpened "tcp_connections_opened_total" Counter Tcp "TCP connections that were opened.",
+    TcpClosed "tcp_connections_closed_total" Counter Tcp "TCP connections that were closed.",
+    TcpSentBytes "tcp_sent_bytes_total" Counter Tcp "Bytes sent to the client of a TCP connection, counted while it is open.",
+    TcpReceivedBytes "tcp_received_bytes_total" Counter Tcp "Bytes received from the client of a TCP connection, counted while it is open.",
+    TcpDuration "tcp_connection_duration_milliseconds" Histogram Tcp "Time that a TCP connection was open, in milliseconds.",
 }
 
 /// Precedes every metric's name.

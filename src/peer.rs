@@ -22,18 +22,19 @@ pub enum Side {
 
 /// What is known of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// It told who it is.
-    Found(Rc<WorkloadLabels>),
-    /// Nothing is known of it.
-    Absent(Absence),
+pub struct Peer {
+    labels: Option<Rc<WorkloadLabels>>,
+    /// Why the peer itself told nothing, if it did not.
+    absence: Option<Absence>,
 }
 
-/// Why nothing is known of a peer.
+/// Why a peer told nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
-    /// No metadata came.
-    NoMetadata,
+    /// No metadata came, or not yet.
+    Pending,
+    /// None will come.
+    NoExchange,
     /// What came could not be decoded; the reason is a metric's label.
     Undecodable(&'static str),
 }
@@ -43,6 +44,12 @@ pub enum Absence {
 pub const DOWNSTREAM_PEER_KEY: &str = "istio_stats.downstream_peer";
 /// The same for the upstream peer.
 pub const UPSTREAM_PEER_KEY: &str = "istio_stats.upstream_peer";
+/// What the TCP exchange leaves there when it knows that no metadata will come.
+pub const NO_PEER: &[u8] = b"-";
+/// Bytes that the TCP exchange put in front of what the client sent, as text.
+pub const OWN_FRAME_BYTES_KEY: &str = "istio_stats.own_frame_bytes";
+/// Bytes that it took off what the upstream sent.
+pub const UPSTREAM_FRAME_BYTES_KEY: &str = "istio_stats.upstream_frame_bytes";
 
 // === impl Peer ===
 
@@ -55,27 +62,48 @@ impl Peer {
             Side::Downstream => DOWNSTREAM_PEER_KEY,
             Side::Upstream => UPSTREAM_PEER_KEY,
         };
-        let exchanged = attributes.bytes(&[key]).map(|encoded| cache.exchanged(&encoded));
-        if let Some(Decoded::Workload(labels)) = exchanged {
-            return Self::Found(labels);
-        }
+        let absence = match attributes.bytes(&[key]).as_deref() {
+            None => Absence::Pending,
+            Some(NO_PEER) => Absence::NoExchange,
+            Some(encoded) => match cache.exchanged(encoded) {
+                Decoded::Workload(labels) => return Self::new(Some(labels), None),
+                Decoded::Failed(reason) => Absence::Undecodable(reason),
+            },
+        };
+        let mut labels = None;
         if endpoint && side == Side::Upstream {
             let endpoint = attributes.bytes(&endpoint::ATTRIBUTE);
-            if let Some(Decoded::Workload(labels)) = endpoint.map(|encoded| cache.endpoint(&encoded)) {
-                return Self::Found(labels);
+            if let Some(Decoded::Workload(known)) = endpoint.map(|encoded| cache.endpoint(&encoded)) {
+                labels = Some(known);
             }
         }
-        Self::Absent(match exchanged {
-            Some(Decoded::Failed(reason)) => Absence::Undecodable(reason),
-            _ => Absence::NoMetadata,
-        })
+        Self::new(labels, Some(absence))
+    }
+
+    /// The side that the reporter's labels do not speak of.
+    pub fn unasked() -> Self {
+        Self::new(None, Some(Absence::NoExchange))
+    }
+
+    fn new(labels: Option<Rc<WorkloadLabels>>, absence: Option<Absence>) -> Self {
+        Self { labels, absence }
     }
 
     /// The peer's labels, if it is known.
     pub fn labels(&self) -> Option<&WorkloadLabels> {
-        match self {
-            Self::Found(labels) => Some(labels),
-            Self::Absent(_) => None,
+        self.labels.as_deref()
+    }
+
+    /// Whether the peer may still tell who it is.
+    pub fn is_pending(&self) -> bool {
+        self.absence == Some(Absence::Pending)
+    }
+
+    /// Why its metadata could not be decoded, if that is so.
+    pub fn decode_error(&self) -> Option<&'static str> {
+        match self.absence {
+            Some(Absence::Undecodable(reason)) => Some(reason),
+            _ => None,
         }
     }
 }

@@ -11,15 +11,17 @@ use crate::config::{Attachment, Config};
 use crate::dimension::{LabelSet, Values};
 use crate::facts::{Identity, Messages};
 use crate::host::{Host, HostError, MetricKind};
+use crate::http;
 use crate::label::LabelValue;
 use crate::labels::WorkloadLabels;
 use crate::peer::cache::PeerCache;
-use crate::peer::{Absence, Peer, Side};
+use crate::peer::{Peer, Side};
 use crate::registry::{Registry, Sample};
 use crate::report::{self, Call};
 use crate::reporter::Reporter;
 use crate::service::Service;
 use crate::stat_name;
+use crate::tcp::Connection;
 use crate::workload::{self, Workload};
 
 /// One configured stats plugin in one VM.
@@ -31,8 +33,15 @@ pub struct Plugin {
     local: WorkloadLabels,
     registry: RefCell<Registry>,
     peers: RefCell<PeerCache>,
-    /// Open HTTP streams by context id, with the messages already reported.
-    pub(crate) open_http: RefCell<HashMap<u32, Messages>>,
+    /// Open streams by context id.
+    open: RefCell<HashMap<u32, Open>>,
+}
+
+/// What was reported of an open stream.
+#[derive(Debug)]
+pub(crate) enum Open {
+    Http(Messages),
+    Tcp(Box<Connection>),
 }
 
 /// How many things a configuration got wrong; defined when there are any.
@@ -84,7 +93,7 @@ impl Plugin {
                 usize::try_from(config.max_series).unwrap_or(usize::MAX),
             )),
             peers: RefCell::default(),
-            open_http: RefCell::default(),
+            open: RefCell::default(),
             config,
         })
     }
@@ -96,6 +105,53 @@ impl Plugin {
             let protocol = Attributes::new(host, self.era).bytes(&["request", "protocol"]);
             protocol.map_or(Attachment::Tcp, |_| Attachment::Http)
         })
+    }
+
+    /// A stream opened. Without a reporting period HTTP has nothing to remember.
+    pub fn on_open(&self, host: &dyn Host, context_id: u32, attachment: Attachment) {
+        let stream = match attachment {
+            Attachment::Http if self.config.reporting_period.is_zero() => return,
+            Attachment::Http => Open::Http(Messages::default()),
+            Attachment::Tcp => Open::Tcp(Box::new(Connection::new(host.now()))),
+        };
+        self.open.borrow_mut().insert(context_id, stream);
+    }
+
+    /// A stream is gone.
+    pub fn on_close(&self, context_id: u32) {
+        self.open.borrow_mut().remove(&context_id);
+    }
+
+    /// The reporting period passed: reports what open streams did since.
+    pub fn on_tick(&self, host: &dyn Host) {
+        let ids: Vec<u32> = self.open.borrow().keys().copied().collect();
+        for context_id in ids {
+            if host.set_effective_context(context_id).is_err() {
+                continue;
+            }
+            let Some(mut stream) = self.take_open(context_id) else {
+                continue;
+            };
+            match &mut stream {
+                Open::Http(reported) => http::report_open(self, host, reported),
+                Open::Tcp(connection) => connection.report_open(self, host),
+            }
+            self.open.borrow_mut().insert(context_id, stream);
+        }
+    }
+
+    /// A stream is over: reports it, or the rest of it.
+    pub fn on_log(&self, host: &dyn Host, context_id: u32, attachment: Attachment) {
+        match (attachment, self.take_open(context_id)) {
+            (Attachment::Http, Some(Open::Http(reported))) => http::report(self, host, reported),
+            (Attachment::Http, _) => http::report(self, host, Messages::default()),
+            (Attachment::Tcp, Some(Open::Tcp(connection))) => connection.report(self, host),
+            (Attachment::Tcp, _) => {}
+        }
+    }
+
+    fn take_open(&self, context_id: u32) -> Option<Open> {
+        self.open.borrow_mut().remove(&context_id)
     }
 
     /// The side this stream is reported from.
@@ -123,7 +179,7 @@ impl Plugin {
             let endpoint = reporter == Reporter::Source;
             Peer::discover(attributes, side, endpoint, &mut self.peers.borrow_mut())
         };
-        let nobody = || Peer::Absent(Absence::NoMetadata);
+        let nobody = Peer::unasked;
         let (downstream, upstream) = match reporter {
             Reporter::Source => (nobody(), peer(Side::Upstream)),
             Reporter::Destination => (peer(Side::Downstream), nobody()),
@@ -135,6 +191,19 @@ impl Plugin {
             upstream,
             identity: Identity::read(attributes, reporter),
             service: Service::read(attributes, base),
+        }
+    }
+
+    /// Whether the peer told something that was still pending: cheap to ask.
+    pub(crate) fn peer_told(&self, attributes: &Attributes<'_>, reporter: Reporter) -> bool {
+        let told = |side| {
+            let endpoint = false;
+            !Peer::discover(attributes, side, endpoint, &mut self.peers.borrow_mut()).is_pending()
+        };
+        match reporter {
+            Reporter::Source => told(Side::Upstream),
+            Reporter::Destination => told(Side::Downstream),
+            Reporter::Waypoint => told(Side::Downstream) || told(Side::Upstream),
         }
     }
 
@@ -162,13 +231,14 @@ impl Plugin {
 
     /// Counts a peer whose metadata could not be decoded.
     pub(crate) fn count_decode_errors(&self, host: &dyn Host, call: &Call) {
-        for peer in [&call.downstream, &call.upstream] {
-            if let Peer::Absent(Absence::Undecodable(reason)) = peer {
-                let stat_name = stat_name::encode([("reason", *reason)], DECODE_ERRORS_METRIC);
-                let result = host.define_metric(MetricKind::Counter, &stat_name);
-                let result = result.and_then(|id| host.increment_metric(id, 1));
-                log_failure(host, "counting a decode error", result);
-            }
+        for reason in [&call.downstream, &call.upstream]
+            .into_iter()
+            .filter_map(Peer::decode_error)
+        {
+            let stat_name = stat_name::encode([("reason", reason)], DECODE_ERRORS_METRIC);
+            let result = host.define_metric(MetricKind::Counter, &stat_name);
+            let result = result.and_then(|id| host.increment_metric(id, 1));
+            log_failure(host, "counting a decode error", result);
         }
     }
 }

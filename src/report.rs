@@ -84,6 +84,11 @@ static NOBODY: WorkloadLabels = WorkloadLabels {
 // === impl Call ===
 
 impl Call {
+    /// Whether a peer may still tell who it is.
+    pub fn is_pending(&self) -> bool {
+        self.downstream.is_pending() || self.upstream.is_pending()
+    }
+
     /// The values of the labels that say who called whom; those that only the
     /// end of a request knows are `unknown` until [`OutcomeTexts::fill`].
     pub fn values<'a>(&'a self, local: &'a WorkloadLabels) -> Values<'a> {

@@ -27,7 +27,7 @@ mod value;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use phase::Phase;
 pub use value::{pairs, Value};
@@ -63,10 +63,11 @@ pub enum Hostcall {
 }
 
 /// What all VMs of an Envoy share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Process {
     metrics: Vec<Metric>,
     seen_keys: BTreeSet<String>,
+    now: Instant,
     log: Vec<(log::Level, String)>,
 }
 
@@ -128,7 +129,13 @@ impl Default for FakeHost {
 impl FakeHost {
     /// An Envoy with one VM, being configured, that knows nothing of itself.
     pub fn new() -> Self {
-        Self::in_process(Rc::default())
+        let process = Process {
+            metrics: Vec::new(),
+            seen_keys: BTreeSet::new(),
+            now: Instant::now(),
+            log: Vec::new(),
+        };
+        Self::in_process(Rc::new(RefCell::new(process)))
     }
 
     /// Another VM of the same process: a worker. It has its own streams and
@@ -331,6 +338,11 @@ impl FakeHost {
     /// The process's log so far.
     pub fn log_lines(&self) -> Vec<(log::Level, String)> {
         self.process.borrow().log.clone()
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        self.process.borrow_mut().now += by;
     }
 
     /// The period that the plugin's tick has, if it asked for one.
@@ -599,6 +611,10 @@ impl Host for FakeHost {
         if self.count(Hostcall::Log).is_ok() {
             self.process.borrow_mut().log.push((level, message.to_owned()));
         }
+    }
+
+    fn now(&self) -> Instant {
+        self.process.borrow().now
     }
 
     fn first_in_process(&self, key: &str) -> bool {

@@ -8,6 +8,7 @@
 
 use core::ptr;
 use core::time::Duration;
+use std::time::Instant;
 
 use super::{HeaderMap, Host, HostError, MetricId, MetricKind};
 
@@ -179,6 +180,10 @@ impl Host for WasmHost {
     fn set_effective_context(&self, context_id: u32) -> Result<(), HostError> {
         let status = unsafe { proxy_set_effective_context(context_id) };
         check("proxy_set_effective_context", status)
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
     }
 
     fn log(&self, level: log::Level, message: &str) {

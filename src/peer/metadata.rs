@@ -4,10 +4,8 @@
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose, GeneralPurposeConfig};
 use core::fmt;
-use prost::Message;
-use prost_types::value::Kind;
-use prost_types::{Struct, Value};
 
+use crate::wire::proto::{put_field, Malformed, Message};
 use crate::workload::{cut, Workload, LABEL_KEYS};
 
 /// Longest encoded metadata that is looked at. Istio's own is about 1 kB.
@@ -23,7 +21,7 @@ pub enum DecodeError {
     TooLarge,
     /// Not base64.
     Base64,
-    /// Not a serialised `Struct`, or one nested too deep.
+    /// Not a serialised `Struct`.
     Protobuf,
     /// A `Struct` that tells none of a workload's facts.
     Empty,
@@ -31,6 +29,20 @@ pub enum DecodeError {
 
 /// The key of the nested struct with Kubernetes labels.
 const LABELS: &str = "LABELS";
+
+/// Field numbers of google/protobuf/struct.proto.
+mod number {
+    /// `Struct.fields`, a map: each entry is a message of its own.
+    pub(super) const FIELDS: u32 = 1;
+    /// The key of a map's entry, in any protobuf.
+    pub(super) const KEY: u32 = 1;
+    /// The value of a map's entry, in any protobuf.
+    pub(super) const VALUE: u32 = 2;
+    /// `Value.string_value`.
+    pub(super) const STRING_VALUE: u32 = 3;
+    /// `Value.struct_value`.
+    pub(super) const STRUCT_VALUE: u32 = 5;
+}
 
 /// Encoders pad; senders that do not are understood, too.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -65,8 +77,15 @@ impl fmt::Display for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
+impl From<Malformed> for DecodeError {
+    fn from(_: Malformed) -> Self {
+        Self::Protobuf
+    }
+}
+
 /// Encodes the facts that become labels, and no other: the receiver may be
-/// anyone. Equal workloads encode to equal text, so that it can be a cache key.
+/// anyone. Equal workloads encode to equal text (keys are sorted), so that it
+/// can be a cache key.
 ///
 /// ```
 /// use istio_stats::peer::metadata;
@@ -77,25 +96,25 @@ impl core::error::Error for DecodeError {}
 /// assert_eq!(metadata::decode(header.as_bytes()), Ok(workload));
 /// ```
 pub fn encode(workload: &Workload) -> String {
-    let texts = [
-        ("CLUSTER_ID", &workload.cluster_id),
-        ("MESH_ID", &workload.mesh_id),
-        ("NAME", &workload.name),
-        ("NAMESPACE", &workload.namespace),
-        ("OWNER", &workload.owner),
-        ("WORKLOAD_NAME", &workload.workload_name),
-    ];
-    let mut metadata = of_texts(texts);
-    let labels = of_texts(LABEL_KEYS.into_iter().zip(&workload.labels));
-    if !labels.fields.is_empty() {
-        let kind = Some(Kind::StructValue(labels));
-        metadata.fields.insert(LABELS.to_owned(), Value { kind });
+    let mut labels = Vec::new();
+    for (key, label) in LABEL_KEYS.into_iter().zip(&workload.labels) {
+        put_text(&mut labels, key, label);
     }
-    BASE64.encode(metadata.encode_to_vec())
+    let mut metadata = Vec::new();
+    put_text(&mut metadata, "CLUSTER_ID", &workload.cluster_id);
+    if !labels.is_empty() {
+        put_entry(&mut metadata, LABELS, number::STRUCT_VALUE, &labels);
+    }
+    put_text(&mut metadata, "MESH_ID", &workload.mesh_id);
+    put_text(&mut metadata, "NAME", &workload.name);
+    put_text(&mut metadata, "NAMESPACE", &workload.namespace);
+    put_text(&mut metadata, "OWNER", &workload.owner);
+    put_text(&mut metadata, "WORKLOAD_NAME", &workload.workload_name);
+    BASE64.encode(metadata)
 }
 
 /// Decodes what a peer sent. Unknown keys, and values that are no text, are
-/// passed over.
+/// passed over; of a key that comes twice the last one counts.
 ///
 /// # Errors
 /// The bytes hold no workload.
@@ -103,43 +122,99 @@ pub fn decode(encoded: &[u8]) -> Result<Workload, DecodeError> {
     if encoded.len() > MAX_ENCODED_BYTES || encoded == TOO_LARGE {
         return Err(DecodeError::TooLarge);
     }
-    let bytes = BASE64.decode(encoded).map_err(|_| DecodeError::Base64)?;
-    // Recursion is bounded by prost: 100 levels.
-    let metadata = Struct::decode(bytes.as_slice()).map_err(|_| DecodeError::Protobuf)?;
-    let text = |key| text(&metadata, key);
-    let labels = match metadata.fields.get(LABELS).and_then(|value| value.kind.as_ref()) {
-        Some(Kind::StructValue(labels)) => LABEL_KEYS.map(|key| self::text(labels, key)),
-        _ => Default::default(),
-    };
-    let workload = Workload {
-        name: text("NAME"),
-        namespace: text("NAMESPACE"),
-        workload_name: text("WORKLOAD_NAME"),
-        cluster_id: text("CLUSTER_ID"),
-        mesh_id: text("MESH_ID"),
-        owner: text("OWNER"),
-        ..Workload::default()
-    }
-    .with_labels(labels);
+    let metadata = BASE64.decode(encoded).map_err(|_| DecodeError::Base64)?;
+    let mut workload = Workload::default();
+    let mut labels = Default::default();
+    each_entry(&metadata, |key, value| {
+        let fact = match key {
+            b"CLUSTER_ID" => &mut workload.cluster_id,
+            b"MESH_ID" => &mut workload.mesh_id,
+            b"NAME" => &mut workload.name,
+            b"NAMESPACE" => &mut workload.namespace,
+            b"OWNER" => &mut workload.owner,
+            b"WORKLOAD_NAME" => &mut workload.workload_name,
+            _ if key == LABELS.as_bytes() => {
+                labels = read_labels(value)?;
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        *fact = text(value)?;
+        Ok(())
+    })?;
+    let workload = workload.with_labels(labels);
     if workload == Workload::default() {
         return Err(DecodeError::Empty);
     }
     Ok(workload)
 }
 
-fn of_texts<'a>(texts: impl IntoIterator<Item = (&'a str, &'a Option<String>)>) -> Struct {
-    let field = |(key, text): (&str, &Option<String>)| {
-        let kind = Some(Kind::StringValue(text.clone()?));
-        Some((key.to_owned(), Value { kind }))
+fn read_labels(value: &[u8]) -> Result<[Option<String>; LABEL_KEYS.len()], DecodeError> {
+    let mut labels: [Option<String>; LABEL_KEYS.len()] = Default::default();
+    let Some(entries) = last_field(value, number::STRUCT_VALUE)? else {
+        return Ok(labels);
     };
-    Struct {
-        fields: texts.into_iter().filter_map(field).collect(),
+    each_entry(entries, |key, value| {
+        let known = LABEL_KEYS
+            .iter()
+            .zip(&mut labels)
+            .find(|(known, _)| known.as_bytes() == key);
+        if let Some((_, label)) = known {
+            *label = text(value)?;
+        }
+        Ok(())
+    })?;
+    Ok(labels)
+}
+
+/// Shows key and `Value` of each entry of a `Struct`.
+fn each_entry<'a>(
+    of: &'a [u8],
+    mut show: impl FnMut(&'a [u8], &'a [u8]) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let mut fields = Message::new(of);
+    while let Some((number, entry)) = fields.next_field()? {
+        if number == number::FIELDS {
+            let key = last_field(entry, number::KEY)?.unwrap_or_default();
+            let value = last_field(entry, number::VALUE)?.unwrap_or_default();
+            show(key, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// The text of a `Value`; none if it holds something else.
+fn text(value: &[u8]) -> Result<Option<String>, DecodeError> {
+    let Some(bytes) = last_field(value, number::STRING_VALUE)? else {
+        return Ok(None);
+    };
+    let text = core::str::from_utf8(bytes).map_err(|_| DecodeError::Protobuf)?;
+    Ok(cut(text))
+}
+
+/// Of a field that is not repeated, protobuf has the last one count.
+fn last_field(of: &[u8], wanted: u32) -> Result<Option<&[u8]>, Malformed> {
+    let mut fields = Message::new(of);
+    let mut last = None;
+    while let Some((number, content)) = fields.next_field()? {
+        if number == wanted {
+            last = Some(content);
+        }
+    }
+    Ok(last)
+}
+
+fn put_text(out: &mut Vec<u8>, key: &str, text: &Option<String>) {
+    if let Some(text) = text {
+        put_entry(out, key, number::STRING_VALUE, text.as_bytes());
     }
 }
 
-fn text(of: &Struct, key: &str) -> Option<String> {
-    match of.fields.get(key)?.kind.as_ref()? {
-        Kind::StringValue(text) => cut(text),
-        _ => None,
-    }
+fn put_entry(out: &mut Vec<u8>, key: &str, kind: u32, content: &[u8]) {
+    let mut value = Vec::new();
+    put_field(&mut value, kind, content);
+    let mut entry = Vec::new();
+    put_field(&mut entry, number::KEY, key.as_bytes());
+    put_field(&mut entry, number::VALUE, &value);
+    put_field(out, number::FIELDS, &entry);
 }

@@ -43,10 +43,10 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// The bytes end too early, or hold a group or an unknown kind of field.
-    pub fn next_field(&mut self) -> Result<Option<(u64, &'a [u8])>, Malformed> {
+    pub fn next_field(&mut self) -> Result<Option<(u32, &'a [u8])>, Malformed> {
         while !self.rest.is_empty() {
             let tag = self.varint()?;
-            let number = tag >> 3;
+            let number = u32::try_from(tag >> 3).map_err(|_| Malformed)?;
             if number == 0 {
                 return Err(Malformed);
             }

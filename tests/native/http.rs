@@ -1,9 +1,9 @@
 //! What the stats plugin records for HTTP, label by label.
 
+use istio_stats::config::Attachment;
 use istio_stats::dimension::Dimension;
 use istio_stats::host::fake::{FakeHost, Hostcall, Phase, Value};
 use istio_stats::host::{HeaderMap, HostError};
-use istio_stats::http;
 use istio_stats::plugin::Plugin;
 
 use crate::story::{pick, Labels, Story, INBOUND, OUTBOUND, SERVICE};
@@ -444,7 +444,6 @@ fn a_proxy_that_knows_nothing_of_itself_still_counts() {
 
 #[test]
 fn the_kind_of_stream_is_found_out_or_configured() {
-    use istio_stats::config::Attachment;
     for (configuration, protocol, attachment, reads) in [
         ("{}", Some("HTTP/2"), Attachment::Http, 1),
         ("{}", None, Attachment::Tcp, 1),
@@ -482,7 +481,7 @@ fn a_host_that_refuses_everything_costs_one_log_line_per_kind() {
         story.tick();
         for _ in 0..3 {
             story.host.enter_stream(id, Phase::Log);
-            http::on_log(&story.plugin, &story.host, id);
+            story.plugin.on_log(&story.host, id, Attachment::Http);
         }
         let complaints = story.complaints();
         assert_eq!(complaints.len(), 1, "{complaints:?}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use istio_stats::host::fake::{FakeHost, Phase};
 use istio_stats::host::{HeaderMap, MetricKind};
-use istio_stats::http;
+use istio_stats::config::Attachment;
 use istio_stats::plugin::Plugin;
 
 /// A configured plugin in a fake Envoy.
@@ -71,8 +71,34 @@ impl Story {
         host.set_attribute(&["response", "flags"], 0i64);
         host.set_attribute(&["connection", "mtls"], false);
         host.set_header_to(HeaderMap::Request, "content-type", "text/plain");
-        http::on_open(&self.plugin, id);
+        self.plugin.on_open(&self.host, id, Attachment::Http);
         id
+    }
+
+    /// Opens a TCP connection over which nothing passed yet.
+    pub fn connect(&self) -> u32 {
+        let id = self.host.open_stream();
+        self.host.set_attribute(&["connection", "mtls"], false);
+        self.host.set_attribute(&["response", "flags"], 0i64);
+        self.transferred(0, 0);
+        self.plugin.on_open(&self.host, id, Attachment::Tcp);
+        id
+    }
+
+    /// Says how many bytes the current connection got from its client and sent
+    /// to it so far.
+    pub fn transferred(&self, received: i64, sent: i64) {
+        self.host.set_attribute(&["request", "size"], received);
+        self.host.set_attribute(&["response", "size"], sent);
+    }
+
+    /// Closes a connection, with these response flags.
+    pub fn disconnect(&self, id: u32, flags: i64) {
+        self.host.set_attribute(&["response", "flags"], flags);
+        self.host.enter_stream(id, Phase::Log);
+        self.plugin.on_log(&self.host, id, Attachment::Tcp);
+        self.plugin.on_close(id);
+        self.host.close_stream(id);
     }
 
     /// Makes the current stream gRPC with these message counts so far.
@@ -85,16 +111,16 @@ impl Story {
     /// Logs the stream and deletes it.
     pub fn finish(&self, id: u32) {
         self.host.enter_stream(id, Phase::Log);
-        http::on_log(&self.plugin, &self.host, id);
+        self.plugin.on_log(&self.host, id, Attachment::Http);
         self.host.enter_stream(id, Phase::AfterLog);
-        http::on_close(&self.plugin, id);
+        self.plugin.on_close(id);
         self.host.close_stream(id);
     }
 
     /// The reporting period passes.
     pub fn tick(&self) {
         self.host.enter(Phase::Tick);
-        http::on_tick(&self.plugin, &self.host);
+        self.plugin.on_tick(&self.host);
     }
 
     /// All series of a metric (without `istio_`), with labels and count: a

@@ -1,0 +1,134 @@
+//! A TCP connection's life: it opens, its bytes are reported while it is open,
+//! it is logged once when it is closed.
+//!
+//! The proxy keeps the byte counts, and they can be read at any time, so no
+//! callback is entered per chunk of data, and none is lost in between.
+
+use std::time::Instant;
+
+use crate::attribute::Attributes;
+use crate::dimension::{Dimension, LabelSet};
+use crate::facts::{Bytes, Protocol};
+use crate::host::Host;
+use crate::metric::Metric;
+use crate::plugin::Plugin;
+use crate::registry::Sample;
+use crate::report::Call;
+use crate::response_flags;
+
+/// What was reported of one connection.
+#[derive(Debug)]
+pub struct Connection {
+    opened_at: Instant,
+    /// Bytes already reported.
+    reported: Bytes,
+    /// Whether the opening was reported.
+    opened: bool,
+    /// Reporting periods that were let pass because the peer was pending.
+    held: u8,
+    /// What the last report said, if data had passed by then: upstream host and
+    /// handshake do not change any more, only the peer may still tell.
+    known: Option<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    call: Call,
+    /// Bytes of the metadata exchange, which are not the application's.
+    frames: Bytes,
+}
+
+/// How many periods the reports wait for a peer that may still tell who it is.
+/// After that its labels are unknown: counters never stall.
+const MAX_HELD_PERIODS: u8 = 2;
+
+// === impl Connection ===
+
+impl Connection {
+    /// A connection that opened now.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            opened_at: now,
+            reported: Bytes::default(),
+            opened: false,
+            held: 0,
+            known: None,
+        }
+    }
+
+    /// Reports what the open connection in effect did since the last time.
+    pub(crate) fn report_open(&mut self, plugin: &Plugin, host: &dyn Host) {
+        let attributes = Attributes::new(host, plugin.era);
+        let known = self.look(plugin, &attributes);
+        let bytes = Bytes::read(&attributes).since(known.frames);
+        let news = !self.opened || bytes != self.reported;
+        if news && known.call.is_pending() && self.held < MAX_HELD_PERIODS {
+            self.held = self.held.saturating_add(1);
+        } else if news {
+            self.record(plugin, host, &known.call, bytes, &[]);
+        }
+        if bytes != Bytes::default() {
+            self.known = Some(known);
+        }
+    }
+
+    /// Reports the rest of a connection that is over.
+    pub(crate) fn report(mut self, plugin: &Plugin, host: &dyn Host) {
+        let attributes = Attributes::new(host, plugin.era);
+        let Known { call, frames } = self.look(plugin, &attributes);
+        let bytes = Bytes::read(&attributes).since(frames);
+        plugin.count_decode_errors(host, &call);
+        let open_for = host.now().saturating_duration_since(self.opened_at);
+        let closed = [
+            Sample {
+                metric: Metric::TcpClosed,
+                value: 1,
+            },
+            Sample {
+                metric: Metric::TcpDuration,
+                value: u64::try_from(open_for.as_millis()).unwrap_or(u64::MAX),
+            },
+        ];
+        self.record(plugin, host, &call, bytes, &closed);
+    }
+
+    /// What is known by now: read again only while that may bring something new.
+    fn look(&mut self, plugin: &Plugin, attributes: &Attributes<'_>) -> Known {
+        match self.known.take() {
+            Some(known)
+                if !(known.call.is_pending() && plugin.peer_told(attributes, known.call.reporter)) =>
+            {
+                known
+            }
+            _ => {
+                let reporter = plugin.reporter(attributes);
+                Known {
+                    call: plugin.read_call(attributes, reporter, || None),
+                    frames: Bytes::read_frames(attributes),
+                }
+            }
+        }
+    }
+
+    /// Records what is new since the last time, and `more`.
+    fn record(&mut self, plugin: &Plugin, host: &dyn Host, call: &Call, bytes: Bytes, more: &[Sample]) {
+        let attributes = Attributes::new(host, plugin.era);
+        let flags = attributes.count(&["response", "flags"]).unwrap_or(0);
+        let flags = response_flags::label(flags);
+        let mut values = call.values(plugin.local());
+        values.set(Dimension::RequestProtocol, Protocol::Tcp.as_str());
+        values.set(Dimension::ResponseFlags, &flags);
+
+        let new = bytes.since(self.reported);
+        let samples = [
+            (Metric::TcpOpened, u64::from(!self.opened)),
+            (Metric::TcpSentBytes, new.sent),
+            (Metric::TcpReceivedBytes, new.received),
+        ];
+        let samples = samples.map(|(metric, value)| Sample { metric, value });
+        let samples = samples.into_iter().chain(more.iter().copied());
+        plugin.record(host, call.reporter, LabelSet::Tcp, &values, samples);
+        self.opened = true;
+        self.reported = bytes;
+    }
+}

@@ -1,0 +1,225 @@
+//! The local workload, from node metadata of every kind.
+
+use istio_stats::config::local::LocalOverrides;
+use istio_stats::host::fake::{FakeHost, Hostcall, Value};
+use istio_stats::workload::{istio_version, Workload};
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+/// A node as Istio's injection describes it.
+fn istio_node() -> FakeHost {
+    let fake = FakeHost::new();
+    for (key, value) in [
+        ("NAME", "web-1"),
+        ("NAMESPACE", "shop"),
+        ("WORKLOAD_NAME", "web"),
+        ("CLUSTER_ID", "east"),
+        ("MESH_ID", "mesh1"),
+        (
+            "OWNER",
+            "kubernetes://apis/apps/v1/namespaces/shop/deployments/web",
+        ),
+        ("ISTIO_VERSION", "1.29.2"),
+    ] {
+        fake.set_node_metadata(key, value);
+    }
+    for (label, value) in [
+        ("app", "web-app"),
+        ("version", "v3"),
+        ("service.istio.io/canonical-name", "web-canonical"),
+        ("service.istio.io/canonical-revision", "r3"),
+        ("pod-template-hash", "54c8f7"),
+    ] {
+        fake.set_node_label(label, value);
+    }
+    fake
+}
+
+/// The workload of a node, which must not be complained about.
+fn read(fake: &FakeHost) -> Workload {
+    let (workload, warnings) = Workload::from_node_metadata(fake);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    workload
+}
+
+#[test]
+fn istios_node_metadata_is_read() {
+    let app = some("web-app");
+    let version = some("v3");
+    let canonical_service = some("web-canonical");
+    let canonical_revision = some("r3");
+    let fake = istio_node();
+    assert_eq!(
+        read(&fake),
+        Workload {
+            name: some("web-1"),
+            namespace: some("shop"),
+            workload_name: some("web"),
+            cluster_id: some("east"),
+            mesh_id: some("mesh1"),
+            owner: some("kubernetes://apis/apps/v1/namespaces/shop/deployments/web"),
+            app: app.clone(),
+            app_version: version.clone(),
+            canonical_service: canonical_service.clone(),
+            canonical_revision: canonical_revision.clone(),
+            labels: [app, None, None, canonical_service, canonical_revision, version],
+        }
+    );
+    assert_eq!(istio_version(&fake), some("1.29.2"));
+}
+
+#[test]
+fn envoys_before_1_33_have_it_at_the_top_level() {
+    let fake = FakeHost::new();
+    fake.set_attribute(&["node", "metadata", "CLUSTER_ID"], "east");
+    fake.set_attribute(&["node", "metadata", "LABELS", "app"], "web");
+    fake.set_attribute(&["node", "metadata", "ISTIO_VERSION"], "1.17.8");
+    let workload = read(&fake);
+    assert_eq!((workload.cluster_id, workload.app), (some("east"), some("web")));
+    assert_eq!(istio_version(&fake), some("1.17.8"));
+}
+
+#[test]
+fn nothing_is_made_up_for_a_node_without_metadata() {
+    let fake = FakeHost::new();
+    assert_eq!(read(&fake), Workload::default());
+    assert_eq!(istio_version(&fake), None);
+    fake.set_node_metadata("WORKLOAD_NAME", "web");
+    fake.set_node_metadata("CLUSTER_ID", "");
+    let expected = Workload {
+        workload_name: some("web"),
+        ..Workload::default()
+    };
+    assert_eq!(read(&fake), expected);
+}
+
+#[test]
+fn recommended_labels_win_over_short_ones() {
+    let fake = istio_node();
+    fake.set_node_label("app.kubernetes.io/name", "shop-web");
+    fake.set_node_label("app.kubernetes.io/version", "2.0");
+    let workload = read(&fake);
+    assert_eq!(
+        (&workload.app, &workload.app_version),
+        (&some("shop-web"), &some("2.0"))
+    );
+    // Whoever is told of the workload gets all of them.
+    let [app, recommended_app, recommended_version, .., version] = workload.labels;
+    assert_eq!((app, version), (some("web-app"), some("v3")));
+    assert_eq!(
+        (recommended_app, recommended_version),
+        (some("shop-web"), some("2.0"))
+    );
+}
+
+#[test]
+fn values_that_are_no_text_are_absent_and_named() {
+    let fake = istio_node();
+    fake.set_node_metadata("CLUSTER_ID", 7.0);
+    fake.set_node_metadata("MESH_ID", true);
+    fake.set_node_metadata("NAMESPACE", Value::map([("a", "b")]));
+    fake.set_node_metadata("WORKLOAD_NAME", Value::Null);
+    fake.set_node_metadata("OWNER", b"\xff\xfe");
+    fake.set_node_metadata("NAME", "two\nlines");
+    fake.set_node_label("version", 2.5);
+    fake.set_node_label("app", Value::List(vec!["x".into()]));
+    let (workload, warnings) = Workload::from_node_metadata(&fake);
+    let expected = Workload {
+        canonical_service: some("web-canonical"),
+        canonical_revision: some("r3"),
+        labels: [None, None, None, some("web-canonical"), some("r3"), None],
+        ..Workload::default()
+    };
+    assert_eq!(workload, expected);
+    assert_eq!(
+        warnings,
+        [
+            r#"node metadata LABELS.app: expected a text, found 15 bytes, "\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00x\x00\x00"; ignored"#,
+            r#"node metadata LABELS.version: expected a text, found 8 bytes, "\x00\x00\x00\x00\x00\x00\x04@"; ignored"#,
+            r#"node metadata NAME: expected a text, found 9 bytes, "two\nlines"; ignored"#,
+            r#"node metadata NAMESPACE: expected a text, found 16 bytes, "\x01\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00a\x00b\x00"; ignored"#,
+            "node metadata WORKLOAD_NAME: expected a text, found nothing readable (proxy_get_property returned status 3); ignored",
+            r#"node metadata CLUSTER_ID: expected a text, found 8 bytes, "\x00\x00\x00\x00\x00\x00\x1c@"; ignored"#,
+            r#"node metadata MESH_ID: expected a text, found 1 bytes, "\x01"; ignored"#,
+            r#"node metadata OWNER: expected a text, found 2 bytes, "\xff\xfe"; ignored"#,
+        ]
+    );
+}
+
+#[test]
+fn metadata_of_the_wrong_shape_is_absent() {
+    let fake = FakeHost::new();
+    fake.set_node_metadata("LABELS", "app=web");
+    assert_eq!(read(&fake), Workload::default());
+    fake.set_attribute(&["xds", "node", "metadata"], Value::Null);
+    assert_eq!(read(&fake), Workload::default());
+    fake.set_node_metadata("CLUSTER_ID", "east");
+    fake.fail(Hostcall::Property, 10);
+    let (workload, warnings) = Workload::from_node_metadata(&fake);
+    assert_eq!((workload, warnings.len()), (Workload::default(), 12));
+}
+
+#[test]
+fn long_facts_are_cut_between_characters() {
+    let fake = FakeHost::new();
+    for (lead, bytes) in [("", 255), ("a", 256), ("aa", 254)] {
+        let long = lead.to_owned() + &"€".repeat(3000);
+        fake.set_node_metadata("CLUSTER_ID", long.as_str());
+        let cluster_id = read(&fake).cluster_id.unwrap();
+        assert!(long.starts_with(&cluster_id));
+        assert_eq!(
+            cluster_id.len() - lead.len(),
+            (bytes - lead.len()) / 3 * 3,
+            "{lead}"
+        );
+    }
+    fake.set_node_metadata("CLUSTER_ID", "x".repeat(256));
+    assert_eq!(read(&fake).cluster_id, Some("x".repeat(256)));
+}
+
+#[test]
+fn the_configuration_replaces_facts_and_what_would_win_over_them() {
+    let fake = istio_node();
+    fake.set_node_label("app.kubernetes.io/name", "from-node");
+    fake.set_node_label("app.kubernetes.io/version", "from-node");
+    let overrides = LocalOverrides {
+        workload_name: some("w"),
+        namespace: some("n"),
+        cluster_id: some("c"),
+        app: some("a"),
+        app_version: some("v"),
+        canonical_service: some("s"),
+        canonical_revision: some("r"),
+    };
+    let workload = read(&fake).overridden(&overrides);
+    assert_eq!(
+        workload,
+        Workload {
+            workload_name: some("w"),
+            namespace: some("n"),
+            cluster_id: some("c"),
+            app: some("a"),
+            app_version: some("v"),
+            canonical_service: some("s"),
+            canonical_revision: some("r"),
+            labels: [some("a"), None, None, some("s"), some("r"), some("v")],
+            ..read(&fake)
+        }
+    );
+}
+
+#[test]
+fn no_override_changes_nothing_and_an_empty_one_takes_away() {
+    let fake = istio_node();
+    assert_eq!(read(&fake).overridden(&LocalOverrides::default()), read(&fake));
+    let overrides = LocalOverrides {
+        cluster_id: some(""),
+        app: some(""),
+        ..LocalOverrides::default()
+    };
+    let workload = read(&fake).overridden(&overrides);
+    assert_eq!((workload.cluster_id, workload.app), (None, None));
+    assert_eq!(workload.app_version, some("v3"));
+}

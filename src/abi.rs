@@ -6,10 +6,13 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
+use crate::attribute::{Attributes, Era};
 use crate::config::Attachment;
 use crate::exchange::http::HttpExchange;
+use crate::exchange::tcp::TcpExchange;
 use crate::exchange::Exchange;
 use crate::host::wasm::WasmHost;
+use crate::host::Flow;
 use crate::plugin::Plugin;
 
 /// Makes this module the stats plugin. Called once, when a VM starts.
@@ -40,6 +43,25 @@ struct ExchangeHttp {
     stream: HttpExchange,
 }
 
+struct ExchangeTcp {
+    exchange: Rc<Exchange>,
+    stream: TcpExchange,
+}
+
+fn context_type(attachment: Attachment) -> ContextType {
+    match attachment {
+        Attachment::Http => ContextType::HttpContext,
+        Attachment::Tcp => ContextType::StreamContext,
+    }
+}
+
+fn action(flow: Flow) -> Action {
+    match flow {
+        Flow::Continue => Action::Continue,
+        Flow::Hold => Action::Pause,
+    }
+}
+
 // === impl StatsRoot ===
 
 impl StatsRoot {
@@ -47,11 +69,7 @@ impl StatsRoot {
         if let Some(plugin) = &self.0 {
             plugin.on_open(&WasmHost, context_id, attachment);
         }
-        StatsStream {
-            plugin: self.0.clone(),
-            context_id,
-            attachment,
-        }
+        StatsStream { plugin: self.0.clone(), context_id, attachment }
     }
 }
 
@@ -71,11 +89,11 @@ impl RootContext for StatsRoot {
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        let attachment = self.0.as_ref().map(|plugin| plugin.attachment(&WasmHost));
-        Some(match attachment {
-            Some(Attachment::Tcp) => ContextType::StreamContext,
-            Some(Attachment::Http) | None => ContextType::HttpContext,
-        })
+        let attachment = match &self.0 {
+            Some(plugin) => plugin.attachment(&WasmHost),
+            None => Attachment::of_stream(None, &Attributes::new(&WasmHost, Era::Xds)),
+        };
+        Some(context_type(attachment))
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
@@ -130,14 +148,15 @@ impl RootContext for ExchangeRoot {
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+        Some(context_type(self.0.attachment(&WasmHost)))
+    }
+
+    fn create_stream_context(&self, _context_id: u32) -> Option<Box<dyn StreamContext>> {
+        Some(Box::new(ExchangeTcp { exchange: self.0.clone(), stream: TcpExchange::default() }))
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(ExchangeHttp {
-            exchange: self.0.clone(),
-            stream: HttpExchange::default(),
-        }))
+        Some(Box::new(ExchangeHttp { exchange: self.0.clone(), stream: HttpExchange::default() }))
     }
 }
 
@@ -154,5 +173,21 @@ impl HttpContext for ExchangeHttp {
     fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
         self.stream.on_response_headers(&self.exchange, &WasmHost);
         Action::Continue
+    }
+}
+
+// === impl ExchangeTcp ===
+
+impl Context for ExchangeTcp {}
+
+impl StreamContext for ExchangeTcp {
+    fn on_downstream_data(&mut self, len_bytes: usize, end_of_stream: bool) -> Action {
+        let exchange = &self.exchange;
+        action(self.stream.on_downstream_data(exchange, &WasmHost, len_bytes, end_of_stream))
+    }
+
+    fn on_upstream_data(&mut self, len_bytes: usize, end_of_stream: bool) -> Action {
+        let exchange = &self.exchange;
+        action(self.stream.on_upstream_data(exchange, &WasmHost, len_bytes, end_of_stream))
     }
 }

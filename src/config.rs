@@ -8,6 +8,7 @@ pub mod reader;
 
 use core::time::Duration;
 
+use crate::attribute::Attributes;
 use local::LocalOverrides;
 use reader::{Issue, Object};
 
@@ -37,6 +38,22 @@ pub enum Attachment {
     Http,
     /// A network filter.
     Tcp,
+}
+
+// === impl Attachment ===
+
+impl Attachment {
+    /// The choices of the field `attachment`.
+    pub const CHOICES: &[(&str, Self)] = &[("http", Self::Http), ("tcp", Self::Tcp)];
+
+    /// The kind of the stream being created, if the configuration does not say:
+    /// an HTTP stream has a protocol by then, a TCP connection never has one.
+    pub fn of_stream(configured: Option<Self>, attributes: &Attributes<'_>) -> Self {
+        configured.unwrap_or_else(|| match attributes.bytes(&["request", "protocol"]) {
+            Some(_) => Self::Http,
+            None => Self::Tcp,
+        })
+    }
 }
 
 /// Fields of Istio's schema that this plugin accepts and does not need.
@@ -83,19 +100,12 @@ impl Config {
         let default = Self::default();
         object.ignore(IGNORED);
         Self {
-            host_header_fallback: object
-                .boolean("disable_host_header_fallback")
-                .map(|disabled| !disabled),
-            reporting_period: object
-                .duration("tcp_reporting_duration")
-                .unwrap_or(default.reporting_period),
+            host_header_fallback: object.boolean("disable_host_header_fallback").map(|disabled| !disabled),
+            reporting_period: object.duration("tcp_reporting_duration").unwrap_or(default.reporting_period),
             waypoint: object
                 .choice("reporter", &[("UNSPECIFIED", false), ("SERVER_GATEWAY", true)])
                 .unwrap_or_default(),
-            attachment: object.choice(
-                "attachment",
-                &[("http", Attachment::Http), ("tcp", Attachment::Tcp)],
-            ),
+            attachment: object.choice("attachment", Attachment::CHOICES),
             local: LocalOverrides::read(object),
             max_series: object.positive("max_series").unwrap_or(default.max_series),
         }
@@ -109,11 +119,7 @@ mod tests {
     #[test]
     fn nothing_means_the_defaults() {
         for text in ["", " ", "{}"] {
-            assert_eq!(
-                Config::compile(text.as_bytes()),
-                (Some(Config::default()), vec![]),
-                "{text:?}"
-            );
+            assert_eq!(Config::compile(text.as_bytes()), (Some(Config::default()), vec![]), "{text:?}");
         }
     }
 

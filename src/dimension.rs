@@ -93,9 +93,7 @@ impl LabelSet {
 impl<'a> Values<'a> {
     /// Every label with the same value.
     pub fn all(value: &'a str) -> Self {
-        Self {
-            values: [value; Dimension::ALL.len()],
-        }
+        Self { values: [value; Dimension::ALL.len()] }
     }
 
     /// Sets the value of a label.
@@ -126,10 +124,7 @@ mod tests {
     fn a_value_is_found_where_it_was_set() {
         let mut values = Values::all("unknown");
         values.set(Dimension::SourceClusterId, "east");
-        let found: Vec<_> = values
-            .of(LabelSet::Messages)
-            .filter(|(_, v)| *v != "unknown")
-            .collect();
+        let found: Vec<_> = values.of(LabelSet::Messages).filter(|(_, v)| *v != "unknown").collect();
         assert_eq!(found, [(Dimension::SourceClusterId, "east")]);
     }
 }

@@ -7,9 +7,12 @@
 
 pub mod config;
 pub mod http;
+pub mod tcp;
 
 use crate::attribute::{Attributes, Era};
+use crate::config::Attachment;
 use crate::host::{Host, HostError};
+use crate::peer::frame;
 use crate::peer::metadata::{self, MAX_ENCODED_BYTES};
 use crate::workload::Workload;
 use config::{Config, Trust};
@@ -30,6 +33,8 @@ pub struct Exchange {
 struct Own {
     metadata: Option<String>,
     id: Option<String>,
+    /// Both, as the first bytes of a TCP connection.
+    frame: Option<Vec<u8>>,
 }
 
 /// The direction of the traffic through a listener, as the listener's
@@ -59,16 +64,9 @@ impl Exchange {
             Vec::new()
         });
         let (config, issues) = Config::compile(&bytes);
-        let consequence = if config.is_none() {
-            "; nothing is exchanged"
-        } else {
-            ""
-        };
+        let consequence = if config.is_none() { "; nothing is exchanged" } else { "" };
         for issue in issues {
-            host.log_once(
-                issue.level,
-                &format!("metadata-exchange: configuration: {issue}{consequence}"),
-            );
+            host.log_once(issue.level, &format!("metadata-exchange: configuration: {issue}{consequence}"));
         }
         let Some(config) = config else {
             return Self::default();
@@ -79,12 +77,15 @@ impl Exchange {
             warn(&warning);
         }
         let workload = workload.overridden(&config.local);
+        let id = read_node_id(&Attributes::new(host, era)).unwrap_or_else(|problem| {
+            warn(&problem);
+            None
+        });
+        let own_metadata = metadata::encode_struct(&workload);
         let own = Own {
-            metadata: Some(metadata::encode(&workload)).filter(|text| !text.is_empty()),
-            id: read_node_id(&Attributes::new(host, era)).unwrap_or_else(|problem| {
-                warn(&problem);
-                None
-            }),
+            metadata: Some(metadata::to_header(&own_metadata)).filter(|text| !text.is_empty()),
+            frame: (!own_metadata.is_empty()).then(|| frame::encode(&own_metadata, id.as_deref())).flatten(),
+            id,
         };
         let config = Some(config);
         Self { era, config, own }
@@ -127,6 +128,37 @@ impl Exchange {
     }
 }
 
+impl Exchange {
+    /// The kind of the stream being created.
+    pub fn attachment(&self, host: &dyn Host) -> Attachment {
+        let configured = self.config.as_ref().and_then(|config| config.attachment);
+        Attachment::of_stream(configured, &self.attributes(host))
+    }
+
+    /// What a TCP peer is told.
+    fn own_frame(&self) -> Option<&[u8]> {
+        self.own.frame.as_deref()
+    }
+
+    /// Whether this side begins the exchange over TCP: only towards an upstream
+    /// cluster that says it expects it, in its metadata or by our configuration.
+    fn begins_tcp(&self, attributes: &Attributes<'_>, direction: Direction) -> bool {
+        let Some(config) = &self.config else {
+            return false;
+        };
+        if direction == Direction::Inbound {
+            return false;
+        }
+        let mark = ["xds", "cluster_metadata", "filter_metadata", "istio-stats", "tcp_exchange"];
+        if attributes.flag(&mark) == Some(true) {
+            return true;
+        }
+        let listed = &config.tcp_upstream_clusters;
+        let is_listed = |name: Vec<u8>| listed.iter().any(|listed| listed.as_bytes() == name);
+        !listed.is_empty() && attributes.bytes(&["xds", "cluster_name"]).is_some_and(is_listed)
+    }
+}
+
 /// Whether the route leads out of the mesh.
 fn is_external(attributes: &Attributes<'_>) -> bool {
     if attributes.bytes(&["xds", "cluster_name"]).as_deref() == Some(PASSTHROUGH) {
@@ -148,9 +180,7 @@ fn read_node_id(attributes: &Attributes<'_>) -> Result<Option<String>, String> {
         }
         _ => {
             let excerpt = bytes.get(..64).unwrap_or(&bytes).escape_ascii();
-            Err(format!(
-                "node id \"{excerpt}\" cannot be a header's value; not sent"
-            ))
+            Err(format!("node id \"{excerpt}\" cannot be a header's value; not sent"))
         }
     }
 }

@@ -118,9 +118,7 @@ impl Identity {
         Self {
             peer_namespace: source_principal.as_ref().and_then(spiffe_namespace),
             source_principal,
-            destination_principal: (reporter == Reporter::Destination)
-                .then(own_certificate)
-                .flatten(),
+            destination_principal: (reporter == Reporter::Destination).then(own_certificate).flatten(),
             mutual_tls: attributes.flag(&["connection", "mtls"]),
         }
     }
@@ -152,11 +150,7 @@ impl Outcome {
         const NANOS_PER_MILLI: u64 = 1_000_000;
         let count = |path| attributes.count(path).unwrap_or(0);
         let duration = attributes.count(&["request", "duration"]);
-        let grpc_status = || {
-            attributes
-                .int(&["response", "grpc_status"])
-                .unwrap_or(GRPC_UNKNOWN)
-        };
+        let grpc_status = || attributes.int(&["response", "grpc_status"]).unwrap_or(GRPC_UNKNOWN);
         Self {
             response_code: count(&["response", "code"]),
             response_flags: count(&["response", "flags"]),
@@ -177,10 +171,7 @@ impl Messages {
     pub fn read(attributes: &Attributes<'_>) -> Option<Self> {
         let counts = attributes.bytes(&["filter_state", "envoy.filters.http.grpc_stats"])?;
         let (requests, responses) = core::str::from_utf8(&counts).ok()?.split_once(',')?;
-        Some(Self {
-            requests: requests.parse().ok()?,
-            responses: responses.parse().ok()?,
-        })
+        Some(Self { requests: requests.parse().ok()?, responses: responses.parse().ok()? })
     }
 
     /// What was added since `earlier`.
@@ -199,25 +190,17 @@ impl Bytes {
     /// look at the data.
     pub fn read(attributes: &Attributes<'_>) -> Self {
         let count = |path| attributes.count(path).unwrap_or(0);
-        Self {
-            sent: count(&["response", "size"]),
-            received: count(&["request", "size"]),
-        }
+        Self { sent: count(&["response", "size"]), received: count(&["request", "size"]) }
     }
 
     /// Reads how much of them are frames of the exchange, which pass through the
     /// TCP proxy where this side began it.
     pub fn read_frames(attributes: &Attributes<'_>) -> Self {
         let count = |key| {
-            let text = attributes
-                .bytes(&[key])
-                .and_then(|bytes| String::from_utf8(bytes).ok());
+            let text = attributes.bytes(&[key]).and_then(|bytes| String::from_utf8(bytes).ok());
             text.and_then(|text| text.parse().ok()).unwrap_or(0)
         };
-        Self {
-            sent: count(UPSTREAM_FRAME_BYTES_KEY),
-            received: count(OWN_FRAME_BYTES_KEY),
-        }
+        Self { sent: count(UPSTREAM_FRAME_BYTES_KEY), received: count(OWN_FRAME_BYTES_KEY) }
     }
 
     /// What was added since `earlier`.
@@ -239,10 +222,7 @@ mod tests {
             let namespace = spiffe_namespace(&LabelValue::clean_str(id).unwrap());
             namespace.map(|value| value.as_str().to_owned())
         };
-        assert_eq!(
-            namespace("spiffe://east.local/ns/shop/sa/web").as_deref(),
-            Some("shop")
-        );
+        assert_eq!(namespace("spiffe://east.local/ns/shop/sa/web").as_deref(), Some("shop"));
         assert_eq!(namespace("spiffe://east.local/ns/shop").as_deref(), Some("shop"));
         assert_eq!(namespace("spiffe://td/ns/a/ns/b/sa/x").as_deref(), Some("a"));
         assert_eq!(namespace("spiffe://td/ns//sa/x"), None);

@@ -53,6 +53,19 @@ pub trait Host {
     /// The map cannot be written in this phase.
     fn remove_header(&self, map: HeaderMap, name: &str) -> Result<(), HostError>;
 
+    /// Up to `max_bytes` of a TCP connection's data that the current callback
+    /// holds, from the beginning.
+    ///
+    /// # Errors
+    /// The current callback holds no data of that direction.
+    fn data(&self, direction: Data, max_bytes: usize) -> Result<Vec<u8>, HostError>;
+
+    /// Puts `bytes` in the place of the first `length` bytes of that data.
+    ///
+    /// # Errors
+    /// The current callback holds no data of that direction.
+    fn replace_data(&self, direction: Data, length: usize, bytes: &[u8]) -> Result<(), HostError>;
+
     /// Defines (or finds) the metric with this stat name. A repeated call
     /// yields a fresh id and leaks about 35 bytes in the host: keep the id.
     ///
@@ -118,6 +131,24 @@ pub enum HeaderMap {
     Request,
     /// Headers of the response.
     Response,
+}
+
+/// Which data of a TCP connection a call means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Data {
+    /// What the client sent.
+    Downstream,
+    /// What the upstream sent.
+    Upstream,
+}
+
+/// What becomes of data that a callback was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flow {
+    /// It goes on.
+    Continue,
+    /// It is kept back, and shown again with what follows.
+    Hold,
 }
 
 /// How a metric counts.

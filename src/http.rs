@@ -52,11 +52,5 @@ pub(crate) fn report(plugin: &Plugin, host: &dyn Host, reported: Messages) {
 
 fn report_messages(plugin: &Plugin, host: &dyn Host, call: &Call, messages: Messages) {
     let values = call.values(plugin.local());
-    plugin.record(
-        host,
-        call.reporter,
-        LabelSet::Messages,
-        &values,
-        message_samples(messages),
-    );
+    plugin.record(host, call.reporter, LabelSet::Messages, &values, message_samples(messages));
 }

@@ -107,18 +107,12 @@ mod tests {
         for lead in 0..8 {
             let text = "a".repeat(lead) + &"€".repeat(100);
             let cut = clean(text.as_bytes());
-            assert!(
-                text.starts_with(&cut) && (254..=256).contains(&cut.len()),
-                "{lead}: {cut}"
-            );
+            assert!(text.starts_with(&cut) && (254..=256).contains(&cut.len()), "{lead}: {cut}");
         }
         // Nothing but tails: still cut, still clean.
         assert!(clean(&[0x80; 300]).len() <= 256);
         // The cut comes first: a dot that ends up last is replaced as well.
-        assert_eq!(
-            clean((("a".repeat(255)) + ".b").as_bytes()),
-            "a".repeat(255) + "_"
-        );
+        assert_eq!(clean((("a".repeat(255)) + ".b").as_bytes()), "a".repeat(255) + "_");
     }
 
     #[test]

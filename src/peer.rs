@@ -3,6 +3,7 @@
 
 pub mod cache;
 pub mod endpoint;
+pub mod frame;
 pub mod metadata;
 
 use std::rc::Rc;

@@ -68,10 +68,7 @@ impl Plugin {
         for issue in &issues {
             host.log_once(issue.level, &format!("istio-stats: configuration: {issue}"));
         }
-        let errors = issues
-            .iter()
-            .filter(|issue| issue.level <= log::Level::Warn)
-            .count();
+        let errors = issues.iter().filter(|issue| issue.level <= log::Level::Warn).count();
         if errors > 0 {
             define_config_errors(host, errors);
         }
@@ -82,29 +79,21 @@ impl Plugin {
                 &format!("istio-stats: no reports while streams are open: {error}"),
             );
         }
-        let root_id = Attributes::new(host, era)
-            .bytes(&["plugin_root_id"])
-            .unwrap_or_default();
+        let root_id = Attributes::new(host, era).bytes(&["plugin_root_id"]).unwrap_or_default();
         Some(Self {
             era,
             reporter: Reporter::fixed(config.waypoint, &root_id),
             local: WorkloadLabels::new(&local.overridden(&config.local)),
-            registry: RefCell::new(Registry::new(
-                usize::try_from(config.max_series).unwrap_or(usize::MAX),
-            )),
+            registry: RefCell::new(Registry::new(usize::try_from(config.max_series).unwrap_or(usize::MAX))),
             peers: RefCell::default(),
             open: RefCell::default(),
             config,
         })
     }
 
-    /// The kind of the stream being created. An HTTP stream has a protocol by
-    /// then, a TCP connection never has one.
+    /// The kind of the stream being created.
     pub fn attachment(&self, host: &dyn Host) -> Attachment {
-        self.config.attachment.unwrap_or_else(|| {
-            let protocol = Attributes::new(host, self.era).bytes(&["request", "protocol"]);
-            protocol.map_or(Attachment::Tcp, |_| Attachment::Http)
-        })
+        Attachment::of_stream(self.config.attachment, &Attributes::new(host, self.era))
     }
 
     /// A stream opened. Without a reporting period HTTP has nothing to remember.
@@ -222,19 +211,13 @@ impl Plugin {
         samples: impl IntoIterator<Item = Sample>,
     ) {
         let overflow = || report::overflow_values(reporter, &self.local);
-        let result = self
-            .registry
-            .borrow_mut()
-            .record(host, set, values, samples, overflow);
+        let result = self.registry.borrow_mut().record(host, set, values, samples, overflow);
         log_failure(host, "recording a metric", result);
     }
 
     /// Counts a peer whose metadata could not be decoded.
     pub(crate) fn count_decode_errors(&self, host: &dyn Host, call: &Call) {
-        for reason in [&call.downstream, &call.upstream]
-            .into_iter()
-            .filter_map(Peer::decode_error)
-        {
+        for reason in [&call.downstream, &call.upstream].into_iter().filter_map(Peer::decode_error) {
             let stat_name = stat_name::encode([("reason", reason)], DECODE_ERRORS_METRIC);
             let result = host.define_metric(MetricKind::Counter, &stat_name);
             let result = result.and_then(|id| host.increment_metric(id, 1));
@@ -273,9 +256,6 @@ fn set_gauge(host: &dyn Host, stat_name: &str, value: u64) {
 /// should know.
 pub(crate) fn log_failure(host: &dyn Host, doing: &str, result: Result<(), HostError>) {
     if let Err(error) = result {
-        host.log_once(
-            log::Level::Error,
-            &format!("istio-stats: {doing} failed: {error}"),
-        );
+        host.log_once(log::Level::Error, &format!("istio-stats: {doing} failed: {error}"));
     }
 }

@@ -143,20 +143,13 @@ impl Entry {
             key.push_str(value);
             key.push(SEPARATOR);
         }
-        Self {
-            hash,
-            key: key.into_boxed_str(),
-            ids: [None; Metric::ALL.len()],
-        }
+        Self { hash, key: key.into_boxed_str(), ids: [None; Metric::ALL.len()] }
     }
 
     fn is(&self, set: LabelSet, values: &Values<'_>) -> bool {
         let mut rest = &*self.key;
         for (_, value) in values.of(set) {
-            match rest
-                .strip_prefix(value)
-                .and_then(|rest| rest.strip_prefix(SEPARATOR))
-            {
+            match rest.strip_prefix(value).and_then(|rest| rest.strip_prefix(SEPARATOR)) {
                 Some(tail) => rest = tail,
                 None => return false,
             }
@@ -169,9 +162,7 @@ impl Entry {
         if let Some(Some(id)) = slot {
             return Ok(*id);
         }
-        let labels = values
-            .of(metric.labels())
-            .map(|(dimension, value)| (dimension.name(), value));
+        let labels = values.of(metric.labels()).map(|(dimension, value)| (dimension.name(), value));
         let id = host.define_metric(metric.kind(), &stat_name::encode(labels, metric.name()))?;
         if let Some(slot) = slot {
             *slot = Some(id);

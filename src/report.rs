@@ -109,18 +109,11 @@ impl Call {
         fill(&mut values, &SOURCE, source, LATEST);
         fill(&mut values, &DESTINATION, destination, destination_revision);
 
-        let Identity {
-            source_principal,
-            destination_principal,
-            peer_namespace,
-            mutual_tls: _,
-        } = &self.identity;
+        let Identity { source_principal, destination_principal, peer_namespace, mutual_tls: _ } =
+            &self.identity;
         values.set(SOURCE.principal, or(source_principal, UNKNOWN));
         values.set(DESTINATION.principal, or(destination_principal, UNKNOWN));
-        values.set(
-            Dimension::ConnectionSecurityPolicy,
-            self.identity.security_policy(),
-        );
+        values.set(Dimension::ConnectionSecurityPolicy, self.identity.security_policy());
         let (peer_side, peer) = match self.reporter {
             Reporter::Source => (&DESTINATION, upstream),
             Reporter::Destination | Reporter::Waypoint => (&SOURCE, downstream),
@@ -128,11 +121,7 @@ impl Call {
         let peer_namespace = or(peer_namespace, or(&peer.namespace, UNKNOWN));
         values.set(peer_side.namespace, peer_namespace);
 
-        let Service {
-            host,
-            name,
-            namespace,
-        } = &self.service;
+        let Service { host, name, namespace } = &self.service;
         values.set(Dimension::DestinationService, or(host, UNKNOWN));
         values.set(Dimension::DestinationServiceName, or(name, UNKNOWN));
         let service_namespace = match self.reporter {
@@ -191,20 +180,13 @@ impl OutcomeTexts {
         Self {
             response_flags: response_flags::label(outcome.response_flags),
             response_code: outcome.response_code.to_string(),
-            grpc_response_status: outcome
-                .grpc_status
-                .map(|status| status.to_string())
-                .unwrap_or_default(),
+            grpc_response_status: outcome.grpc_status.map(|status| status.to_string()).unwrap_or_default(),
         }
     }
 
     /// Completes the values of a request.
     pub fn fill<'a>(&'a self, values: &mut Values<'a>, protocol: Protocol) {
-        let Self {
-            response_flags,
-            response_code,
-            grpc_response_status,
-        } = self;
+        let Self { response_flags, response_code, grpc_response_status } = self;
         values.set(Dimension::RequestProtocol, protocol.as_str());
         values.set(Dimension::ResponseFlags, response_flags);
         values.set(Dimension::ResponseCode, response_code);
@@ -216,10 +198,7 @@ impl OutcomeTexts {
 /// request never completed) that histogram gets nothing.
 pub fn request_samples(outcome: &Outcome) -> impl Iterator<Item = Sample> {
     let sample = |metric, value| Some(Sample { metric, value });
-    let duration = |value| Sample {
-        metric: Metric::RequestDuration,
-        value,
-    };
+    let duration = |value| Sample { metric: Metric::RequestDuration, value };
     let samples = [
         sample(Metric::Requests, 1),
         outcome.duration_ms.map(duration),
@@ -232,13 +211,7 @@ pub fn request_samples(outcome: &Outcome) -> impl Iterator<Item = Sample> {
 /// What a gRPC stream adds to the message metrics.
 pub fn message_samples(messages: Messages) -> [Sample; 2] {
     [
-        Sample {
-            metric: Metric::RequestMessages,
-            value: messages.requests,
-        },
-        Sample {
-            metric: Metric::ResponseMessages,
-            value: messages.responses,
-        },
+        Sample { metric: Metric::RequestMessages, value: messages.requests },
+        Sample { metric: Metric::ResponseMessages, value: messages.responses },
     ]
 }

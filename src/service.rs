@@ -27,14 +27,7 @@ const SPECIAL_UPSTREAM_CLUSTERS: [&str; 5] = [
 ];
 
 /// What Istio writes about the service into an upstream cluster's metadata.
-const SERVICE_METADATA: [&str; 6] = [
-    "xds",
-    "cluster_metadata",
-    "filter_metadata",
-    "istio",
-    "services",
-    "0",
-];
+const SERVICE_METADATA: [&str; 6] = ["xds", "cluster_metadata", "filter_metadata", "istio", "services", "0"];
 
 // === impl Service ===
 
@@ -45,11 +38,7 @@ impl Service {
     ///
     /// Istio's order: route, then special upstream cluster, then metadata, then base.
     pub fn read(attributes: &Attributes<'_>, base: impl FnOnce() -> Option<LabelValue>) -> Self {
-        let named = |name: &str, host| Self {
-            host,
-            name: LabelValue::clean_str(name),
-            namespace: None,
-        };
+        let named = |name: &str, host| Self { host, name: LabelValue::clean_str(name), namespace: None };
         match attributes.bytes(&["xds", "route_name"]).as_deref() {
             Some(b"block_all") => return named("BlackHoleCluster", base()),
             Some(b"allow_any") => return named("PassthroughCluster", base()),
@@ -65,11 +54,7 @@ impl Service {
             Some(metadata) => Self::from_metadata(&metadata, base),
             None => {
                 let host = base();
-                Self {
-                    name: host.clone(),
-                    host,
-                    namespace: None,
-                }
+                Self { name: host.clone(), host, namespace: None }
             }
         }
     }

@@ -47,13 +47,7 @@ const MAX_HELD_PERIODS: u8 = 2;
 impl Connection {
     /// A connection that opened now.
     pub fn new(now: Instant) -> Self {
-        Self {
-            opened_at: now,
-            reported: Bytes::default(),
-            opened: false,
-            held: 0,
-            known: None,
-        }
+        Self { opened_at: now, reported: Bytes::default(), opened: false, held: 0, known: None }
     }
 
     /// Reports what the open connection in effect did since the last time.
@@ -80,10 +74,7 @@ impl Connection {
         plugin.count_decode_errors(host, &call);
         let open_for = host.now().saturating_duration_since(self.opened_at);
         let closed = [
-            Sample {
-                metric: Metric::TcpClosed,
-                value: 1,
-            },
+            Sample { metric: Metric::TcpClosed, value: 1 },
             Sample {
                 metric: Metric::TcpDuration,
                 value: u64::try_from(open_for.as_millis()).unwrap_or(u64::MAX),

@@ -3,3 +3,4 @@
 
 pub mod pairs;
 pub mod proto;
+pub mod structs;

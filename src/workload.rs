@@ -57,10 +57,7 @@ impl Workload {
     /// Keys are read one at a time, since one null anywhere makes a read of the
     /// whole map fail. For configure time; costs a dozen hostcalls.
     pub fn from_node_metadata(host: &dyn Host) -> (Self, Vec<String>) {
-        let mut node = NodeMetadata {
-            host,
-            warnings: Vec::new(),
-        };
+        let mut node = NodeMetadata { host, warnings: Vec::new() };
         let labels = LABEL_KEYS.map(|label| node.text(&["LABELS", label]));
         let workload = Self {
             name: node.text(&["NAME"]),
@@ -132,10 +129,7 @@ impl Workload {
 
 /// The version of Istio that the node's metadata names (`ISTIO_VERSION`).
 pub fn istio_version(host: &dyn Host) -> Option<String> {
-    let mut node = NodeMetadata {
-        host,
-        warnings: Vec::new(),
-    };
+    let mut node = NodeMetadata { host, warnings: Vec::new() };
     node.text(&["ISTIO_VERSION"])
 }
 
@@ -148,9 +142,7 @@ fn replace(fact: &mut Option<String>, given: &Option<String>) {
 /// At most [`MAX_FACT_BYTES`] of a text, whole characters only; `None` if it is
 /// empty.
 pub(crate) fn cut(text: &str) -> Option<String> {
-    let ends = text
-        .char_indices()
-        .map(|(start, c)| start.saturating_add(c.len_utf8()));
+    let ends = text.char_indices().map(|(start, c)| start.saturating_add(c.len_utf8()));
     let end = ends.take_while(|end| *end <= MAX_FACT_BYTES).last()?;
     text.get(..end).map(str::to_owned)
 }
@@ -171,10 +163,7 @@ impl NodeMetadata<'_> {
         let text = core::str::from_utf8(&bytes).ok();
         let Some(text) = text.filter(|text| !text.chars().any(char::is_control)) else {
             let excerpt = bytes.get(..EXCERPT_BYTES).unwrap_or(&bytes).escape_ascii();
-            self.warn(
-                key,
-                &format!("expected a text, found {} bytes, \"{excerpt}\"", bytes.len()),
-            );
+            self.warn(key, &format!("expected a text, found {} bytes, \"{excerpt}\"", bytes.len()));
             return None;
         };
         cut(text)
@@ -196,7 +185,6 @@ impl NodeMetadata<'_> {
     }
 
     fn warn(&mut self, key: &[&str], what: &str) {
-        self.warnings
-            .push(format!("node metadata {}: {what}; ignored", key.join(".")));
+        self.warnings.push(format!("node metadata {}: {what}; ignored", key.join(".")));
     }
 }

@@ -50,12 +50,7 @@ impl fmt::Display for Issue {
 impl<'a> Object<'a> {
     /// Starts reading the object at `path` (empty for the root).
     pub fn new(path: &'a str, fields: &'a Map<String, Value>, issues: &'a mut Vec<Issue>) -> Self {
-        Self {
-            path,
-            fields,
-            known: Vec::new(),
-            issues,
-        }
+        Self { path, fields, known: Vec::new(), issues }
     }
 
     /// A boolean; the texts `"true"` and `"false"` count, as they did for
@@ -74,6 +69,25 @@ impl<'a> Object<'a> {
     pub fn string(&mut self, key: &'static str) -> Option<&'a str> {
         let value = self.take(key)?;
         self.expect(key, value, value.as_str(), "a string")
+    }
+
+    /// A list of texts; an element that is none is reported and left out.
+    pub fn strings(&mut self, key: &'static str) -> Vec<String> {
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
+        let Some(elements) = value.as_array() else {
+            self.mismatch(key, value, "a list of strings");
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for (index, element) in elements.iter().enumerate() {
+            match element.as_str() {
+                Some(text) => texts.push(text.to_owned()),
+                None => self.mismatch(&format!("{key}[{index}]"), element, "a string"),
+            }
+        }
+        texts
     }
 
     /// A whole number above zero; protobuf's doubles, `7.0`, count too.
@@ -146,11 +160,7 @@ impl<'a> Object<'a> {
         let mut named = self.fields.iter().filter(|(name, _)| is_key(key, name));
         let (_, value) = named.next()?;
         if named.next().is_some() {
-            self.report(
-                log::Level::Warn,
-                key,
-                "given in snake_case and in camelCase; one is ignored",
-            );
+            self.report(log::Level::Warn, key, "given in snake_case and in camelCase; one is ignored");
         }
         (!value.is_null()).then_some(value)
     }
@@ -195,11 +205,7 @@ pub fn parse_root(bytes: &[u8]) -> Result<Map<String, Value>, Issue> {
             excerpt(&Value::String(String::from_utf8_lossy(bytes).into_owned()))
         ),
     };
-    Err(Issue {
-        level: log::Level::Error,
-        path: String::new(),
-        message,
-    })
+    Err(Issue { level: log::Level::Error, path: String::new(), message })
 }
 
 fn join(path: &str, key: &str) -> String {
@@ -349,15 +355,26 @@ mod tests {
     }
 
     #[test]
+    fn lists_name_the_bad_element() {
+        let said = issues_of(json!({"list": ["a", 1, "b"], "text": "a"}), |o| {
+            assert_eq!(o.strings("list"), ["a", "b"]);
+            assert_eq!(o.strings("text"), [""; 0]);
+            assert_eq!(o.strings("absent"), [""; 0]);
+        });
+        assert_eq!(
+            said,
+            [
+                "list[1]: expected a string, found 1; ignored",
+                "text: expected a list of strings, found \"a\"; ignored",
+            ]
+        );
+    }
+
+    #[test]
     fn whole_numbers_may_be_doubles() {
-        for (text, read) in [
-            ("7", Some(7)),
-            ("7.0", Some(7)),
-            ("0", None),
-            ("-1", None),
-            ("1.5", None),
-            ("1e3", None),
-        ] {
+        for (text, read) in
+            [("7", Some(7)), ("7.0", Some(7)), ("0", None), ("-1", None), ("1.5", None), ("1e3", None)]
+        {
             let value = serde_json::from_str(&format!("{{\"n\": {text}}}")).unwrap();
             let said = issues_of(value, |o| assert_eq!(o.positive("n"), read, "{text}"));
             assert_eq!(said.is_empty(), read.is_some(), "{said:?}");
@@ -370,37 +387,23 @@ mod tests {
             assert_eq!(o.string("known"), None);
         });
         assert_eq!(said.len(), 1);
-        assert!(
-            said[0].starts_with("other: unknown field with value {\"deep\":\"xxx"),
-            "{}",
-            said[0]
-        );
+        assert!(said[0].starts_with("other: unknown field with value {\"deep\":\"xxx"), "{}", said[0]);
         assert!(said[0].len() < 160);
     }
 
     #[test]
     fn both_cases_are_accepted() {
-        assert!(issues_of(json!({"aB": "true"}), |o| assert_eq!(
-            o.boolean("a_b"),
-            Some(true)
-        ))
-        .is_empty());
+        assert!(issues_of(json!({"aB": "true"}), |o| assert_eq!(o.boolean("a_b"), Some(true))).is_empty());
         let said = issues_of(json!({"aB": true, "a_b": true}), |o| {
             o.boolean("a_b");
         });
-        assert_eq!(
-            said,
-            ["a_b: given in snake_case and in camelCase; one is ignored"]
-        );
+        assert_eq!(said, ["a_b: given in snake_case and in camelCase; one is ignored"]);
     }
 
     #[test]
     fn a_root_that_is_no_object_is_an_error() {
         assert!(parse_root(b" \n").unwrap().is_empty());
-        assert_eq!(
-            parse_root(b"[1]").unwrap_err().to_string(),
-            "expected a JSON object, found [1]"
-        );
+        assert_eq!(parse_root(b"[1]").unwrap_err().to_string(), "expected a JSON object, found [1]");
         let said = parse_root(b"{oops").unwrap_err().to_string();
         assert!(said.starts_with("not JSON (") && said.contains("{oops"), "{said}");
         assert!(parse_root(&[0xff, 0xfe]).is_err());

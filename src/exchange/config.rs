@@ -2,6 +2,7 @@
 
 use crate::config::local::LocalOverrides;
 use crate::config::reader::{self, Issue, Object};
+use crate::config::Attachment;
 
 /// What the metadata exchange was told to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,6 +11,11 @@ pub struct Config {
     pub trust: Trust,
     /// Whether upstream clusters outside the mesh are told nothing.
     pub skip_external: bool,
+    /// What the plugin is attached to; unsaid: found out per stream.
+    pub attachment: Option<Attachment>,
+    /// Upstream clusters (Envoy's) that expect the exchange over TCP, beside
+    /// those that say so in their metadata.
+    pub tcp_upstream_clusters: Vec<String>,
     /// Local facts that replace the node's.
     pub local: LocalOverrides,
 }
@@ -46,6 +52,8 @@ impl Config {
                 .choice("trust", &[("always", Trust::Always), ("mtls", Trust::Mtls)])
                 .unwrap_or_default(),
             skip_external: object.boolean("skip_external").unwrap_or_default(),
+            attachment: object.choice("attachment", Attachment::CHOICES),
+            tcp_upstream_clusters: object.strings("tcp_upstream_clusters"),
             local: LocalOverrides::read(&mut object),
         };
         object.finish();
@@ -74,16 +82,21 @@ mod tests {
         let expected = Config {
             trust: Trust::Mtls,
             skip_external: true,
+            attachment: Some(Attachment::Tcp),
+            tcp_upstream_clusters: vec!["outbound|3306||db".to_owned()],
             local: LocalOverrides {
                 cluster_id: Some("east".to_owned()),
                 canonical_service: Some("web".to_owned()),
                 ..LocalOverrides::default()
             },
+            ..Config::default()
         };
         for text in [
             r#"{"trust": "mtls", "skip_external": true,
+                "attachment": "tcp", "tcp_upstream_clusters": ["outbound|3306||db"],
                 "local": {"cluster_id": "east", "canonical_service": "web"}}"#,
             r#"{"trust": "MTLS", "skipExternal": "true",
+                "attachment": "tcp", "tcpUpstreamClusters": ["outbound|3306||db"],
                 "local": {"clusterId": "east", "canonicalService": "web"}}"#,
         ] {
             assert_eq!(compile(text), (Some(expected.clone()), vec![]), "{text}");

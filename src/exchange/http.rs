@@ -36,12 +36,8 @@ impl HttpExchange {
         let own = self.asked_upstream.then_some(&exchange.own);
 
         let map = HeaderMap::Request;
-        let metadata = exchange_header(
-            host,
-            map,
-            METADATA_HEADER,
-            own.and_then(|own| own.metadata.as_deref()),
-        );
+        let metadata =
+            exchange_header(host, map, METADATA_HEADER, own.and_then(|own| own.metadata.as_deref()));
         let id = exchange_header(host, map, ID_HEADER, own.and_then(|own| own.id.as_deref()));
 
         let told = !metadata.is_empty() || !id.is_empty();

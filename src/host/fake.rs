@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 pub use phase::Phase;
 pub use value::{pairs, Value};
 
-use super::{HeaderMap, Host, HostError, MetricId, MetricKind};
+use super::{Data, Flow, HeaderMap, Host, HostError, MetricId, MetricKind};
 
 /// One VM in a fake Envoy.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub enum Hostcall {
     Header,
     SetHeader,
     RemoveHeader,
+    Data,
+    ReplaceData,
     DefineMetric,
     IncrementMetric,
     RecordMetric,
@@ -101,6 +103,17 @@ struct Stream {
     filter_state: BTreeMap<String, Vec<u8>>,
     request_headers: Headers,
     response_headers: Headers,
+    downstream_data: Pipe,
+    upstream_data: Pipe,
+}
+
+/// One direction of a TCP connection.
+#[derive(Debug, Default)]
+struct Pipe {
+    /// What the current callback is shown, and what was held back before.
+    shown: Vec<u8>,
+    /// What went on.
+    passed: Vec<u8>,
 }
 
 type Headers = Vec<(String, Vec<u8>)>;
@@ -129,12 +142,8 @@ impl Default for FakeHost {
 impl FakeHost {
     /// An Envoy with one VM, being configured, that knows nothing of itself.
     pub fn new() -> Self {
-        let process = Process {
-            metrics: Vec::new(),
-            seen_keys: BTreeSet::new(),
-            now: Instant::now(),
-            log: Vec::new(),
-        };
+        let process =
+            Process { metrics: Vec::new(), seen_keys: BTreeSet::new(), now: Instant::now(), log: Vec::new() };
         Self::in_process(Rc::new(RefCell::new(process)))
     }
 
@@ -158,12 +167,7 @@ impl FakeHost {
             tick_period: None,
             metric_ids: Vec::new(),
         };
-        Self {
-            process,
-            vm: RefCell::new(vm),
-            calls: RefCell::default(),
-            phase: Cell::new(Phase::Configure),
-        }
+        Self { process, vm: RefCell::new(vm), calls: RefCell::default(), phase: Cell::new(Phase::Configure) }
     }
 
     /// Sets the plugin's configuration.
@@ -179,6 +183,8 @@ impl FakeHost {
             filter_state: BTreeMap::new(),
             request_headers: Headers::new(),
             response_headers: Headers::new(),
+            downstream_data: Pipe::default(),
+            upstream_data: Pipe::default(),
         };
         let mut vm = self.vm.borrow_mut();
         vm.next_context_id = vm.next_context_id.saturating_add(1);
@@ -193,10 +199,7 @@ impl FakeHost {
     /// the stream last entered.
     pub fn enter(&self, phase: Phase) {
         let mut vm = self.vm.borrow_mut();
-        assert!(
-            phase.is_root() || vm.current.is_some(),
-            "{phase:?} needs an open stream"
-        );
+        assert!(phase.is_root() || vm.current.is_some(), "{phase:?} needs an open stream");
         vm.effective = None;
         self.phase.set(phase);
     }
@@ -251,9 +254,26 @@ impl FakeHost {
 
     /// Adds one more value of a header of the current stream, from outside.
     pub fn add_header(&self, map: HeaderMap, name: &str, value: impl AsRef<[u8]>) {
-        self.with_headers(map, |headers| {
-            headers.push((name.to_owned(), value.as_ref().to_vec()))
+        self.with_headers(map, |headers| headers.push((name.to_owned(), value.as_ref().to_vec())));
+    }
+
+    /// Data of the current connection arrives: enters [`Phase::Data`]. Returns
+    /// the size that the callback is told: with what was held back before.
+    pub fn arrive(&self, direction: Data, bytes: &[u8]) -> usize {
+        self.enter(Phase::Data(direction));
+        let size = self.with_pipe(direction, |pipe| {
+            pipe.shown.extend(bytes);
+            pipe.shown.len()
         });
+        size.unwrap_or(0)
+    }
+
+    /// The data callback ends and says what becomes of the data.
+    pub fn end_data(&self, direction: Data, flow: Flow) {
+        let pass = |pipe: &mut Pipe| pipe.passed.append(&mut pipe.shown);
+        if flow == Flow::Continue {
+            self.with_pipe(direction, pass);
+        }
     }
 
     /// Makes every such hostcall fail with this status from now on.
@@ -274,6 +294,16 @@ impl FakeHost {
             Some(stream) => change(&mut stream.attributes),
             None => change(&mut vm.attributes),
         }
+    }
+
+    fn with_pipe<T>(&self, direction: Data, change: impl FnOnce(&mut Pipe) -> T) -> Option<T> {
+        let mut vm = self.vm.borrow_mut();
+        let id = vm.current?;
+        let stream = vm.streams.get_mut(&id)?;
+        Some(change(match direction {
+            Data::Downstream => &mut stream.downstream_data,
+            Data::Upstream => &mut stream.upstream_data,
+        }))
     }
 
     fn with_headers<T>(&self, map: HeaderMap, change: impl FnOnce(&mut Headers) -> T) -> Option<T> {
@@ -299,15 +329,14 @@ impl FakeHost {
         self.with_headers(map, values).unwrap_or_default()
     }
 
+    /// All data of the current connection that went on in this direction.
+    pub fn passed_data(&self, direction: Data) -> Vec<u8> {
+        self.with_pipe(direction, |pipe| pipe.passed.clone()).unwrap_or_default()
+    }
+
     /// What the plugin stored in a stream's filter state under `wasm.<key>`.
     pub fn filter_state(&self, context_id: u32, key: &str) -> Option<Vec<u8>> {
-        self.vm
-            .borrow()
-            .streams
-            .get(&context_id)?
-            .filter_state
-            .get(key)
-            .cloned()
+        self.vm.borrow().streams.get(&context_id)?.filter_state.get(key).cloned()
     }
 
     /// The counter with this stat name, if it was defined.
@@ -328,10 +357,7 @@ impl FakeHost {
     /// Kind and stat name of every metric of the process, in order of definition.
     pub fn stat_names(&self) -> Vec<(MetricKind, String)> {
         let process = self.process.borrow();
-        let names = process
-            .metrics
-            .iter()
-            .map(|metric| (metric.kind, metric.stat_name.clone()));
+        let names = process.metrics.iter().map(|metric| (metric.kind, metric.stat_name.clone()));
         names.collect()
     }
 
@@ -342,7 +368,8 @@ impl FakeHost {
 
     /// Lets time pass.
     pub fn advance(&self, by: Duration) {
-        self.process.borrow_mut().now += by;
+        let now = &mut self.process.borrow_mut().now;
+        *now = now.checked_add(by).unwrap_or(*now);
     }
 
     /// The period that the plugin's tick has, if it asked for one.
@@ -376,9 +403,7 @@ impl FakeHost {
     fn metric<T>(&self, kind: MetricKind, stat_name: &str, read: impl FnOnce(&Metric) -> T) -> Option<T> {
         let process = self.process.borrow();
         let mut metrics = process.metrics.iter();
-        metrics
-            .find(|m| m.kind == kind && m.stat_name == stat_name)
-            .map(read)
+        metrics.find(|m| m.kind == kind && m.stat_name == stat_name).map(read)
     }
 }
 
@@ -439,14 +464,13 @@ impl FakeHost {
             Some(Value::Bytes(value))
         };
         let stored = |key: &str| stream?.filter_state.get(key).cloned().map(Value::Bytes);
-        let body_only = |message: &str| set(&[message, "size"]).unwrap_or(Value::Int(0));
+        // Headers have a size while they are readable; TCP has none of them.
+        let is_http = set(&["request", "protocol"]).is_some();
+        let only_body = |map| is_http && !phase.can_read_headers(map);
+        let body = |message: &str| Some(set(&[message, "size"]).unwrap_or(Value::Int(0)));
         match (path, set(path), stream) {
-            (["request", "total_size"], Some(_), _) if !phase.counts_headers(HeaderMap::Request) => {
-                Some(body_only("request"))
-            }
-            (["response", "total_size"], Some(_), _) if !phase.counts_headers(HeaderMap::Response) => {
-                Some(body_only("response"))
-            }
+            (["request", "total_size"], Some(_), _) if only_body(HeaderMap::Request) => body("request"),
+            (["response", "total_size"], Some(_), _) if only_body(HeaderMap::Response) => body("response"),
             (_, Some(value), _) => Some(value),
             (["request", "headers", name], None, Some(stream)) => header(&stream.request_headers, name),
             (["response", "headers", name], None, Some(stream)) => header(&stream.response_headers, name),
@@ -538,26 +562,39 @@ impl Host for FakeHost {
         Ok(())
     }
 
+    fn data(&self, direction: Data, max_bytes: usize) -> Result<Vec<u8>, HostError> {
+        self.count(Hostcall::Data)?;
+        if self.phase.get() != Phase::Data(direction) {
+            return Err(Hostcall::Data.error(HostError::BAD_ARGUMENT));
+        }
+        let first = |pipe: &mut Pipe| pipe.shown.get(..max_bytes).unwrap_or(&pipe.shown).to_vec();
+        let bytes = self.with_pipe(direction, first);
+        Ok(self.returning(bytes).unwrap_or_default())
+    }
+
+    fn replace_data(&self, direction: Data, length: usize, bytes: &[u8]) -> Result<(), HostError> {
+        self.count(Hostcall::ReplaceData)?;
+        if self.phase.get() != Phase::Data(direction) {
+            return Err(Hostcall::ReplaceData.error(HostError::BAD_ARGUMENT));
+        }
+        self.with_pipe(direction, |pipe| {
+            let length = length.min(pipe.shown.len());
+            pipe.shown.splice(..length, bytes.iter().copied());
+        });
+        Ok(())
+    }
+
     fn define_metric(&self, kind: MetricKind, stat_name: &str) -> Result<MetricId, HostError> {
         self.count(Hostcall::DefineMetric)?;
         let metrics = &mut self.process.borrow_mut().metrics;
-        let known = metrics
-            .iter()
-            .position(|m| m.kind == kind && m.stat_name == stat_name);
+        let known = metrics.iter().position(|m| m.kind == kind && m.stat_name == stat_name);
         let index = known.unwrap_or(metrics.len());
         if known.is_none() {
-            metrics.push(Metric {
-                kind,
-                stat_name: stat_name.to_owned(),
-                value: 0,
-                samples: Vec::new(),
-            });
+            metrics.push(Metric { kind, stat_name: stat_name.to_owned(), value: 0, samples: Vec::new() });
         }
         let ids = &mut self.vm.borrow_mut().metric_ids;
         ids.push(index);
-        u32::try_from(ids.len())
-            .map(MetricId)
-            .map_err(|_| Hostcall::DefineMetric.error(INTERNAL_FAILURE))
+        u32::try_from(ids.len()).map(MetricId).map_err(|_| Hostcall::DefineMetric.error(INTERNAL_FAILURE))
     }
 
     fn increment_metric(&self, id: MetricId, delta: i64) -> Result<(), HostError> {
@@ -658,6 +695,8 @@ impl Hostcall {
             Self::Header => "proxy_get_header_map_value",
             Self::SetHeader => "proxy_replace_header_map_value",
             Self::RemoveHeader => "proxy_remove_header_map_value",
+            Self::Data => "proxy_get_buffer_bytes",
+            Self::ReplaceData => "proxy_set_buffer_bytes",
             Self::DefineMetric => "proxy_define_metric",
             Self::IncrementMetric => "proxy_increment_metric",
             Self::RecordMetric => "proxy_record_metric",

@@ -10,7 +10,7 @@ use core::ptr;
 use core::time::Duration;
 use std::time::Instant;
 
-use super::{HeaderMap, Host, HostError, MetricId, MetricKind};
+use super::{Data, HeaderMap, Host, HostError, MetricId, MetricKind};
 
 /// The proxy this module runs in.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,13 @@ extern "C" {
         max_size: usize,
         data: *mut *mut u8,
         size: *mut usize,
+    ) -> u32;
+    fn proxy_set_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        length: usize,
+        bytes: *const u8,
+        bytes_size: usize,
     ) -> u32;
     fn proxy_get_header_map_value(
         map: u32,
@@ -98,6 +105,13 @@ fn absent_if(result: Result<Vec<u8>, HostError>, statuses: &[u32]) -> Result<Opt
     }
 }
 
+fn buffer_number(direction: Data) -> u32 {
+    match direction {
+        Data::Downstream => 2,
+        Data::Upstream => 3,
+    }
+}
+
 fn map_number(map: HeaderMap) -> u32 {
     match map {
         HeaderMap::Request => 0,
@@ -142,6 +156,18 @@ impl Host for WasmHost {
         check("proxy_remove_header_map_value", status)
     }
 
+    fn data(&self, direction: Data, max_bytes: usize) -> Result<Vec<u8>, HostError> {
+        bytes("proxy_get_buffer_bytes", |data, size| unsafe {
+            proxy_get_buffer_bytes(buffer_number(direction), 0, max_bytes, data, size)
+        })
+    }
+
+    fn replace_data(&self, direction: Data, length: usize, bytes: &[u8]) -> Result<(), HostError> {
+        let buffer = buffer_number(direction);
+        let status = unsafe { proxy_set_buffer_bytes(buffer, 0, length, bytes.as_ptr(), bytes.len()) };
+        check("proxy_set_buffer_bytes", status)
+    }
+
     fn define_metric(&self, kind: MetricKind, stat_name: &str) -> Result<MetricId, HostError> {
         let kind = match kind {
             MetricKind::Counter => 0,
@@ -155,9 +181,7 @@ impl Host for WasmHost {
     }
 
     fn increment_metric(&self, id: MetricId, delta: i64) -> Result<(), HostError> {
-        check("proxy_increment_metric", unsafe {
-            proxy_increment_metric(id.0, delta)
-        })
+        check("proxy_increment_metric", unsafe { proxy_increment_metric(id.0, delta) })
     }
 
     fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError> {

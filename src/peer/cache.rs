@@ -105,9 +105,7 @@ mod tests {
     #[test]
     fn a_flood_of_peers_is_bounded_and_keeps_who_is_in_use() {
         let mut cache = PeerCache::default();
-        let Decoded::Workload(steady) = cache.endpoint(b"steady;ns;svc;v1;west") else {
-            panic!("decodes")
-        };
+        let Decoded::Workload(steady) = cache.endpoint(b"steady;ns;svc;v1;west") else { panic!("decodes") };
         for i in 0..20_000 {
             let text = format!("pod-{i};ns;svc;v1;west");
             assert!(matches!(cache.endpoint(text.as_bytes()), Decoded::Workload(_)));

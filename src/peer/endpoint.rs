@@ -5,13 +5,7 @@ use crate::label::LabelValue;
 use crate::labels::WorkloadLabels;
 
 /// Where it is.
-pub const ATTRIBUTE: [&str; 5] = [
-    "xds",
-    "upstream_host_metadata",
-    "filter_metadata",
-    "istio",
-    "workload",
-];
+pub const ATTRIBUTE: [&str; 5] = ["xds", "upstream_host_metadata", "filter_metadata", "istio", "workload"];
 
 /// Decodes `workload;namespace;canonical service;canonical revision;cluster`.
 /// Empty fields are absent; fewer than five fields are no endpoint metadata,
@@ -45,10 +39,7 @@ mod tests {
     #[test]
     fn a_gateway_endpoint_knows_only_its_cluster() {
         let cluster_id = LabelValue::clean_str("west");
-        let expected = WorkloadLabels {
-            cluster_id,
-            ..WorkloadLabels::default()
-        };
+        let expected = WorkloadLabels { cluster_id, ..WorkloadLabels::default() };
         assert_eq!(decode(b";;;;west"), Some(expected.clone()));
         assert_eq!(decode(b";;;;west;more"), Some(expected));
         assert_eq!(decode(b";;;"), None);

@@ -5,7 +5,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose, GeneralPurposeConfig};
 use core::fmt;
 
-use crate::wire::proto::{put_field, Malformed, Message};
+use crate::wire::proto::Malformed;
+use crate::wire::structs::{self, each_entry};
 use crate::workload::{cut, Workload, LABEL_KEYS};
 
 /// Longest encoded metadata that is looked at. Istio's own is about 1 kB.
@@ -13,6 +14,9 @@ pub const MAX_ENCODED_BYTES: usize = 8192;
 
 /// Stands for metadata that was too long to be kept. No base64 begins with `!`.
 pub const TOO_LARGE: &[u8] = b"!too_large";
+
+/// Stands for metadata that came in another form and was malformed.
+pub const MALFORMED: &[u8] = b"!protobuf";
 
 /// Why bytes are no peer metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,20 +33,6 @@ pub enum DecodeError {
 
 /// The key of the nested struct with Kubernetes labels.
 const LABELS: &str = "LABELS";
-
-/// Field numbers of google/protobuf/struct.proto.
-mod number {
-    /// `Struct.fields`, a map: each entry is a message of its own.
-    pub(super) const FIELDS: u32 = 1;
-    /// The key of a map's entry, in any protobuf.
-    pub(super) const KEY: u32 = 1;
-    /// The value of a map's entry, in any protobuf.
-    pub(super) const VALUE: u32 = 2;
-    /// `Value.string_value`.
-    pub(super) const STRING_VALUE: u32 = 3;
-    /// `Value.struct_value`.
-    pub(super) const STRUCT_VALUE: u32 = 5;
-}
 
 /// Encoders pad; senders that do not are understood, too.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -96,20 +86,35 @@ impl From<Malformed> for DecodeError {
 /// assert_eq!(metadata::decode(header.as_bytes()), Ok(workload));
 /// ```
 pub fn encode(workload: &Workload) -> String {
+    to_header(&encode_struct(workload))
+}
+
+/// The same before base64: a serialised `Struct`.
+pub fn encode_struct(workload: &Workload) -> Vec<u8> {
+    let put_fact = |out: &mut Vec<u8>, key, fact: &Option<String>| {
+        if let Some(text) = fact {
+            structs::put_text(out, key, text);
+        }
+    };
     let mut labels = Vec::new();
     for (key, label) in LABEL_KEYS.into_iter().zip(&workload.labels) {
-        put_text(&mut labels, key, label);
+        put_fact(&mut labels, key, label);
     }
     let mut metadata = Vec::new();
-    put_text(&mut metadata, "CLUSTER_ID", &workload.cluster_id);
+    put_fact(&mut metadata, "CLUSTER_ID", &workload.cluster_id);
     if !labels.is_empty() {
-        put_entry(&mut metadata, LABELS, number::STRUCT_VALUE, &labels);
+        structs::put_struct(&mut metadata, LABELS, &labels);
     }
-    put_text(&mut metadata, "MESH_ID", &workload.mesh_id);
-    put_text(&mut metadata, "NAME", &workload.name);
-    put_text(&mut metadata, "NAMESPACE", &workload.namespace);
-    put_text(&mut metadata, "OWNER", &workload.owner);
-    put_text(&mut metadata, "WORKLOAD_NAME", &workload.workload_name);
+    put_fact(&mut metadata, "MESH_ID", &workload.mesh_id);
+    put_fact(&mut metadata, "NAME", &workload.name);
+    put_fact(&mut metadata, "NAMESPACE", &workload.namespace);
+    put_fact(&mut metadata, "OWNER", &workload.owner);
+    put_fact(&mut metadata, "WORKLOAD_NAME", &workload.workload_name);
+    metadata
+}
+
+/// A serialised `Struct` as the header carries it.
+pub fn to_header(metadata: &[u8]) -> String {
     BASE64.encode(metadata)
 }
 
@@ -121,6 +126,9 @@ pub fn encode(workload: &Workload) -> String {
 pub fn decode(encoded: &[u8]) -> Result<Workload, DecodeError> {
     if encoded.len() > MAX_ENCODED_BYTES || encoded == TOO_LARGE {
         return Err(DecodeError::TooLarge);
+    }
+    if encoded == MALFORMED {
+        return Err(DecodeError::Protobuf);
     }
     let metadata = BASE64.decode(encoded).map_err(|_| DecodeError::Base64)?;
     let mut workload = Workload::default();
@@ -140,7 +148,7 @@ pub fn decode(encoded: &[u8]) -> Result<Workload, DecodeError> {
             _ => return Ok(()),
         };
         *fact = text(value)?;
-        Ok(())
+        Ok::<(), DecodeError>(())
     })?;
     let workload = workload.with_labels(labels);
     if workload == Workload::default() {
@@ -151,70 +159,16 @@ pub fn decode(encoded: &[u8]) -> Result<Workload, DecodeError> {
 
 fn read_labels(value: &[u8]) -> Result<[Option<String>; LABEL_KEYS.len()], DecodeError> {
     let mut labels: [Option<String>; LABEL_KEYS.len()] = Default::default();
-    let Some(entries) = last_field(value, number::STRUCT_VALUE)? else {
-        return Ok(labels);
-    };
-    each_entry(entries, |key, value| {
-        let known = LABEL_KEYS
-            .iter()
-            .zip(&mut labels)
-            .find(|(known, _)| known.as_bytes() == key);
+    each_entry(structs::nested(value)?.unwrap_or_default(), |key, value| {
+        let known = LABEL_KEYS.iter().zip(&mut labels).find(|(known, _)| known.as_bytes() == key);
         if let Some((_, label)) = known {
             *label = text(value)?;
         }
-        Ok(())
+        Ok::<(), DecodeError>(())
     })?;
     Ok(labels)
 }
 
-/// Shows key and `Value` of each entry of a `Struct`.
-fn each_entry<'a>(
-    of: &'a [u8],
-    mut show: impl FnMut(&'a [u8], &'a [u8]) -> Result<(), DecodeError>,
-) -> Result<(), DecodeError> {
-    let mut fields = Message::new(of);
-    while let Some((number, entry)) = fields.next_field()? {
-        if number == number::FIELDS {
-            let key = last_field(entry, number::KEY)?.unwrap_or_default();
-            let value = last_field(entry, number::VALUE)?.unwrap_or_default();
-            show(key, value)?;
-        }
-    }
-    Ok(())
-}
-
-/// The text of a `Value`; none if it holds something else.
 fn text(value: &[u8]) -> Result<Option<String>, DecodeError> {
-    let Some(bytes) = last_field(value, number::STRING_VALUE)? else {
-        return Ok(None);
-    };
-    let text = core::str::from_utf8(bytes).map_err(|_| DecodeError::Protobuf)?;
-    Ok(cut(text))
-}
-
-/// Of a field that is not repeated, protobuf has the last one count.
-fn last_field(of: &[u8], wanted: u32) -> Result<Option<&[u8]>, Malformed> {
-    let mut fields = Message::new(of);
-    let mut last = None;
-    while let Some((number, content)) = fields.next_field()? {
-        if number == wanted {
-            last = Some(content);
-        }
-    }
-    Ok(last)
-}
-
-fn put_text(out: &mut Vec<u8>, key: &str, text: &Option<String>) {
-    if let Some(text) = text {
-        put_entry(out, key, number::STRING_VALUE, text.as_bytes());
-    }
-}
-
-fn put_entry(out: &mut Vec<u8>, key: &str, kind: u32, content: &[u8]) {
-    let mut value = Vec::new();
-    put_field(&mut value, kind, content);
-    let mut entry = Vec::new();
-    put_field(&mut entry, number::KEY, key.as_bytes());
-    put_field(&mut entry, number::VALUE, &value);
-    put_field(out, number::FIELDS, &entry);
+    Ok(structs::text(value)?.and_then(cut))
 }

@@ -48,9 +48,7 @@ impl<'a> Pairs<'a> {
 
     /// The value of the first entry with this key.
     pub fn get(&self, key: &[u8]) -> Option<&'a [u8]> {
-        self.iter()
-            .find(|(found, _)| *found == key)
-            .map(|(_, value)| value)
+        self.iter().find(|(found, _)| *found == key).map(|(_, value)| value)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A reader that holds no tree and does not recurse: nesting, however deep, is
 //! bytes until someone reads the next level. It takes 2 kB of a module, where
-//! a protobuf library with its types takes twenty times that.
+//! prost with its types took 58 kB of one.
 
 /// Bytes that are no protobuf message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,10 +85,7 @@ impl<'a> Message<'a> {
     fn take_varint(&mut self) -> Result<&'a [u8], Malformed> {
         let mut candidates = self.rest.iter().take(MAX_VARINT_BYTES);
         let last = candidates.position(|byte| byte & 0x80 == 0).ok_or(Malformed)?;
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(last.saturating_add(1))
-            .ok_or(Malformed)?;
+        let (taken, rest) = self.rest.split_at_checked(last.saturating_add(1)).ok_or(Malformed)?;
         self.rest = rest;
         Ok(taken)
     }

@@ -28,9 +28,7 @@ fn text(text: &str) -> Value {
 
 fn structure<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Struct {
     let fields = fields.into_iter().map(|(key, value)| (key.to_owned(), value));
-    Struct {
-        fields: fields.collect(),
-    }
+    Struct { fields: fields.collect() }
 }
 
 fn base64(message: &Struct) -> Vec<u8> {
@@ -47,9 +45,7 @@ fn istio_metadata() -> Struct {
         ("service.istio.io/canonical-revision", text("v2")),
         ("version", text("v2")),
     ]);
-    let ports = ListValue {
-        values: vec![value(Kind::NumberValue(9080.0)), value(Kind::NullValue(0))],
-    };
+    let ports = ListValue { values: vec![value(Kind::NumberValue(9080.0)), value(Kind::NullValue(0))] };
     structure([
         ("APP_CONTAINERS", text("reviews")),
         ("CLUSTER_ID", text("west")),
@@ -58,14 +54,8 @@ fn istio_metadata() -> Struct {
         ("MESH_ID", text("mesh1")),
         ("NAME", text("reviews-v2-54c8f7-x")),
         ("NAMESPACE", text("books")),
-        (
-            "OWNER",
-            text("kubernetes://apis/apps/v1/namespaces/books/deployments/reviews-v2"),
-        ),
-        (
-            "PLATFORM_METADATA",
-            value(Kind::StructValue(structure([("zone", text("a"))]))),
-        ),
+        ("OWNER", text("kubernetes://apis/apps/v1/namespaces/books/deployments/reviews-v2")),
+        ("PLATFORM_METADATA", value(Kind::StructValue(structure([("zone", text("a"))])))),
         ("PORTS", value(Kind::ListValue(ports))),
         ("PROXY", value(Kind::BoolValue(true))),
         ("WORKLOAD_NAME", text("reviews-v2")),
@@ -82,14 +72,7 @@ fn istio_workload() -> Workload {
         owner: some("kubernetes://apis/apps/v1/namespaces/books/deployments/reviews-v2"),
         ..Workload::default()
     }
-    .with_labels([
-        some("reviews"),
-        None,
-        None,
-        some("reviews"),
-        some("v2"),
-        some("v2"),
-    ])
+    .with_labels([some("reviews"), None, None, some("reviews"), some("v2"), some("v2")])
 }
 
 /// A full workload, so that an encoder cannot leave anything out unseen.
@@ -170,15 +153,9 @@ fn encoding_is_deterministic_protobuf_in_padded_base64() {
 #[test]
 fn absent_facts_are_left_out() {
     assert_eq!(encode(&Workload::default()), "");
-    let workload = Workload {
-        cluster_id: some("east"),
-        ..Workload::default()
-    };
+    let workload = Workload { cluster_id: some("east"), ..Workload::default() };
     let bytes = STANDARD.decode(encode(&workload)).unwrap();
-    assert_eq!(
-        Struct::decode(bytes.as_slice()).unwrap(),
-        structure([("CLUSTER_ID", text("east"))])
-    );
+    assert_eq!(Struct::decode(bytes.as_slice()).unwrap(), structure([("CLUSTER_ID", text("east"))]));
 }
 
 #[test]
@@ -199,10 +176,7 @@ fn a_full_workload_of_long_facts_stays_below_the_cap() {
 
 #[test]
 fn each_kind_of_bad_metadata_has_its_reason() {
-    let no_facts = base64(&structure([
-        ("UNKNOWN_KEY", text("x")),
-        ("NAME", value(Kind::BoolValue(true))),
-    ]));
+    let no_facts = base64(&structure([("UNKNOWN_KEY", text("x")), ("NAME", value(Kind::BoolValue(true)))]));
     let empty_fact = base64(&structure([("NAME", text(""))]));
     let mut cut_short = istio_metadata().encode_to_vec();
     cut_short.pop();
@@ -212,16 +186,8 @@ fn each_kind_of_bad_metadata_has_its_reason() {
         (empty_fact, DecodeError::Empty, "empty"),
         (b"not base64!".to_vec(), DecodeError::Base64, "base64"),
         (b"CgA\xff".to_vec(), DecodeError::Base64, "base64"),
-        (
-            STANDARD.encode(cut_short).into_bytes(),
-            DecodeError::Protobuf,
-            "protobuf",
-        ),
-        (
-            STANDARD.encode(b"\x0b\x0c").into_bytes(),
-            DecodeError::Protobuf,
-            "protobuf",
-        ),
+        (STANDARD.encode(cut_short).into_bytes(), DecodeError::Protobuf, "protobuf"),
+        (STANDARD.encode(b"\x0b\x0c").into_bytes(), DecodeError::Protobuf, "protobuf"),
         (vec![b'A'; 60_000], DecodeError::TooLarge, "too_large"),
         (TOO_LARGE.to_vec(), DecodeError::TooLarge, "too_large"),
     ] {
@@ -247,10 +213,7 @@ fn the_cap_is_exact() {
     };
     assert_eq!(of_length(MAX_ENCODED_BYTES).len(), MAX_ENCODED_BYTES);
     assert_eq!(decode(&of_length(MAX_ENCODED_BYTES)).unwrap().name, some("web"));
-    assert_eq!(
-        decode(&of_length(MAX_ENCODED_BYTES + 4)),
-        Err(DecodeError::TooLarge)
-    );
+    assert_eq!(decode(&of_length(MAX_ENCODED_BYTES + 4)), Err(DecodeError::TooLarge));
 }
 
 #[test]
@@ -262,10 +225,7 @@ fn invalid_utf8_and_separators_do_no_harm() {
     put_field(&mut entry, 2, &name);
     let mut message = Vec::new();
     put_field(&mut message, 1, &entry);
-    assert_eq!(
-        decode(STANDARD.encode(&message).as_bytes()),
-        Err(DecodeError::Protobuf)
-    );
+    assert_eq!(decode(STANDARD.encode(&message).as_bytes()), Err(DecodeError::Protobuf));
     // A text is a text: whoever puts it into a stat name cleans it.
     let evil = "x;.;reporter=.=y\u{0}";
     let encoded = base64(&structure([("NAME", text(evil))]));
@@ -290,10 +250,7 @@ fn deep_nesting_costs_nothing() {
         depth += 1;
     }
     assert!(depth > 300, "{depth}");
-    assert_eq!(
-        decode(STANDARD.encode(&nested).as_bytes()),
-        Err(DecodeError::Empty)
-    );
+    assert_eq!(decode(STANDARD.encode(&nested).as_bytes()), Err(DecodeError::Empty));
     let name = structure([("NAME", text("web"))]).encode_to_vec();
     nested.extend(name);
     let workload = decode(STANDARD.encode(&nested).as_bytes()).unwrap();
@@ -325,9 +282,7 @@ fn mutated_metadata_decodes_as_a_protobuf_library_does_or_not_at_all() {
         }
     });
     assert!(agreed > 1000 && refused > 100, "{agreed} {refused}");
-    each_mutation(encode(&full_workload()).as_bytes(), |encoded| {
-        drop(decode(encoded))
-    });
+    each_mutation(encode(&full_workload()).as_bytes(), |encoded| drop(decode(encoded)));
 }
 
 // === Protobuf ===
@@ -380,15 +335,9 @@ fn fields_of_every_length_round_trip() {
 // === Pairs ===
 
 fn sample_pairs() -> Vec<(Vec<u8>, Vec<u8>)> {
-    [
-        ("app", "web"),
-        ("", ""),
-        ("version", ""),
-        ("nul\0in", "va\0lue"),
-        ("app", "second"),
-    ]
-    .map(|(key, value)| (key.into(), value.into()))
-    .to_vec()
+    [("app", "web"), ("", ""), ("version", ""), ("nul\0in", "va\0lue"), ("app", "second")]
+        .map(|(key, value)| (key.into(), value.into()))
+        .to_vec()
 }
 
 #[test]
@@ -396,10 +345,7 @@ fn the_hosts_maps_are_read() {
     let sample = sample_pairs();
     let bytes = pairs(&sample);
     let read = Pairs::parse(&bytes).unwrap();
-    let entries: Vec<_> = read
-        .iter()
-        .map(|(key, value)| (key.to_vec(), value.to_vec()))
-        .collect();
+    let entries: Vec<_> = read.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
     assert_eq!(entries, sample);
     assert_eq!(read.get(b"app"), Some(&b"web"[..]));
     assert_eq!(read.get(b"version"), Some(&b""[..]));

@@ -56,10 +56,7 @@ impl Proxy {
     fn own(&self) -> (String, String) {
         let outbound = Proxy::of("east", OUTBOUND, "{}");
         let served = outbound.serve(&[]);
-        (
-            served.header(Request, METADATA_HEADER).unwrap(),
-            served.header(Request, ID_HEADER).unwrap(),
-        )
+        (served.header(Request, METADATA_HEADER).unwrap(), served.header(Request, ID_HEADER).unwrap())
     }
 
     /// Takes a request with these headers, up to the upstream connection.
@@ -78,20 +75,12 @@ impl Proxy {
         self.host.enter(Phase::RequestHeaders);
         let mut stream = HttpExchange::default();
         stream.on_request_headers(&self.exchange, &self.host);
-        Served {
-            host: &self.host,
-            exchange: &self.exchange,
-            stream,
-            id,
-        }
+        Served { host: &self.host, exchange: &self.exchange, stream, id }
     }
 
     fn complaints(&self) -> Vec<String> {
         let lines = self.host.log_lines().into_iter();
-        lines
-            .filter(|(level, _)| *level <= log::Level::Warn)
-            .map(|(_, line)| line)
-            .collect()
+        lines.filter(|(level, _)| *level <= log::Level::Warn).map(|(_, line)| line).collect()
     }
 }
 
@@ -162,15 +151,9 @@ fn two_proxies_learn_who_the_other_is() {
     assert_eq!(seen_by_server.cluster_id.as_deref(), Some("east"));
     assert_eq!(seen_by_client.cluster_id.as_deref(), Some("west"));
     for workload in [seen_by_server, seen_by_client] {
-        assert_eq!(
-            (workload.namespace.as_deref(), workload.app.as_deref()),
-            (Some("shop"), Some("web"))
-        );
+        assert_eq!((workload.namespace.as_deref(), workload.app.as_deref()), (Some("shop"), Some("web")));
     }
-    assert_eq!(
-        (id.as_str(), answer_id.as_str()),
-        ("sidecar~10.0.0.1~east", "sidecar~10.0.0.1~west")
-    );
+    assert_eq!((id.as_str(), answer_id.as_str()), ("sidecar~10.0.0.1~east", "sidecar~10.0.0.1~west"));
     assert_eq!((received.peers().1, sent.peers().0), (None, None));
     assert!(client.complaints().is_empty() && server.complaints().is_empty());
 }
@@ -209,11 +192,7 @@ fn outbound_tells_the_upstream_and_hears_its_answer() {
 #[test]
 fn outbound_replaces_what_an_application_claims_and_does_not_answer_it() {
     let proxy = Proxy::new(OUTBOUND);
-    let mut served = proxy.serve(&[
-        (METADATA_HEADER, PEER),
-        (ID_HEADER, PEER_ID),
-        (ID_HEADER, "twice"),
-    ]);
+    let mut served = proxy.serve(&[(METADATA_HEADER, PEER), (ID_HEADER, PEER_ID), (ID_HEADER, "twice")]);
     assert_eq!(served.pair(Request), both(proxy.own()));
     served.respond(&[]);
     assert_eq!(served.pair(Response), NOTHING);
@@ -223,9 +202,7 @@ fn outbound_replaces_what_an_application_claims_and_does_not_answer_it() {
 #[test]
 fn an_unspecified_direction_does_both() {
     let without_direction = Proxy::new(UNSPECIFIED);
-    without_direction
-        .host
-        .remove_attribute(&["xds", "listener_direction"]);
+    without_direction.host.remove_attribute(&["xds", "listener_direction"]);
     for proxy in [Proxy::new(UNSPECIFIED), Proxy::new(7), without_direction] {
         let mut served = proxy.serve(&[(METADATA_HEADER, PEER), (ID_HEADER, PEER_ID)]);
         assert_eq!(served.pair(Request), both(proxy.own()));
@@ -269,12 +246,7 @@ fn empty_headers_are_removed_and_ask_for_nothing() {
 #[test]
 fn every_value_of_a_repeated_header_is_removed_and_the_first_counts() {
     let proxy = Proxy::new(INBOUND);
-    let twice = [
-        (METADATA_HEADER, PEER),
-        (METADATA_HEADER, "b3RoZXI="),
-        (ID_HEADER, ""),
-        (ID_HEADER, "x"),
-    ];
+    let twice = [(METADATA_HEADER, PEER), (METADATA_HEADER, "b3RoZXI="), (ID_HEADER, ""), (ID_HEADER, "x")];
     let mut served = proxy.serve(&twice);
     assert_eq!(served.pair(Request), NOTHING);
     served.respond(&twice);
@@ -287,10 +259,7 @@ fn other_headers_stay_as_they_are() {
     for direction in [UNSPECIFIED, INBOUND, OUTBOUND] {
         let proxy = Proxy::new(direction);
         let served = proxy.serve(&[("x-envoy-peer-metadata-other", "1"), (METADATA_HEADER, PEER)]);
-        assert_eq!(
-            served.header(Request, "x-envoy-peer-metadata-other").as_deref(),
-            Some("1")
-        );
+        assert_eq!(served.header(Request, "x-envoy-peer-metadata-other").as_deref(), Some("1"));
         assert_eq!(served.header(Request, ":path").as_deref(), Some("/"));
     }
 }
@@ -301,22 +270,15 @@ fn a_plain_request_keeps_its_route() {
     let proxy = Proxy::new(INBOUND);
     proxy.host.reset_calls();
     proxy.serve(&[]);
-    assert_eq!(
-        proxy.host.calls(Hostcall::SetHeader) + proxy.host.calls(Hostcall::RemoveHeader),
-        0
-    );
+    assert_eq!(proxy.host.calls(Hostcall::SetHeader) + proxy.host.calls(Hostcall::RemoveHeader), 0);
 }
 
 #[test]
 fn a_response_without_a_request_is_cleaned() {
     let proxy = Proxy::new(OUTBOUND);
     let id = proxy.host.open_stream();
-    let mut served = Served {
-        host: &proxy.host,
-        exchange: &proxy.exchange,
-        stream: HttpExchange::default(),
-        id,
-    };
+    let mut served =
+        Served { host: &proxy.host, exchange: &proxy.exchange, stream: HttpExchange::default(), id };
     served.respond(&[(METADATA_HEADER, PEER), (ID_HEADER, PEER_ID)]);
     assert_eq!(served.pair(Response), NOTHING);
     assert_eq!(served.peers(), (None, None));
@@ -329,11 +291,7 @@ fn what_a_peer_sends_is_stored_as_it_came_up_to_the_cap() {
     let proxy = Proxy::new(INBOUND);
     let of = |length: usize| "A".repeat(length);
     for (sent, stored, error) in [
-        (
-            "not base64!".to_owned(),
-            b"not base64!".to_vec(),
-            DecodeError::Base64,
-        ),
+        ("not base64!".to_owned(), b"not base64!".to_vec(), DecodeError::Base64),
         ("AAAA".to_owned(), b"AAAA".to_vec(), DecodeError::Protobuf),
         (of(8192), of(8192).into_bytes(), DecodeError::Protobuf),
         (of(8193), TOO_LARGE.to_vec(), DecodeError::TooLarge),
@@ -359,10 +317,7 @@ fn header_values_need_not_be_text() {
     proxy.host.enter(Phase::RequestHeaders);
     HttpExchange::default().on_request_headers(&proxy.exchange, &proxy.host);
     assert!(proxy.host.header_values(Request, METADATA_HEADER).is_empty());
-    assert_eq!(
-        proxy.host.filter_state(id, DOWNSTREAM_PEER_KEY).unwrap(),
-        b"\xff\x80;.;"
-    );
+    assert_eq!(proxy.host.filter_state(id, DOWNSTREAM_PEER_KEY).unwrap(), b"\xff\x80;.;");
 }
 
 // === Trust ===
@@ -399,10 +354,7 @@ fn mtls_trust_hears_only_upstreams_with_a_certificate() {
     for (certificate, stored) in [
         (None, None),
         (Some(("subject_peer_certificate", "")), None),
-        (
-            Some(("uri_san_peer_certificate", "spiffe://cluster.local/ns/a/sa/b")),
-            peer(),
-        ),
+        (Some(("uri_san_peer_certificate", "spiffe://cluster.local/ns/a/sa/b")), peer()),
         (Some(("subject_peer_certificate", "CN=server")), peer()),
     ] {
         let prepare = |host: &FakeHost| {
@@ -520,10 +472,7 @@ fn an_unusable_configuration_exchanges_nothing_and_lets_nothing_through() {
         let proxy = Proxy::of("east", UNSPECIFIED, configuration);
         let complaints = proxy.complaints();
         assert_eq!(complaints.len(), 1, "{complaints:?}");
-        assert!(
-            complaints[0].ends_with("; nothing is exchanged"),
-            "{complaints:?}"
-        );
+        assert!(complaints[0].ends_with("; nothing is exchanged"), "{complaints:?}");
         let claims = [(METADATA_HEADER, PEER), (ID_HEADER, PEER_ID)];
         let mut served = proxy.serve(&claims);
         assert_eq!(served.pair(Request), NOTHING);
@@ -554,22 +503,13 @@ fn a_node_tells_only_what_it_knows() {
     let host = FakeHost::new();
     host.set_attribute(&["xds", "node", "id"], "an-id");
     let only_id = Proxy::with_host(host, OUTBOUND, "{}");
-    assert_eq!(
-        only_id.serve(&claims).pair(Request),
-        (None, Some("an-id".to_owned()))
-    );
+    assert_eq!(only_id.serve(&claims).pair(Request), (None, Some("an-id".to_owned())));
 
     let host = FakeHost::new();
     host.set_node_metadata("CLUSTER_ID", "east");
     let only_metadata = Proxy::with_host(host, OUTBOUND, "{}");
     let (metadata, id) = only_metadata.serve(&claims).pair(Request);
-    assert_eq!(
-        decode(metadata.unwrap().as_bytes())
-            .unwrap()
-            .cluster_id
-            .as_deref(),
-        Some("east")
-    );
+    assert_eq!(decode(metadata.unwrap().as_bytes()).unwrap().cluster_id.as_deref(), Some("east"));
     assert_eq!(id, None);
 }
 
@@ -589,10 +529,7 @@ fn odd_node_values_are_complained_about_and_not_sent() {
     );
     let (metadata, id) = proxy.serve(&[]).pair(Request);
     let workload = decode(metadata.unwrap().as_bytes()).unwrap();
-    assert_eq!(
-        (workload.cluster_id, workload.namespace.as_deref()),
-        (None, Some("shop"))
-    );
+    assert_eq!((workload.cluster_id, workload.namespace.as_deref()), (None, Some("shop")));
     assert_eq!(id, None);
 }
 
@@ -638,36 +575,20 @@ fn any_hostcall_may_fail_with_any_status() {
     ];
     let claims = [(METADATA_HEADER, PEER), (ID_HEADER, PEER_ID)];
     for call in calls {
-        for status in [
-            HostError::NOT_FOUND,
-            HostError::BAD_ARGUMENT,
-            HostError::SERIALIZATION_FAILURE,
-            10,
-            12,
-            99,
-        ] {
+        for status in
+            [HostError::NOT_FOUND, HostError::BAD_ARGUMENT, HostError::SERIALIZATION_FAILURE, 10, 12, 99]
+        {
             let host = FakeHost::new();
             host.set_node_metadata("CLUSTER_ID", "east");
             host.fail(call, status);
-            let proxy = Proxy::with_host(
-                host,
-                UNSPECIFIED,
-                r#"{"trust": "mtls", "skip_external": true, "x": 1}"#,
-            );
+            let proxy =
+                Proxy::with_host(host, UNSPECIFIED, r#"{"trust": "mtls", "skip_external": true, "x": 1}"#);
             let certified = |host: &FakeHost| host.set_attribute(&["connection", "mtls"], true);
             let mut served = proxy.serve_after(certified, &claims);
             served.respond(&claims);
             if !matches!(call, Hostcall::RemoveHeader | Hostcall::SetHeader) {
-                assert_ne!(
-                    served.header(Request, METADATA_HEADER).as_deref(),
-                    Some(PEER),
-                    "{call:?}"
-                );
-                assert_ne!(
-                    served.header(Response, METADATA_HEADER).as_deref(),
-                    Some(PEER),
-                    "{call:?}"
-                );
+                assert_ne!(served.header(Request, METADATA_HEADER).as_deref(), Some(PEER), "{call:?}");
+                assert_ne!(served.header(Response, METADATA_HEADER).as_deref(), Some(PEER), "{call:?}");
             }
         }
     }

@@ -20,7 +20,8 @@ fn expected(reporter: &str) -> Labels {
         ("canonical_revision", "r3"),
         ("cluster", "east"),
     ];
-    let mut labels: Labels = Dimension::ALL.iter().map(|d| (d.name().to_owned(), "unknown".to_owned())).collect();
+    let mut labels: Labels =
+        Dimension::ALL.iter().map(|d| (d.name().to_owned(), "unknown".to_owned())).collect();
     let mut set = |name: String, value: &str| assert!(labels.insert(name, value.to_owned()).is_some());
     for side in ["source", "destination"] {
         set(format!("{side}_canonical_revision"), "latest");
@@ -53,7 +54,8 @@ fn a_request_at_the_source_is_one_series_per_metric() {
     let id = story.open();
     story.finish(id);
     let host = "web.example.com:8080";
-    let labels = with(expected("source"), &[("destination_service", host), ("destination_service_name", host)]);
+    let labels =
+        with(expected("source"), &[("destination_service", host), ("destination_service_name", host)]);
     for metric in ["requests_total", "request_duration_milliseconds", "request_bytes", "response_bytes"] {
         assert_eq!(story.series(metric), [(labels.clone(), 1)], "{metric}");
     }
@@ -92,7 +94,8 @@ fn labels_stand_in_the_stat_name_in_istios_order() {
     story.finish(id);
     let names = story.host.stat_names();
     let (_, name) = names.iter().find(|(_, name)| name.ends_with("istio_requests_total")).unwrap();
-    let tags: Vec<_> = name.split(";.;").filter_map(|part| part.split_once("=.=")).map(|(tag, _)| tag).collect();
+    let tags: Vec<_> =
+        name.split(";.;").filter_map(|part| part.split_once("=.=")).map(|(tag, _)| tag).collect();
     assert_eq!(tags, Dimension::ALL.map(Dimension::name));
 }
 
@@ -121,7 +124,8 @@ fn the_host_header_can_be_switched_off_and_on() {
         let story = Story::new(root_id, configuration);
         let id = story.open();
         story.finish(id);
-        let [service, name] = pick(&story.request_labels(), ["destination_service", "destination_service_name"]);
+        let [service, name] =
+            pick(&story.request_labels(), ["destination_service", "destination_service_name"]);
         assert_eq!(service, name);
         service
     };
@@ -134,7 +138,9 @@ fn the_host_header_can_be_switched_off_and_on() {
 
 #[test]
 fn the_service_is_named_by_route_then_upstream_cluster_then_metadata() {
-    let metadata = || Value::map([("host", "reviews.shop.svc.cluster.local"), ("name", "reviews"), ("namespace", "shop")]);
+    let metadata = || {
+        Value::map([("host", "reviews.shop.svc.cluster.local"), ("name", "reviews"), ("namespace", "shop")])
+    };
     let nameless = || Value::map([("host", "reviews.shop.svc.cluster.local")]);
     let host = "web.example.com:8080";
     let full = "reviews.shop.svc.cluster.local";
@@ -379,7 +385,8 @@ fn bounded_series_fold_into_the_overflow() {
     assert_eq!(counts, expected.into());
     let series = story.series("requests_total");
     let (overflow, _) = series.iter().find(|(labels, _)| labels["response_code"] == "overflow").unwrap();
-    let names = ["reporter", "source_workload", "source_cluster", "destination_workload", "destination_service"];
+    let names =
+        ["reporter", "source_workload", "source_cluster", "destination_workload", "destination_service"];
     assert_eq!(pick(overflow, names), ["source", "web", "east", "overflow", "overflow"]);
     assert_eq!(story.host.counter("istio_stats_series_overflow_total"), Some(3));
 }
@@ -412,7 +419,10 @@ fn an_unusable_configuration_makes_the_plugin_inert_and_says_so_once() {
 
 #[test]
 fn a_bad_field_is_told_with_path_and_value_and_the_rest_works() {
-    let story = Story::new(OUTBOUND, r#"{"tcp_reporting_duration": 5, "local": {"cluster_id": "west"}, "colour": "red"}"#);
+    let story = Story::new(
+        OUTBOUND,
+        r#"{"tcp_reporting_duration": 5, "local": {"cluster_id": "west"}, "colour": "red"}"#,
+    );
     let id = story.open();
     story.finish(id);
     assert_eq!(pick(&story.request_labels(), ["source_cluster", "source_workload"]), ["west", "web"]);
@@ -438,7 +448,8 @@ fn a_proxy_that_knows_nothing_of_itself_still_counts() {
     let story = Story::with_host(FakeHost::new(), OUTBOUND, "");
     let id = story.open();
     story.finish(id);
-    let names = ["source_workload", "source_cluster", "source_canonical_service", "source_canonical_revision"];
+    let names =
+        ["source_workload", "source_cluster", "source_canonical_service", "source_canonical_revision"];
     assert_eq!(pick(&story.request_labels(), names), ["unknown", "unknown", "unknown", "latest"]);
 }
 

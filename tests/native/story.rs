@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use istio_stats::config::Attachment;
 use istio_stats::host::fake::{FakeHost, Phase};
 use istio_stats::host::{HeaderMap, MetricKind};
-use istio_stats::config::Attachment;
 use istio_stats::plugin::Plugin;
 
 /// A configured plugin in a fake Envoy.

@@ -3,8 +3,10 @@
 use core::time::Duration;
 
 use istio_stats::host::Host;
-use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY, NO_PEER, OWN_FRAME_BYTES_KEY, UPSTREAM_FRAME_BYTES_KEY};
 use istio_stats::peer::UPSTREAM_PEER_KEY;
+use istio_stats::peer::{
+    metadata, DOWNSTREAM_PEER_KEY, NO_PEER, OWN_FRAME_BYTES_KEY, UPSTREAM_FRAME_BYTES_KEY,
+};
 use istio_stats::workload::Workload;
 
 use crate::story::{pick, Story, INBOUND, OUTBOUND};
@@ -38,9 +40,7 @@ fn a_short_connection_is_reported_at_its_end() {
     story.disconnect(id, 0);
     assert_eq!(totals(&story), [1, 1, 6, 12]);
     for metric in COUNTERS {
-        let [(labels, _)] = &story.series(metric)[..] else {
-            panic!("{metric}")
-        };
+        let [(labels, _)] = &story.series(metric)[..] else { panic!("{metric}") };
         assert_eq!(labels.len(), 23);
         let names = [
             "reporter",

@@ -17,10 +17,7 @@ fn istio_node() -> FakeHost {
         ("WORKLOAD_NAME", "web"),
         ("CLUSTER_ID", "east"),
         ("MESH_ID", "mesh1"),
-        (
-            "OWNER",
-            "kubernetes://apis/apps/v1/namespaces/shop/deployments/web",
-        ),
+        ("OWNER", "kubernetes://apis/apps/v1/namespaces/shop/deployments/web"),
         ("ISTIO_VERSION", "1.29.2"),
     ] {
         fake.set_node_metadata(key, value);
@@ -88,10 +85,7 @@ fn nothing_is_made_up_for_a_node_without_metadata() {
     assert_eq!(istio_version(&fake), None);
     fake.set_node_metadata("WORKLOAD_NAME", "web");
     fake.set_node_metadata("CLUSTER_ID", "");
-    let expected = Workload {
-        workload_name: some("web"),
-        ..Workload::default()
-    };
+    let expected = Workload { workload_name: some("web"), ..Workload::default() };
     assert_eq!(read(&fake), expected);
 }
 
@@ -101,17 +95,11 @@ fn recommended_labels_win_over_short_ones() {
     fake.set_node_label("app.kubernetes.io/name", "shop-web");
     fake.set_node_label("app.kubernetes.io/version", "2.0");
     let workload = read(&fake);
-    assert_eq!(
-        (&workload.app, &workload.app_version),
-        (&some("shop-web"), &some("2.0"))
-    );
+    assert_eq!((&workload.app, &workload.app_version), (&some("shop-web"), &some("2.0")));
     // Whoever is told of the workload gets all of them.
     let [app, recommended_app, recommended_version, .., version] = workload.labels;
     assert_eq!((app, version), (some("web-app"), some("v3")));
-    assert_eq!(
-        (recommended_app, recommended_version),
-        (some("shop-web"), some("2.0"))
-    );
+    assert_eq!((recommended_app, recommended_version), (some("shop-web"), some("2.0")));
 }
 
 #[test]
@@ -169,11 +157,7 @@ fn long_facts_are_cut_between_characters() {
         fake.set_node_metadata("CLUSTER_ID", long.as_str());
         let cluster_id = read(&fake).cluster_id.unwrap();
         assert!(long.starts_with(&cluster_id));
-        assert_eq!(
-            cluster_id.len() - lead.len(),
-            (bytes - lead.len()) / 3 * 3,
-            "{lead}"
-        );
+        assert_eq!(cluster_id.len() - lead.len(), (bytes - lead.len()) / 3 * 3, "{lead}");
     }
     fake.set_node_metadata("CLUSTER_ID", "x".repeat(256));
     assert_eq!(read(&fake).cluster_id, Some("x".repeat(256)));
@@ -214,11 +198,7 @@ fn the_configuration_replaces_facts_and_what_would_win_over_them() {
 fn no_override_changes_nothing_and_an_empty_one_takes_away() {
     let fake = istio_node();
     assert_eq!(read(&fake).overridden(&LocalOverrides::default()), read(&fake));
-    let overrides = LocalOverrides {
-        cluster_id: some(""),
-        app: some(""),
-        ..LocalOverrides::default()
-    };
+    let overrides = LocalOverrides { cluster_id: some(""), app: some(""), ..LocalOverrides::default() };
     let workload = read(&fake).overridden(&overrides);
     assert_eq!((workload.cluster_id, workload.app), (None, None));
     assert_eq!(workload.app_version, some("v3"));

@@ -1,6 +1,6 @@
 //! What Envoy lets a plugin read, and when. Tried on Envoy 1.36 to 1.40.
 
-use crate::host::HeaderMap;
+use crate::host::{Data, HeaderMap};
 
 /// The callback that the plugin is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Phase {
     RequestHeaders,
     /// The response's headers are about to leave.
     ResponseHeaders,
+    /// Data of a TCP connection arrived; the upstream is connected by now.
+    Data(Data),
     /// The stream is logged: the only phase with both header maps.
     Log,
     /// After the log, before the stream context is deleted.
@@ -70,12 +72,6 @@ impl Phase {
             | ["upstream_host_metadata", ..] => response_began,
             _ => true,
         }
-    }
-
-    /// Whether the total size of a message counts its headers: only while they
-    /// are there to be counted.
-    pub(super) fn counts_headers(self, map: HeaderMap) -> bool {
-        self.can_read_headers(map)
     }
 }
 

@@ -44,15 +44,9 @@ fn phases_decide_what_is_readable() {
             has(&["request", "duration"]),
         ]
     };
-    assert_eq!(
-        readable(Phase::StreamCreated),
-        [false, false, false, false, false]
-    );
+    assert_eq!(readable(Phase::StreamCreated), [false, false, false, false, false]);
     assert_eq!(readable(Phase::RequestHeaders), [true, true, false, false, false]);
-    assert_eq!(
-        readable(Phase::ResponseHeaders),
-        [false, false, true, true, false]
-    );
+    assert_eq!(readable(Phase::ResponseHeaders), [false, false, true, true, false]);
     assert_eq!(readable(Phase::Log), [true, true, true, true, true]);
     assert_eq!(readable(Phase::AfterLog), [false, false, true, true, true]);
     assert_eq!(readable(Phase::Tick), [false; 5]);
@@ -62,18 +56,13 @@ fn phases_decide_what_is_readable() {
 fn the_header_part_of_a_size_is_there_with_the_headers() {
     let fake = FakeHost::new();
     fake.open_stream();
+    fake.set_attribute(&["request", "protocol"], "HTTP/1.1");
     fake.set_attribute(&["request", "size"], 10);
     fake.set_attribute(&["request", "total_size"], 110);
     fake.enter(Phase::ResponseHeaders);
-    assert_eq!(
-        fake.property(&["request", "total_size"]),
-        Ok(Some(10i64.to_le_bytes().to_vec()))
-    );
+    assert_eq!(fake.property(&["request", "total_size"]), Ok(Some(10i64.to_le_bytes().to_vec())));
     fake.enter(Phase::Log);
-    assert_eq!(
-        fake.property(&["request", "total_size"]),
-        Ok(Some(110i64.to_le_bytes().to_vec()))
-    );
+    assert_eq!(fake.property(&["request", "total_size"]), Ok(Some(110i64.to_le_bytes().to_vec())));
 }
 
 #[test]
@@ -82,14 +71,8 @@ fn null_empty_and_missing_differ_as_in_envoy() {
     fake.set_node_metadata("NULL", Value::Null);
     fake.set_node_metadata("EMPTY", "");
     let read = |path: &[&str]| fake.property(path);
-    assert_eq!(
-        status(read(&["xds", "node", "metadata", "NULL"])),
-        HostError::SERIALIZATION_FAILURE
-    );
-    assert_eq!(
-        status(read(&["xds", "node", "metadata"])),
-        HostError::SERIALIZATION_FAILURE
-    );
+    assert_eq!(status(read(&["xds", "node", "metadata", "NULL"])), HostError::SERIALIZATION_FAILURE);
+    assert_eq!(status(read(&["xds", "node", "metadata"])), HostError::SERIALIZATION_FAILURE);
     assert_eq!(status(read(&[])), HostError::SERIALIZATION_FAILURE);
     assert_eq!(read(&["xds", "node", "metadata", "EMPTY"]), Ok(None));
     assert_eq!(read(&["xds", "node", "metadata", "MISSING"]), Ok(None));
@@ -125,19 +108,13 @@ fn headers_are_set_in_their_own_phase_only() {
     fake.add_header(HeaderMap::Request, "x", "2");
     fake.enter(Phase::RequestHeaders);
     assert_eq!(text(fake.header(HeaderMap::Request, "x")).as_deref(), Some("1"));
-    assert_eq!(
-        status(fake.set_header(HeaderMap::Response, "y", b"")),
-        HostError::BAD_ARGUMENT
-    );
+    assert_eq!(status(fake.set_header(HeaderMap::Response, "y", b"")), HostError::BAD_ARGUMENT);
     fake.set_header(HeaderMap::Request, "x", b"").unwrap();
     assert_eq!(fake.header(HeaderMap::Request, "x"), Ok(Some(vec![])));
     fake.remove_header(HeaderMap::Request, "x").unwrap();
     assert!(fake.header_values(HeaderMap::Request, "x").is_empty());
     fake.enter(Phase::Log);
-    assert_eq!(
-        status(fake.remove_header(HeaderMap::Request, "x")),
-        HostError::BAD_ARGUMENT
-    );
+    assert_eq!(status(fake.remove_header(HeaderMap::Request, "x")), HostError::BAD_ARGUMENT);
 }
 
 #[test]
@@ -148,15 +125,8 @@ fn a_property_is_written_once_and_has_two_names() {
     fake.set_property("a.peer", b"x").unwrap();
     assert_eq!(status(fake.set_property("a.peer", b"y")), HostError::BAD_ARGUMENT);
     assert_eq!(text(fake.property(&["a.peer"])).as_deref(), Some("x"));
-    assert_eq!(
-        text(fake.property(&["filter_state", "wasm.a.peer"])).as_deref(),
-        Some("x")
-    );
-    for missing in [
-        &["wasm.a.peer"] as &[&str],
-        &["filter_state", "a.peer"],
-        &["a", "peer"],
-    ] {
+    assert_eq!(text(fake.property(&["filter_state", "wasm.a.peer"])).as_deref(), Some("x"));
+    for missing in [&["wasm.a.peer"] as &[&str], &["filter_state", "a.peer"], &["a", "peer"]] {
         assert_eq!(fake.property(missing), Ok(None), "{missing:?}");
     }
     assert_eq!(fake.filter_state(stream, "a.peer").as_deref(), Some(&b"x"[..]));
@@ -190,21 +160,36 @@ fn metrics_are_shared_by_name_across_ids_and_vms() {
 }
 
 #[test]
+fn data_is_shown_again_with_what_follows_until_it_goes_on() {
+    let fake = FakeHost::new();
+    fake.open_stream();
+    assert_eq!(status(fake.data(Data::Downstream, 9)), HostError::BAD_ARGUMENT);
+    assert_eq!(fake.arrive(Data::Downstream, b"ab"), 2);
+    fake.end_data(Data::Downstream, Flow::Hold);
+    assert_eq!(fake.arrive(Data::Downstream, b"cd"), 4);
+    assert_eq!(fake.data(Data::Downstream, 3).unwrap(), b"abc");
+    assert_eq!(fake.data(Data::Downstream, usize::MAX).unwrap(), b"abcd");
+    assert_eq!(status(fake.replace_data(Data::Upstream, 0, b"x")), HostError::BAD_ARGUMENT);
+    fake.replace_data(Data::Downstream, 3, b"").unwrap();
+    fake.replace_data(Data::Downstream, 0, b"<").unwrap();
+    fake.end_data(Data::Downstream, Flow::Continue);
+    assert_eq!(fake.arrive(Data::Downstream, b"e"), 1);
+    fake.replace_data(Data::Downstream, 9, b"E").unwrap();
+    fake.end_data(Data::Downstream, Flow::Continue);
+    assert_eq!(fake.passed_data(Data::Downstream), b"<dE");
+    assert_eq!(fake.passed_data(Data::Upstream), b"");
+}
+
+#[test]
 fn hostcalls_are_counted_and_fail_on_demand() {
     let fake = FakeHost::new();
     fake.set_node_metadata("NAME", "pod");
     let read = |key| fake.property(&["xds", "node", "metadata", key]);
     read("NAME").unwrap();
     read("OTHER").unwrap();
-    assert_eq!(
-        (fake.calls(Hostcall::Property), fake.calls_that_returned_bytes()),
-        (2, 1)
-    );
+    assert_eq!((fake.calls(Hostcall::Property), fake.calls_that_returned_bytes()), (2, 1));
     fake.fail(Hostcall::Property, 10);
-    assert_eq!(
-        read("NAME").unwrap_err().to_string(),
-        "proxy_get_property returned status 10"
-    );
+    assert_eq!(read("NAME").unwrap_err().to_string(), "proxy_get_property returned status 10");
     fake.recover(Hostcall::Property);
     fake.reset_calls();
     assert_eq!(text(read("NAME")).as_deref(), Some("pod"));

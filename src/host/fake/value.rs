@@ -78,10 +78,7 @@ impl Value {
             *self = Self::Map(BTreeMap::new());
         }
         if let Self::Map(entries) = self {
-            entries
-                .entry((*key).to_owned())
-                .or_insert(Self::Null)
-                .put(rest, value);
+            entries.entry((*key).to_owned()).or_insert(Self::Null).put(rest, value);
         }
     }
 

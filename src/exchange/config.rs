@@ -89,7 +89,6 @@ mod tests {
                 canonical_service: Some("web".to_owned()),
                 ..LocalOverrides::default()
             },
-            ..Config::default()
         };
         for text in [
             r#"{"trust": "mtls", "skip_external": true,

@@ -306,6 +306,7 @@ fn what_is_no_message_is_malformed() {
         b"\x0a\xff\xff\xff\xff\x0f",                           // 4 GiB
         b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",       // 16 EiB
         b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02",       // more than 64 bits
+        b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02",       // the same, passed over
         b"\x0a\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\0", // eleven bytes
         b"\x02\x00",                                           // field 0
         b"\x0b\x0c",                                           // a group
@@ -369,6 +370,18 @@ fn maps_cut_short_or_changed_are_no_maps_or_hold_what_is_there() {
         }
     });
     assert!(maps > 1, "no change left a map");
+}
+
+#[test]
+fn keys_and_values_end_in_a_nul() {
+    let bytes = pairs(&[(b"k".to_vec(), b"v".to_vec())]);
+    assert!(Pairs::parse(&bytes).is_some());
+    for at in [bytes.len() - 3, bytes.len() - 1] {
+        let mut changed = bytes.clone();
+        assert_eq!(changed[at], 0);
+        changed[at] = b'x';
+        assert_eq!(Pairs::parse(&changed), None, "{at}");
+    }
 }
 
 #[test]

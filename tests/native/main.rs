@@ -12,6 +12,7 @@
 
 mod codecs;
 mod exchange;
+mod exchange_tcp;
 mod http;
 mod story;
 mod tcp;

@@ -24,6 +24,13 @@ macro_rules! dimensions {
                     $(Self::$variant => $name,)*
                 }
             }
+
+            /// What it says, in one sentence.
+            pub const fn help(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $doc,)*
+                }
+            }
         }
     };
 }

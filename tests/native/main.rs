@@ -11,6 +11,7 @@
 #![allow(unreachable_pub, reason = "nothing is reachable from outside a test binary")]
 
 mod codecs;
+mod documents;
 mod exchange;
 mod exchange_tcp;
 mod http;

@@ -1,0 +1,67 @@
+"""Reads one proxy's Istio metrics from its admin interface."""
+
+import math
+import urllib.request
+from collections import defaultdict
+
+from prometheus_client.parser import text_string_to_metric_families
+
+REQUESTS = "istio_requests_total"
+DURATION = "istio_request_duration_milliseconds"
+REQUEST_MESSAGES = "istio_request_messages_total"
+RESPONSE_MESSAGES = "istio_response_messages_total"
+
+
+class Snapshot:
+    """All `istio_` samples of one scrape."""
+
+    def __init__(self, text):
+        self.samples = [
+            sample
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name.startswith("istio_")
+        ]
+
+    @classmethod
+    def scrape(cls, admin_port):
+        # Envoy has some thousand other stats, which take long to parse.
+        url = f"http://127.0.0.1:{admin_port}/stats/prometheus?filter=istio_"
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return cls(response.read().decode())
+
+    def series(self, name):
+        """Every series of a counter: its labels and value."""
+        return [(sample.labels, sample.value) for sample in self.samples if sample.name == name]
+
+    def total(self, name):
+        return int(sum(value for _, value in self.series(name)))
+
+    def quantile(self, labels, q):
+        """The q-quantile of the latency of requests with these labels, in ms."""
+        return quantile(self._durations().get(frozenset(labels.items()), {}), q)
+
+    def _durations(self):
+        """Cumulative counts by upper bound, for each label set."""
+        histograms = defaultdict(dict)
+        for labels, value in self.series(f"{DURATION}_bucket"):
+            bound = float(labels["le"])
+            rest = frozenset((key, text) for key, text in labels.items() if key != "le")
+            histograms[rest][bound] = value
+        return histograms
+
+
+def quantile(buckets, q):
+    """As Prometheus' histogram_quantile: even spread within a bucket."""
+    bounds = sorted(buckets)
+    if not bounds or buckets[bounds[-1]] == 0:
+        return math.nan
+    rank = q * buckets[bounds[-1]]
+    lower = below = 0.0
+    for bound in bounds:
+        if buckets[bound] >= rank:
+            if math.isinf(bound):
+                return lower
+            return lower + (bound - lower) * (rank - below) / (buckets[bound] - below)
+        lower, below = bound, buckets[bound]
+    return math.nan

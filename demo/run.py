@@ -1,0 +1,259 @@
+"""Istio's standard metrics on two stock Envoys in two Kubernetes clusters.
+
+Starts an application with its server-side Envoy (Kubernetes cluster `west`) and
+a client-side Envoy (`east`), with the very files of envoy-config/standalone,
+sends requests that succeed and fail, and shows what both Envoys then report.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import metrics
+import table
+import traffic
+from processes import DemoError, Processes, answers_ok, is_listening, require_free
+
+ROOT = Path(__file__).resolve().parent.parent
+LOGS = Path("out/demo")
+SETTLE_SECONDS = 20
+APPLICATION_PORTS = {18003: "the application", 18004: "the application's gRPC"}
+DOWN_PORT = 18005
+
+
+@dataclass(frozen=True)
+class Proxy:
+    name: str
+    side: str
+    reporter: str
+    port: int
+    admin_port: int
+
+    @property
+    def stats_url(self):
+        return f"http://127.0.0.1:{self.admin_port}/stats/prometheus"
+
+
+EAST = Proxy("east", "client's", "source", 18001, 19001)
+WEST = Proxy("west", "server's", "destination", 18002, 19002)
+
+
+def main():
+    keep = arguments().keep
+    os.chdir(ROOT)
+    # Each line when it is true, through a pipe as well.
+    sys.stdout.reconfigure(line_buffering=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        demo(keep)
+    except (DemoError, traffic.UnexpectedAnswer) as error:
+        sys.exit(f"demo: {error}")
+    except KeyboardInterrupt:
+        print("\nstopped")
+        sys.exit(130)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="ENVOY_VERSION chooses another supported Envoy, ENVOY_PATH a binary of your own.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        default=os.environ.get("DEMO_KEEP", "") not in ("", "0"),
+        help="leave everything running until Ctrl-C (or DEMO_KEEP=1)",
+    )
+    return parser.parse_args()
+
+
+def demo(keep):
+    require_modules()
+    require_ports()
+    with Processes() as processes:
+        start(processes)
+        sent = send(processes)
+        wait_for_counts(processes, sent)
+        for proxy in (EAST, WEST):
+            show(proxy, metrics.Snapshot.scrape(proxy.admin_port))
+        say_where_to_look(keep)
+        if keep:
+            wait_for_ctrl_c(processes)
+
+
+def require_modules():
+    for module in ("dist/istio_stats.wasm", "dist/metadata_exchange.wasm"):
+        if not Path(module).is_file():
+            raise DemoError(f"{module} is missing; make build makes it")
+
+
+def require_ports():
+    for proxy in (EAST, WEST):
+        require_free(proxy.port, f"the listener of the Envoy {proxy.name}")
+        require_free(proxy.admin_port, f"the admin interface of the Envoy {proxy.name}")
+    for port, purpose in APPLICATION_PORTS.items():
+        require_free(port, purpose)
+    require_free(DOWN_PORT, "a service that is down")
+
+
+def start(processes):
+    begin = time.monotonic()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    envoy = envoy_path()
+    application = processes.start("the application", [sys.executable, "demo/backend.py"], LOGS / "application.log")
+    envoys = {proxy: start_envoy(processes, envoy, proxy) for proxy in (WEST, EAST)}
+    application.wait_until(lambda: all(is_listening(port) for port in APPLICATION_PORTS))
+    for proxy, process in envoys.items():
+        process.wait_until(lambda: answers_ok(f"http://127.0.0.1:{proxy.admin_port}/ready"))
+    print(f"{version_of(envoy)}: two proxies and an application started in {time.monotonic() - begin:.1f} s\n")
+
+
+def envoy_path():
+    found = subprocess.run(["scripts/envoy-path"], stdout=subprocess.PIPE, text=True)
+    if found.returncode != 0:
+        raise DemoError("no Envoy to run (see above)")
+    return found.stdout.strip()
+
+
+def start_envoy(processes, envoy, proxy):
+    command = [
+        envoy,
+        "--config-path",
+        f"envoy-config/standalone/{proxy.name}.yaml",
+        # Two Envoys on one machine would contend for the memory hot restart shares.
+        "--disable-hot-restart",
+        # Two workers show that their counts add up.
+        *("--concurrency", "2"),
+        # At this level the log holds problems only.
+        *("--log-level", "warning"),
+    ]
+    return processes.start(f"the Envoy {proxy.name}", command, LOGS / f"{proxy.name}.log")
+
+
+def version_of(envoy):
+    # "…/envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL"
+    shown = subprocess.run([envoy, "--version"], capture_output=True, text=True).stdout.split("/")
+    return f"Envoy {shown[-4]}" if len(shown) >= 5 else envoy
+
+
+def send(processes):
+    """Sends everything; returns how many requests each proxy has to report."""
+    print(f"requests to http://127.0.0.1:{EAST.port}:")
+    sent = {EAST: 0, WEST: 0}
+    try:
+        for batch in traffic.send(traffic.BATCHES, EAST.port):
+            print(f"  {batch.count:3} × {batch.what}")
+            sent[EAST] += batch.count
+            sent[WEST] += batch.count if batch.reaches_west else 0
+    except Exception:
+        # If a proxy has ended, that is the better message.
+        processes.check()
+        raise
+    return sent
+
+
+def wait_for_counts(processes, sent):
+    """A request is counted when its stream ends, a histogram appears at the next flush."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        processes.check()
+        lacking = [text for proxy, count in sent.items() for text in lacking_of(proxy, count)]
+        if not lacking:
+            return
+        if time.monotonic() > deadline:
+            raise DemoError(
+                f"after {SETTLE_SECONDS} s the metrics are not what was sent:\n  "
+                + "\n  ".join(lacking)
+                + f"\nThe Envoys' logs are in {LOGS}/."
+            )
+        time.sleep(0.2)
+
+
+def lacking_of(proxy, count):
+    snapshot = metrics.Snapshot.scrape(proxy.admin_port)
+    for name in (metrics.REQUESTS, f"{metrics.DURATION}_count"):
+        found = snapshot.total(name)
+        if found != count:
+            yield f"{proxy.name}: {name} sums to {found}, {count} requests were sent ({proxy.stats_url})"
+
+
+def show(proxy, snapshot):
+    requests = sorted(snapshot.series(metrics.REQUESTS), key=order)
+    table.show(
+        f"The {proxy.side} side, Envoy {proxy.name}, reporter={proxy.reporter}: {metrics.REQUESTS}, {metrics.DURATION}",
+        [*PEER_COLUMNS, "protocol", "code", "grpc", "flags", "requests", "p50 ms", "p99 ms"],
+        [
+            [
+                *peers(labels),
+                labels["request_protocol"],
+                labels["response_code"],
+                labels["grpc_response_status"],
+                labels["response_flags"],
+                int(value),
+                snapshot.quantile(labels, 0.5),
+                snapshot.quantile(labels, 0.99),
+            ]
+            for labels, value in requests
+        ],
+    )
+    answers = {peers(labels): int(value) for labels, value in snapshot.series(metrics.RESPONSE_MESSAGES)}
+    messages = {peers(labels): int(value) for labels, value in snapshot.series(metrics.REQUEST_MESSAGES)}
+    table.show(
+        f"gRPC messages there: {metrics.REQUEST_MESSAGES}, {metrics.RESPONSE_MESSAGES}",
+        [*PEER_COLUMNS, "sent by client", "sent by server"],
+        [[*row, messages.get(row, 0), answers.get(row, 0)] for row in sorted(messages | answers)],
+    )
+
+
+PEER_COLUMNS = ["source_cluster", "destination_cluster", "workloads", "service"]
+
+
+def peers(labels):
+    return (
+        labels["source_cluster"],
+        labels["destination_cluster"],
+        f"{labels['source_workload']} → {labels['destination_workload']}",
+        labels["destination_service_name"],
+    )
+
+
+def order(series):
+    labels, _ = series
+    return (
+        labels["request_protocol"] != "http",
+        labels["destination_service_name"] != "reviews",
+        labels["response_code"],
+        labels["grpc_response_status"],
+    )
+
+
+def say_where_to_look(keep):
+    print()
+    if not keep:
+        print("To look further, leave it all running: DEMO_KEEP=1 make demo. Then:")
+    print("  every series with its 25 labels:")
+    for proxy in (EAST, WEST):
+        print(f"    curl -s {proxy.stats_url} | grep '^istio_'")
+    print("  one more request:")
+    print(f"    curl -H 'Host: {traffic.REVIEWS}' http://127.0.0.1:{EAST.port}/")
+    if keep:
+        print("Ctrl-C ends it.")
+
+
+def wait_for_ctrl_c(processes):
+    try:
+        while True:
+            processes.check()
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        print("\nstopped")
+
+
+if __name__ == "__main__":
+    main()

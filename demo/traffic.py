@@ -1,0 +1,100 @@
+"""The demo's requests, all sent to the east proxy."""
+
+from dataclasses import dataclass
+
+import grpc
+import httpx
+
+REVIEWS = "reviews.shop.svc.cluster.local"
+DETAILS = "details.shop.svc.cluster.local"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some equal requests."""
+
+    count: int
+    what: str
+    # Those that the east proxy answers by itself are unknown to the west one.
+    reaches_west: bool = True
+
+
+@dataclass(frozen=True)
+class Http(Batch):
+    host: str = REVIEWS
+    path: str = "/"
+    code: int = 200
+
+
+@dataclass(frozen=True)
+class Unary(Batch):
+    message: bytes = b"review"
+    status: grpc.StatusCode = grpc.StatusCode.OK
+
+
+@dataclass(frozen=True)
+class Stream(Batch):
+    messages: int = 10
+
+
+BATCHES = (
+    Http(40, "HTTP 200"),
+    Http(3, "HTTP 404, the application knows no such page", path="/missing", code=404),
+    Http(2, "HTTP 500, the application fails", path="/broken", code=500),
+    Http(4, "HTTP 503, the service is down", host=DETAILS, code=503, reaches_west=False),
+    Http(2, "HTTP 404, the client's proxy knows no such service", host="nowhere.test", code=404, reaches_west=False),
+    Unary(5, "gRPC unary calls"),
+    Unary(2, "gRPC unary calls that fail with NOT_FOUND", message=b"nothing", status=grpc.StatusCode.NOT_FOUND),
+    Stream(1, "gRPC stream of 10 messages each way"),
+)
+
+
+class UnexpectedAnswer(Exception):
+    """A request was not answered as planned, so the counts would be wrong."""
+
+
+def send(batches, port):
+    """Sends all batches; yields each one when it is through."""
+    # The authority names the service, as in a mesh; the address is the proxy's.
+    options = [("grpc.default_authority", REVIEWS)]
+    with (
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client,
+        grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel,
+    ):
+        for batch in batches:
+            for _ in range(batch.count):
+                if isinstance(batch, Http):
+                    send_http(client, batch)
+                elif isinstance(batch, Unary):
+                    send_unary(channel, batch)
+                else:
+                    send_stream(channel, batch)
+            yield batch
+
+
+def send_http(client, batch):
+    response = client.get(batch.path, headers={"host": batch.host})
+    expect(batch, batch.code, response.status_code)
+
+
+def send_unary(channel, batch):
+    _, call = call_unary(channel, batch.message)
+    expect(batch, batch.status, call.code())
+
+
+def call_unary(channel, message):
+    try:
+        return channel.unary_unary("/shop.Reviews/Get").with_call(message, timeout=10)
+    except grpc.RpcError as error:
+        return None, error
+
+
+def send_stream(channel, batch):
+    messages = (f"message {n}".encode() for n in range(batch.messages))
+    answers = channel.stream_stream("/shop.Reviews/Chat")(messages, timeout=10)
+    expect(batch, batch.messages, sum(1 for _ in answers))
+
+
+def expect(batch, planned, found):
+    if planned != found:
+        raise UnexpectedAnswer(f"{batch.what}: expected {planned}, got {found}")

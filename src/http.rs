@@ -4,6 +4,8 @@
 //! No header or body callback takes part. Each would cost every request about
 //! 2 µs, and all that they could tell is still there when the stream is logged.
 
+use std::cell::Cell;
+
 use crate::attribute::Attributes;
 use crate::dimension::LabelSet;
 use crate::facts::{Messages, Outcome, Protocol};
@@ -11,6 +13,10 @@ use crate::host::Host;
 use crate::plugin::Plugin;
 use crate::report::{message_samples, request_samples, Call, OutcomeTexts};
 use crate::reporter::Reporter;
+
+/// Where a stock filter (`envoy.filters.http.set_filter_state`) may leave the
+/// request's host, for the reports while a stream is open.
+const REQUEST_HOST: [&str; 2] = ["filter_state", "istio_stats.request_host"];
 
 /// Reports the messages that passed on the open stream in effect since the last
 /// time. The presence of counts tells that it is gRPC.
@@ -24,8 +30,17 @@ pub(crate) fn report_open(plugin: &Plugin, host: &dyn Host, reported: &mut Messa
         // The upstream peer tells who it is in the response headers.
         return;
     }
-    // The request's headers, and its host with them, cannot be read here.
-    let call = plugin.read_call(&attributes, reporter, || None);
+    // The request's headers cannot be read here. A stream that only its host
+    // names waits for its end, so that it does not change its name halfway.
+    let nameless = Cell::new(false);
+    let call = plugin.read_call(&attributes, reporter, || {
+        let host = attributes.label(&REQUEST_HOST);
+        nameless.set(host.is_none());
+        host
+    });
+    if nameless.get() {
+        return;
+    }
     report_messages(plugin, host, &call, messages.since(*reported));
     *reported = messages;
 }

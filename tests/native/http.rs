@@ -335,6 +335,7 @@ fn the_source_waits_for_the_response_headers_before_it_reports_messages() {
     let story = Story::new(OUTBOUND, "{}");
     let id = story.open();
     story.host.remove_attribute(&["response", "code"]);
+    story.host.set_attribute(&SERVICE, Value::map([("host", "reviews.shop"), ("name", "reviews")]));
     story.grpc_messages(2, 0);
     story.tick();
     assert_eq!(story.series("request_messages_total"), []);
@@ -342,6 +343,29 @@ fn the_source_waits_for_the_response_headers_before_it_reports_messages() {
     story.host.set_attribute(&["response", "code"], 200i64);
     story.tick();
     assert_eq!(story.series("request_messages_total").len(), 1);
+}
+
+#[test]
+fn a_stream_that_only_its_host_names_waits_for_its_end() {
+    let story = Story::new(OUTBOUND, "{}");
+    let id = story.open();
+    story.grpc_messages(3, 1);
+    story.host.enter_stream(id, Phase::ResponseHeaders);
+    story.tick();
+    assert_eq!(story.series("request_messages_total"), []);
+    story.finish(id);
+    let series = story.series("request_messages_total");
+    assert_eq!(series.len(), 1);
+    assert_eq!(series[0].1, 3);
+    assert_eq!(pick(&series[0].0, ["destination_service"]), ["web.example.com:8080"]);
+
+    // A stock filter may have kept the host where it can be read.
+    let id = story.open();
+    story.grpc_messages(5, 0);
+    story.host.set_attribute(&["filter_state", "istio_stats.request_host"], "web.example.com:8080");
+    story.tick();
+    assert_eq!(story.series("request_messages_total"), [(series[0].0.clone(), 8)]);
+    story.finish(id);
 }
 
 #[test]

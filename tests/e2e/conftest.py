@@ -1,0 +1,60 @@
+"""Fixtures of the end-to-end tests.
+
+The tests run real Envoys with the built modules. `make test` sets everything
+up; after that, from the project's root:
+
+    .venv/bin/pytest -n 3                          every test
+    .venv/bin/pytest -k mutual_tls                 some of them
+    ENVOY_VERSION=1.36.2 .venv/bin/pytest -n 3     with another Envoy
+"""
+
+import pytest
+
+from harness import backend as http_backend
+from harness import certs, grpc_backend
+from harness.mesh import Mesh
+from harness.workloads import SHOP, STOCK
+
+
+@pytest.fixture(scope="session")
+def backend():
+    """Port of the HTTP backend."""
+    with http_backend.running() as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def grpc_backend_port():
+    """Port of the gRPC backend."""
+    with grpc_backend.running() as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """Issues certificates that both sides trust."""
+    return certs.Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def shop_identity(authority):
+    return authority.issue(SHOP.spiffe_id())
+
+
+@pytest.fixture(scope="session")
+def stock_identity(authority):
+    return authority.issue(STOCK.spiffe_id())
+
+
+@pytest.fixture
+def mesh(tmp_path):
+    """Runs proxies for one test and checks their logs at its end."""
+    with Mesh(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_mesh(tmp_path_factory):
+    """The same for all tests of a module that leave no trace in what they look at."""
+    with Mesh(tmp_path_factory.mktemp("shared")) as running:
+        yield running

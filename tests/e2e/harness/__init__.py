@@ -1,0 +1,1 @@
+"""Runs real Envoys with the two modules and reads what they export."""

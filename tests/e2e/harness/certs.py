@@ -1,0 +1,66 @@
+"""A certificate authority and SPIFFE certificates for mutual TLS."""
+
+import datetime
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Files of a certificate and its key, and whom they prove."""
+
+    certificate: str
+    key: str
+    authority: str
+    spiffe_id: str
+
+
+class Authority:
+    """Issues certificates whose subject alternative name is a SPIFFE ID."""
+
+    def __init__(self, directory):
+        self._directory = directory
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mesh-root")])
+        own = self._builder(self._name, self._key).add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        self._file = self._write("root.pem", _pem(own.sign(self._key, hashes.SHA256())))
+
+    def issue(self, spiffe_id):
+        name = spiffe_id.rpartition("/")[2]
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        san = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(spiffe_id)])
+        certificate = self._builder(subject, key).add_extension(san, False).sign(self._key, hashes.SHA256())
+        key_pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return Identity(
+            certificate=self._write(f"{name}.pem", _pem(certificate)),
+            key=self._write(f"{name}.key", key_pem),
+            authority=self._file,
+            spiffe_id=spiffe_id,
+        )
+
+    def _builder(self, subject, key):
+        now = datetime.datetime.now(datetime.timezone.utc)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(minutes=5))
+            .not_valid_after(now + datetime.timedelta(days=1))
+        )
+
+    def _write(self, name, pem):
+        path = self._directory / name
+        path.write_bytes(pem)
+        return str(path)
+
+
+def _pem(certificate):
+    return certificate.public_bytes(serialization.Encoding.PEM)

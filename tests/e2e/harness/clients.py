@@ -1,0 +1,63 @@
+"""Real clients for a listener on this machine."""
+
+import socket
+from contextlib import contextmanager
+
+import grpc
+import httpx
+
+from harness.grpc_backend import SERVICE
+
+# The name the caller asks for; not the service's host, so that the two can be told apart.
+HOST = "stock.example:8080"
+_SECONDS = 20
+
+
+def http1(port, host=HOST):
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"host": host}, trust_env=False, timeout=_SECONDS)
+
+
+def http2(port, host=HOST):
+    """HTTP/2 with prior knowledge: over plain TCP nothing negotiates it."""
+    return httpx.Client(
+        base_url=f"http://127.0.0.1:{port}",
+        headers={"host": host},
+        trust_env=False,
+        timeout=_SECONDS,
+        http1=False,
+        http2=True,
+    )
+
+
+class GrpcClient:
+    """The methods of the gRPC backend."""
+
+    def __init__(self, channel):
+        self.reserve = channel.unary_unary(f"/{SERVICE}/Reserve")
+        self.refuse = channel.unary_unary(f"/{SERVICE}/Refuse")
+        self.watch = channel.stream_stream(f"/{SERVICE}/Watch")
+
+
+@contextmanager
+def grpc_client(port):
+    options = [("grpc.enable_http_proxy", 0), ("grpc.default_authority", HOST)]
+    with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
+        yield GrpcClient(channel)
+
+
+def send_raw(port, data):
+    """Sends bytes that no proper client would; returns all that comes back."""
+    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
+        connection.sendall(data)
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+        return received
+
+
+@contextmanager
+def refusing_port():
+    """A port on which nobody listens and which nobody else can take meanwhile."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]

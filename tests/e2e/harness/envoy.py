@@ -1,0 +1,122 @@
+"""One real Envoy: starts it, finds its ports, reads its metrics, stops it."""
+
+import json
+import subprocess
+
+import httpx
+
+from harness import envoy_log, scrape
+from harness.paths import envoy_binary
+from harness.polling import wait_until
+
+# Two modules are compiled for three VMs each, perhaps next to other tests on two cores.
+START_SECONDS = 30
+STOP_SECONDS = 10
+
+
+class Envoy:
+    """A context manager around an Envoy process with a bootstrap of its own.
+
+    At its end its log must hold no warning or error about Wasm, except those
+    that `expected_log` and `permitted_log` allow (see `envoy_log.check`).
+    """
+
+    def __init__(self, name, bootstrap, directory, workers=1, expected_log=(), permitted_log=None):
+        self.name = name
+        self._expected_log = expected_log
+        self._permitted_log = permitted_log
+        self._log = directory / f"{name}.log"
+        self._address_file = directory / f"{name}.admin"
+        config = directory / f"{name}.json"
+        config.write_text(json.dumps(bootstrap, indent=2))
+        self._command = [
+            envoy_binary(),
+            *("--config-path", str(config)),
+            *("--admin-address-path", str(self._address_file)),
+            *("--concurrency", str(workers)),
+            # Several Envoys run at once; hot restart would make them share memory by id.
+            "--disable-hot-restart",
+            *("--log-level", "warning", "--component-log-level", "wasm:info"),
+            *("--log-format", envoy_log.FORMAT),
+        ]
+        self._process = None
+        self._admin = None
+        self._ports = {}
+
+    def __enter__(self):
+        # Of an Envoy that ran here before under the same name.
+        self._address_file.unlink(missing_ok=True)
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            address = wait_until(self._admin_address, START_SECONDS, f"{self.name}: admin address")
+            self._admin = httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=10)
+            wait_until(self._is_ready, START_SECONDS, f"{self.name}: ready")
+            self._ports = self._listener_ports()
+        except BaseException as error:
+            self._kill()
+            raise RuntimeError(f"{self.name} did not start: {error}\n{self.log_tail()}") from error
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        envoy_log.check(self.log(), self._expected_log, self._permitted_log)
+
+    def stop(self):
+        """Asks Envoy to end; a crash on the way is an error."""
+        if self._process.poll() is None:
+            try:
+                self._admin.post("/quitquitquit")
+                self._process.wait(STOP_SECONDS)
+            except (httpx.HTTPError, subprocess.TimeoutExpired):
+                self._kill()
+        self._admin.close()
+        status = self._process.returncode
+        assert status == 0, f"{self.name} ended with status {status}\n{self.log_tail()}"
+
+    def port(self, listener):
+        return self._ports[listener]
+
+    def families(self):
+        """The plugin's metric families now."""
+        return scrape.parse(self.admin("/stats/prometheus").text)
+
+    def stats(self, pattern):
+        """Envoy's own stats whose name matches, by name."""
+        found = self.admin("/stats", params={"format": "json", "filter": pattern}).json()["stats"]
+        return {stat["name"]: stat["value"] for stat in found}
+
+    def admin(self, path, **options):
+        response = self._admin.get(path, **options)
+        response.raise_for_status()
+        return response
+
+    def log(self):
+        return self._log.read_text(errors="replace")
+
+    def log_tail(self):
+        return "\n".join([f"--- log of {self.name}:", *self.log().splitlines()[-40:]])
+
+    def _admin_address(self):
+        self._check_alive()
+        return self._address_file.exists() and self._address_file.read_text().strip()
+
+    def _is_ready(self):
+        self._check_alive()
+        try:
+            return self._admin.get("/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _check_alive(self):
+        status = self._process.poll()
+        if status is not None:
+            raise ChildProcessError(f"Envoy ended with status {status}")
+
+    def _listener_ports(self):
+        listeners = self.admin("/listeners", params={"format": "json"}).json().get("listener_statuses", [])
+        return {one["name"]: one["local_address"]["socket_address"]["port_value"] for one in listeners}
+
+    def _kill(self):
+        self._process.kill()
+        self._process.wait()

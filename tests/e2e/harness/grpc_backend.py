@@ -1,0 +1,41 @@
+"""A gRPC backend, with messages as raw bytes: no generated code is needed."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import grpc
+
+SERVICE = "test.Stock"
+
+
+def _reserve(request, _context):
+    return b"reserved " + request
+
+
+def _refuse(_request, context):
+    context.abort(grpc.StatusCode.NOT_FOUND, "no such item")
+
+
+def _watch(requests, _context):
+    for request in requests:
+        yield b"seen " + request
+
+
+_METHODS = {
+    "Reserve": grpc.unary_unary_rpc_method_handler(_reserve),
+    "Refuse": grpc.unary_unary_rpc_method_handler(_refuse),
+    "Watch": grpc.stream_stream_rpc_method_handler(_watch),
+}
+
+
+@contextmanager
+def running():
+    """Yields the port."""
+    server = grpc.server(ThreadPoolExecutor(max_workers=8))
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, _METHODS)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop(grace=None).wait()

@@ -1,0 +1,72 @@
+"""A set of running Envoys and what they are expected to export."""
+
+import time
+from contextlib import ExitStack
+
+from harness import golden, scrape
+from harness.envoy import Envoy
+from harness.polling import wait_until
+
+# From the end of a request to its log entry and the next flush (0.1 s) it is
+# a fraction of a second; the rest is for busy machines.
+SETTLE_SECONDS = 8
+# Four flushes: a series that comes late would be there.
+LATE_SECONDS = 0.4
+
+
+class Mesh:
+    """Starts proxies on demand; leaves none behind."""
+
+    def __init__(self, directory):
+        self._directory = directory
+        self._envoys = {}
+        self._stack = ExitStack()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        return self._stack.__exit__(*failure)
+
+    def start(self, sidecar):
+        """Runs the sidecar and returns the port of its listener."""
+        envoy = Envoy(
+            sidecar.name,
+            sidecar.bootstrap(),
+            self._directory,
+            workers=sidecar.workers,
+            expected_log=sidecar.expected_log,
+            permitted_log=sidecar.permitted_log,
+        )
+        self._envoys[sidecar.name] = self._stack.enter_context(envoy)
+        return envoy.port(sidecar.name)
+
+    def __getitem__(self, name):
+        return self._envoys[name]
+
+    def expect(self, golden_file):
+        """Waits until the Envoys named in the golden file export exactly what it says, and no more."""
+        wanted = golden.load(golden_file)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while self._differences(wanted) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(LATE_SECONDS)
+        lines = self._differences(wanted)
+        assert not lines, "\n".join([f"metrics differ from {golden_file}", *lines])
+
+    def await_total(self, name, family, total):
+        """Waits until all series of a family together make `total`."""
+
+        def reached():
+            found = self._envoys[name].families().get(family)
+            return found and sum(found.series.values()) == total
+
+        wait_until(reached, SETTLE_SECONDS, f"{name}: {family} summing up to {total}")
+        time.sleep(LATE_SECONDS)
+
+    def _differences(self, wanted):
+        lines = []
+        for name, families in wanted.items():
+            found = scrape.standard(self._envoys[name].families())
+            lines.extend(f"{name}: {line}" for line in scrape.differences(found, families))
+        return lines

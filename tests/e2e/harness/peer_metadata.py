@@ -1,0 +1,44 @@
+"""The peer metadata headers, encoded by protobuf's own library."""
+
+import base64
+import binascii
+
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+
+METADATA = "x-envoy-peer-metadata"
+NODE_ID = "x-envoy-peer-metadata-id"
+
+
+def encode(metadata):
+    """Header text of a dictionary; map keys are sorted, as Istio's proxies do."""
+    return armour(serialize(metadata))
+
+
+def serialize(metadata):
+    struct = Struct()
+    struct.update(metadata)
+    return struct.SerializeToString(deterministic=True)
+
+
+def armour(serialized):
+    return base64.b64encode(serialized).decode()
+
+
+def decode(text):
+    """The dictionary in a header text."""
+    try:
+        serialized = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise AssertionError(f"not base64: {text}") from error
+    return json_format.MessageToDict(Struct.FromString(serialized))
+
+
+def headers(workload):
+    """What the workload's proxy sends."""
+    return {METADATA: encode(workload.peer_metadata()), NODE_ID: workload.node_id}
+
+
+def found_in(pairs):
+    """The peer metadata headers among header pairs, in any case."""
+    return [(name, value) for name, value in pairs if name.lower() in (METADATA, NODE_ID)]

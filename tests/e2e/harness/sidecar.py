@@ -1,0 +1,114 @@
+"""Proxies in the shape Istio gives them, with our two plugins in the filter chain."""
+
+import json
+from dataclasses import dataclass, field
+
+from harness import bootstrap
+from harness.paths import module
+from harness.workloads import SHOP, STOCK, STOCK_SERVICE, WAYPOINT
+
+# A plugin configuration that is left out altogether, unlike an empty one.
+NO_CONFIGURATION = object()
+# A plugin that is not in the chain.
+ABSENT = object()
+
+
+@dataclass
+class Sidecar:
+    """A proxy; tests replace what they are about."""
+
+    name: str
+    node: dict
+    direction: str
+    root_id: str
+    upstream_clusters: list
+    routes: list
+    # Configuration of a plugin: a dict becomes JSON, a text is passed as it is.
+    stats: object = field(default_factory=lambda: {"attachment": "http"})
+    exchange: object = field(default_factory=dict)
+    # Filters between the exchange and the stats plugin, where Istio puts authorization.
+    filters: list = field(default_factory=list)
+    tls: dict = None
+    # Proxies whose listeners and upstream clusters this one has, too.
+    joined: list = field(default_factory=list)
+    # Instead of the stats_tags that the project ships.
+    stats_tags: list = None
+    workers: int = 1
+    expected_log: tuple = ()
+    permitted_log: str = None
+
+    def bootstrap(self):
+        proxies = [self, *self.joined]
+        listeners = [proxy._listener() for proxy in proxies]
+        upstream_clusters = [one for proxy in proxies for one in proxy.upstream_clusters]
+        return bootstrap.bootstrap(self.node, listeners, upstream_clusters, self.stats_tags)
+
+    def _listener(self):
+        filters = [
+            *self._plugin("metadata_exchange", self.exchange),
+            *self.filters,
+            bootstrap.grpc_stats(),
+            *self._plugin("istio_stats", self.stats),
+        ]
+        return bootstrap.listener(self.name, filters, self.routes, self.direction, self.tls)
+
+    def _plugin(self, name, configuration):
+        if configuration is ABSENT:
+            return []
+        if configuration is NO_CONFIGURATION:
+            text = None
+        else:
+            text = configuration if isinstance(configuration, str) else json.dumps(configuration)
+        return [bootstrap.wasm(name, module(name), self.root_id, text)]
+
+
+def east(upstream_port, *, endpoint_metadata=STOCK.endpoint_metadata(), services=(STOCK_SERVICE,), tls=None, **changes):
+    """The caller's proxy; sends everything to the service at `upstream_port`."""
+    upstream_cluster = bootstrap.upstream_cluster(
+        SERVICE, [upstream_port], services=services, endpoint_metadata=endpoint_metadata, tls=tls
+    )
+    return _sidecar(
+        changes,
+        name="east",
+        node=SHOP.node(),
+        direction="OUTBOUND",
+        root_id="stats_outbound",
+        upstream_clusters=[upstream_cluster],
+        routes=[bootstrap.route("/", SERVICE)],
+    )
+
+
+def west(backend_port, *, services=(STOCK_SERVICE,), protocol="http1", **changes):
+    """The called workload's proxy, in front of the backend."""
+    return _sidecar(
+        changes,
+        name="west",
+        node=STOCK.node(),
+        direction="INBOUND",
+        root_id="stats_inbound",
+        upstream_clusters=[bootstrap.upstream_cluster(BACKEND, [backend_port], services=services, protocol=protocol)],
+        routes=[bootstrap.route("/", BACKEND)],
+    )
+
+
+def waypoint(upstream_port, **changes):
+    """A proxy that serves a whole namespace, between the two others."""
+    return _sidecar(
+        changes,
+        name="waypoint",
+        node=WAYPOINT.node(),
+        direction="UNSPECIFIED",
+        root_id="",
+        upstream_clusters=[bootstrap.upstream_cluster(SERVICE, [upstream_port], services=[STOCK_SERVICE])],
+        routes=[bootstrap.route("/", SERVICE)],
+        stats={"attachment": "http", "reporter": "SERVER_GATEWAY"},
+    )
+
+
+# Named as Istio's control plane names them.
+SERVICE = "outbound|80||stock.logistics.svc.cluster.local"
+BACKEND = "inbound|8080||"
+
+
+def _sidecar(changes, **defaults):
+    return Sidecar(**{**defaults, **changes})

@@ -1,0 +1,92 @@
+"""Plugin configurations that nobody meant: Envoy starts, traffic flows, one log line says what is wrong."""
+
+import json
+import re
+
+import pytest
+from harness import clients
+from harness.peer_metadata import found_in, headers
+from harness.sidecar import NO_CONFIGURATION, west
+from harness.workloads import SHOP
+
+# Configurations of the stats plugin, with the field and the value its log line must name.
+WRONG_STATS = {
+    "boolean": ({"disable_host_header_fallback": 7}, "disable_host_header_fallback", "7"),
+    "duration": ({"tcp_reporting_duration": "soon"}, "tcp_reporting_duration", "soon"),
+    "duration_type": ({"tcp_reporting_duration": 5}, "tcp_reporting_duration", "5"),
+    "negative_duration": ({"tcp_reporting_duration": "-5s"}, "tcp_reporting_duration", "-5s"),
+    "reporter": ({"reporter": "SIDEWAYS"}, "reporter", "SIDEWAYS"),
+    "attachment": ({"attachment": ["udp"]}, "attachment", "udp"),
+    "local": ({"local": "west"}, "local", "west"),
+    "local_field": ({"local": {"cluster_id": [1, 2]}}, "local.cluster_id", "[1,2]"),
+    "unknown_field": ({"colour": "blue"}, "colour", "blue"),
+    "unknown_nested_field": ({"local": {"colour": "blue"}}, "local.colour", "blue"),
+}
+WRONG_EXCHANGE = {
+    "trust": ({"trust": "maybe"}, "trust", "maybe"),
+    "skip_external": ({"skip_external": "perhaps"}, "skip_external", "perhaps"),
+    "local": ({"local": {"namespace": 7}}, "local.namespace", "7"),
+    "unknown_field": ({"colour": "blue"}, "colour", "blue"),
+}
+# Configurations that cannot be read at all, with what the log line must show of them.
+UNUSABLE = {
+    "not_json": ("reporter: source", "reporter: source"),
+    "cut_off": ("{ reporter", "{ reporter"),
+    "not_an_object": ("[7,8]", "[7,8]"),
+    "a_text": ('"reporter"', '"reporter"'),
+    "nested_too_deep": ("[" * 100_000, "[" * 20),
+}
+
+
+@pytest.mark.parametrize("wrong, name, value", WRONG_STATS.values(), ids=WRONG_STATS.keys())
+def test_a_wrong_field_of_the_stats_plugin_is_skipped(mesh, backend, wrong, name, value):
+    _serve(mesh, west(backend, stats=json.dumps(wrong), expected_log=[_naming(name, value)]))
+    mesh.expect("plain_client.yaml")
+
+
+@pytest.mark.parametrize("wrong, name, value", WRONG_EXCHANGE.values(), ids=WRONG_EXCHANGE.keys())
+def test_a_wrong_field_of_the_exchange_is_skipped(mesh, backend, wrong, name, value):
+    _serve(mesh, west(backend, exchange=json.dumps(wrong), expected_log=[_naming(name, value)]))
+    mesh.expect("plain_client.yaml")
+
+
+@pytest.mark.parametrize("text, shown", UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_an_unusable_stats_configuration_leaves_the_plugin_inert(mesh, backend, text, shown):
+    _serve(mesh, west(backend, stats=text, expected_log=[_error_showing(shown)]))
+    families = mesh["west"].families()
+    assert sum(families["istio_stats_config_errors"].series.values()) >= 1
+    assert {name for name in families if name.startswith("istio_re")} == set()
+
+
+@pytest.mark.parametrize("text, shown", UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_an_unusable_exchange_configuration_stops_no_request(mesh, backend, text, shown):
+    sidecar = west(backend, exchange=text, expected_log=[_error_showing(shown)])
+    with clients.http1(mesh.start(sidecar)) as caller:
+        response = caller.get("/", headers=headers(SHOP))
+    assert response.status_code == 200
+    # It neither learns nor tells anything, but what it is there to keep from others stays here.
+    assert found_in(response.json()) == []
+    assert found_in(response.headers.multi_items()) == []
+    mesh.expect("plain_client.yaml")
+
+
+@pytest.mark.parametrize("nothing", ["", "{}", NO_CONFIGURATION], ids=["empty", "empty_object", "left_out"])
+def test_no_configuration_means_the_defaults(mesh, backend, nothing):
+    _serve(mesh, west(backend, stats=nothing, exchange=nothing))
+    mesh.expect("plain_client.yaml")
+    assert "istio_stats_config_errors" not in mesh["west"].families()
+
+
+def _serve(mesh, sidecar):
+    with clients.http1(mesh.start(sidecar)) as caller:
+        assert caller.get("/").status_code == 200
+
+
+def _naming(name, value):
+    """One line that names both, the field first."""
+    return rf"configuration.*\b{re.escape(name)}\b.*{re.escape(value)}"
+
+
+def _error_showing(value):
+    """One error that shows what it could not read."""
+    return r"^\[error\].*configuration.*" + re.escape(value)

@@ -1,0 +1,138 @@
+"""The peer metadata headers: who gets them, what is in them, where they end."""
+
+import json
+
+import pytest
+from harness import bootstrap, clients
+from harness.peer_metadata import METADATA, NODE_ID, decode, encode, found_in, headers
+from harness.sidecar import ABSENT, east, west
+from harness.workloads import SHOP, STOCK
+
+SHOP_METADATA, SHOP_ID = encode(SHOP.peer_metadata()), SHOP.node_id
+STOCK_METADATA, STOCK_ID = encode(STOCK.peer_metadata()), STOCK.node_id
+# What a receiver makes of them.
+SHOP_TOLD, STOCK_TOLD = SHOP.peer_metadata(), STOCK.peer_metadata()
+
+# What a request carries, and what the answer to it must.
+ANSWERS = {
+    "nothing": ([], {}),
+    "both": ([(METADATA, SHOP_METADATA), (NODE_ID, SHOP_ID)], {METADATA: STOCK_TOLD, NODE_ID: STOCK_ID}),
+    "only_the_id": ([(NODE_ID, SHOP_ID)], {NODE_ID: STOCK_ID}),
+    "only_the_metadata": ([(METADATA, SHOP_METADATA)], {METADATA: STOCK_TOLD}),
+    "empty": ([(METADATA, ""), (NODE_ID, "")], {}),
+    "unusable": ([(METADATA, "%%%"), (NODE_ID, "x")], {METADATA: STOCK_TOLD, NODE_ID: STOCK_ID}),
+    "twice": (
+        [(METADATA, SHOP_METADATA), (METADATA, "%%%"), (NODE_ID, SHOP_ID), (NODE_ID, "x")],
+        {METADATA: STOCK_TOLD, NODE_ID: STOCK_ID},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def inbound(shared_mesh, backend):
+    """A client of the called workload's proxy."""
+    with clients.http1(shared_mesh.start(west(backend, stats=ABSENT))) as caller:
+        yield caller
+
+
+@pytest.fixture(scope="module")
+def outbound(shared_mesh, backend):
+    """A client of the caller's proxy."""
+    with clients.http1(shared_mesh.start(east(backend, stats=ABSENT))) as caller:
+        yield caller
+
+
+@pytest.mark.parametrize("sent, answer", ANSWERS.values(), ids=ANSWERS.keys())
+def test_inbound_the_answer_carries_what_the_request_did(mesh, backend, sent, answer):
+    with clients.http1(mesh.start(west(backend, stats=ABSENT))) as caller:
+        response = caller.get("/", headers=[*sent, ("x-other", "kept")])
+    assert _understood(response.headers.multi_items()) == _pairs(answer)
+    reached = response.json()
+    assert found_in(reached) == []
+    assert ["x-other", "kept"] in reached
+
+
+def test_outbound_the_upstream_is_told_who_we_are_whatever_the_client_claims(outbound):
+    for claimed in ([], [(METADATA, STOCK_METADATA), (NODE_ID, "spoofed"), (METADATA, "%%%")]):
+        response = outbound.get("/", headers=claimed)
+        assert _understood(response.json()) == _pairs({METADATA: SHOP_TOLD, NODE_ID: SHOP_ID})
+        assert found_in(response.headers.multi_items()) == []
+
+
+@pytest.mark.parametrize(
+    "answer", [headers(STOCK), {METADATA: "", NODE_ID: ""}, {METADATA: "%%%"}], ids=["proper", "empty", "unusable"]
+)
+def test_outbound_the_client_never_sees_the_upstreams_headers(outbound, answer):
+    response = outbound.get("/", headers={"x-answer-with": json.dumps({**answer, "x-other": "kept"})})
+    assert response.status_code == 200
+    assert found_in(response.headers.multi_items()) == []
+    assert response.headers["x-other"] == "kept"
+
+
+def test_between_two_proxies_neither_end_sees_the_headers(mesh, backend):
+    with clients.http1(mesh.start(east(mesh.start(west(backend))))) as caller:
+        response = caller.get("/")
+    assert found_in(response.json()) == []
+    assert found_in(response.headers.multi_items()) == []
+
+
+def test_only_what_a_peer_needs_is_told(outbound):
+    """No pod addresses, no platform, no other Kubernetes labels: they would leave with every request."""
+    told = dict(found_in(outbound.get("/").json()))
+    assert decode(told[METADATA]) == {
+        "NAME": "shop-v2-7d9f-x2b4c",
+        "NAMESPACE": "retail",
+        "WORKLOAD_NAME": "shop-v2",
+        "CLUSTER_ID": "east",
+        "OWNER": "kubernetes://apis/apps/v1/namespaces/retail/deployments/shop-v2",
+        "MESH_ID": "mesh-1",
+        "LABELS": {
+            "app": "shop-app",
+            "version": "2.1",
+            "service.istio.io/canonical-name": "shop",
+            "service.istio.io/canonical-revision": "rev-2",
+        },
+    }
+    assert told[NODE_ID] == "sidecar~10.1.0.7~shop-v2-7d9f-x2b4c.retail~retail.svc.cluster.local"
+
+
+def test_with_trust_mtls_a_peer_without_a_certificate_is_neither_heard_nor_answered(mesh, backend):
+    with clients.http1(mesh.start(west(backend, exchange={"trust": "mtls"}))) as caller:
+        response = caller.get("/", headers=headers(SHOP))
+    assert found_in(response.json()) == []
+    assert found_in(response.headers.multi_items()) == []
+    mesh.expect("plain_client.yaml")
+
+
+@pytest.mark.parametrize(
+    "name, metadata",
+    [("PassthroughCluster", {}), ("outbound|443||example.org", {"external": True})],
+    ids=["passthrough", "external"],
+)
+def test_with_skip_external_nobody_outside_is_told(mesh, backend, name, metadata):
+    outside = bootstrap.upstream_cluster(name, [backend])
+    outside["metadata"] = {"filter_metadata": {"istio": metadata}}
+    proxy = east(
+        backend,
+        upstream_clusters=[outside],
+        routes=[bootstrap.route("/", name)],
+        stats=ABSENT,
+        exchange={"skip_external": True},
+    )
+    with clients.http1(mesh.start(proxy)) as caller:
+        assert found_in(caller.get("/", headers={METADATA: SHOP_METADATA}).json()) == []
+
+
+def test_with_skip_external_the_mesh_is_still_told(mesh, backend):
+    with clients.http1(mesh.start(east(backend, exchange={"skip_external": True}, stats=ABSENT))) as caller:
+        assert _understood(caller.get("/").json()) == _pairs({METADATA: SHOP_TOLD, NODE_ID: SHOP_ID})
+
+
+def _understood(pairs):
+    """The peer headers among `pairs`, metadata decoded: how its bytes are ordered is up to the sender."""
+    found = found_in(pairs)
+    return sorted((name, decode(value) if name.lower() == METADATA else value) for name, value in found)
+
+
+def _pairs(values):
+    return sorted(values.items())

@@ -1,0 +1,88 @@
+"""gRPC calls: status, and messages counted while a stream is open."""
+
+import queue
+import time
+from contextlib import contextmanager
+
+import grpc
+import pytest
+from harness import clients
+from harness.sidecar import east, west
+
+# Streams are reported several times before a test gives up waiting.
+PERIOD_SECONDS = 1
+STATS = {"attachment": "http", "tcp_reporting_duration": f"{PERIOD_SECONDS}s"}
+
+
+@contextmanager
+def _calling(mesh, backend, **changes):
+    west_port = mesh.start(west(backend, protocol="http2", stats=STATS, **changes))
+    port = mesh.start(east(west_port, stats=STATS, **changes))
+    with clients.grpc_client(port) as caller:
+        yield caller
+
+
+class Stream:
+    """A stream on which every message is answered before the next one is sent."""
+
+    def __init__(self, caller):
+        self._outgoing = queue.Queue()
+        self._answers = caller.watch(iter(self._outgoing.get, None))
+
+    def exchange(self, messages):
+        for number in range(messages):
+            self._outgoing.put(b"item %d" % number)
+            assert next(self._answers) == b"seen item %d" % number
+
+    def end(self):
+        self._outgoing.put(None)
+        assert list(self._answers) == []
+        assert self._answers.code() == grpc.StatusCode.OK
+
+    def cancel(self):
+        self._answers.cancel()
+        self._outgoing.put(None)
+
+
+def test_unary_calls(mesh, grpc_backend_port):
+    with _calling(mesh, grpc_backend_port) as caller:
+        for item in (b"lamp", b"chair"):
+            assert caller.reserve(item) == b"reserved " + item
+        mesh.expect("grpc_unary.yaml")
+
+
+def test_an_error_status_is_reported_next_to_code_200(mesh, grpc_backend_port):
+    with _calling(mesh, grpc_backend_port) as caller:
+        with pytest.raises(grpc.RpcError) as refusal:
+            caller.refuse(b"lamp")
+        assert refusal.value.code() == grpc.StatusCode.NOT_FOUND
+        mesh.expect("grpc_error.yaml")
+
+
+def test_messages_of_an_open_stream_are_counted_and_exact_at_its_end(mesh, grpc_backend_port):
+    with _calling(mesh, grpc_backend_port) as caller:
+        stream = Stream(caller)
+        stream.exchange(3)
+        mesh.expect("grpc_stream_open.yaml")
+        stream.exchange(2)
+        stream.end()
+        mesh.expect("grpc_stream_closed.yaml")
+
+
+def test_a_stream_that_the_client_resets_keeps_its_messages(mesh, grpc_backend_port):
+    with _calling(mesh, grpc_backend_port) as caller:
+        stream = Stream(caller)
+        stream.exchange(2)
+        stream.cancel()
+        mesh.expect("grpc_cancelled.yaml")
+
+
+def test_a_stream_named_by_its_host_header_has_one_series(mesh, grpc_backend_port):
+    """The messages counted while it is open carry the same service as those counted at its end."""
+    with _calling(mesh, grpc_backend_port, services=()) as caller:
+        stream = Stream(caller)
+        stream.exchange(3)
+        time.sleep(2.5 * PERIOD_SECONDS)
+        stream.exchange(2)
+        stream.end()
+        mesh.expect("grpc_host_header.yaml")

@@ -1,0 +1,198 @@
+"""The tests' own matchers fail when they should."""
+
+import pytest
+from harness import envoy_log, golden, scrape
+from harness.peer_metadata import METADATA, found_in
+from harness.paths import GOLDEN
+from harness.polling import wait_until
+from harness.scrape import Family, label_set
+
+EXPOSITION = """\
+# TYPE envoy_cluster_upstream_rq counter
+envoy_cluster_upstream_rq{envoy_cluster_name="x"} 7
+# TYPE istio_requests_total counter
+istio_requests_total{reporter="source",response_code="200",grpc_response_status=""} 3
+istio_requests_total{reporter="source",response_code="503",grpc_response_status=""} 1
+# TYPE istio_request_bytes histogram
+istio_request_bytes_bucket{reporter="source",le="500"} 4
+istio_request_bytes_bucket{reporter="source",le="+Inf"} 4
+istio_request_bytes_sum{reporter="source"} 1200
+istio_request_bytes_count{reporter="source"} 4
+# TYPE istio_build gauge
+istio_build{component="proxy",tag="1.24.2"} 1
+"""
+
+
+def _families(**changes):
+    """What the exposition says, as a golden file would; a change of None leaves a family out."""
+    same = {
+        "istio_requests_total": [
+            ({"reporter": "source", "response_code": "200", "grpc_response_status": ""}, 3),
+            ({"reporter": "source", "response_code": "503", "grpc_response_status": ""}, 1),
+        ],
+        "istio_request_bytes": [({"reporter": "source"}, 4)],
+        "istio_build": [({"component": "proxy", "tag": "1.24.2"}, 1)],
+    }
+    kinds = {"istio_requests_total": "counter", "istio_request_bytes": "histogram"}
+    return {
+        name: Family(name, kinds.get(name, "gauge"), {label_set(labels): value for labels, value in series})
+        for name, series in {**same, **changes}.items()
+        if series is not None
+    }
+
+
+def _differences(**changes):
+    return "\n".join(scrape.differences(scrape.parse(EXPOSITION), _families(**changes)))
+
+
+def test_equal_families_have_no_differences():
+    assert _differences() == ""
+
+
+def test_a_missing_family_is_a_difference():
+    assert _differences(istio_more_total=[({}, 1)]) == "istio_more_total: missing family"
+
+
+def test_an_unexpected_family_is_a_difference():
+    assert _differences(istio_build=None).startswith("istio_build: unexpected family\n  {component='proxy'")
+
+
+def test_a_label_that_leaked_into_a_name_is_a_difference():
+    leaked = EXPOSITION + "# TYPE zone___a___istio_requests_total counter\nzone___a___istio_requests_total{} 1\n"
+    (first, _) = scrape.differences(scrape.parse(leaked), _families())
+    assert first == "zone___a___istio_requests_total: unexpected family"
+
+
+def test_another_value_is_a_difference():
+    found = _differences(istio_build=[({"component": "proxy", "tag": "1.24.2"}, 2)])
+    assert found == "istio_build: is 1, expected 2: {component='proxy', tag='1.24.2'}"
+
+
+def test_another_count_of_a_histogram_is_a_difference():
+    assert _differences(istio_request_bytes=[({"reporter": "source"}, 5)]).startswith(
+        "istio_request_bytes: is 4, expected 5"
+    )
+
+
+@pytest.mark.parametrize(
+    "wanted, change",
+    [
+        ({"component": "proxy", "tag": "1.9"}, "tag: is '1.24.2', expected '1.9'"),
+        ({"component": "proxy"}, "tag: unexpected, is '1.24.2'"),
+        ({"component": "proxy", "tag": "1.24.2", "zone": "a"}, "zone: missing, expected 'a'"),
+        ({"component": "proxy", "tag": "1.24.2", "zone": ""}, "zone: missing, expected ''"),
+    ],
+)
+def test_another_label_is_a_difference(wanted, change):
+    found = _differences(istio_build=[(wanted, 1)])
+    assert found == f"istio_build: labels differ (1 found, 1 expected):\n  {change}"
+
+
+def test_a_missing_series_is_a_difference():
+    found = _differences(istio_request_bytes=[({"reporter": "source"}, 4), ({"reporter": "waypoint"}, 1)])
+    assert found == "istio_request_bytes: missing series {reporter='waypoint'} = 1"
+
+
+def test_an_unexpected_series_is_a_difference():
+    ok = {"reporter": "source", "response_code": "200", "grpc_response_status": ""}
+    assert _differences(istio_requests_total=[(ok, 3)]).startswith("istio_requests_total: unexpected series")
+
+
+def test_another_type_is_a_difference():
+    gauge = EXPOSITION.replace("istio_requests_total counter", "istio_requests_total gauge")
+    (line,) = scrape.differences(scrape.parse(gauge), _families())
+    assert line == "istio_requests_total: is a gauge, expected a counter"
+
+
+def test_the_same_series_twice_is_an_error():
+    twice = EXPOSITION + 'istio_build{component="proxy",tag="1.24.2"} 1\n'
+    with pytest.raises(AssertionError, match="istio_build has two series"):
+        scrape.parse(twice)
+
+
+def test_what_the_plugin_tells_about_itself_is_set_apart():
+    own = EXPOSITION + "# TYPE istio_stats_series gauge\nistio_stats_series{} 2\n"
+    families = scrape.parse(own)
+    assert families.keys() - scrape.standard(families).keys() == {"istio_stats_series"}
+
+
+HTTP = (
+    "reporter source_workload source_workload_namespace source_principal source_app source_version "
+    "source_canonical_service source_canonical_revision source_cluster destination_workload "
+    "destination_workload_namespace destination_principal destination_app destination_version "
+    "destination_service destination_service_name destination_service_namespace destination_canonical_service "
+    "destination_canonical_revision destination_cluster "
+    "request_protocol response_flags connection_security_policy response_code grpc_response_status"
+).split()
+LABELS = {
+    "istio_requests_total": HTTP,
+    "istio_request_duration_milliseconds": HTTP,
+    "istio_request_bytes": HTTP,
+    "istio_response_bytes": HTTP,
+    "istio_request_messages_total": HTTP[:20],
+    "istio_response_messages_total": HTTP[:20],
+    "istio_build": ["component", "tag"],
+}
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.yaml")), ids=lambda path: path.stem)
+def test_golden_files_spell_out_every_label(path):
+    envoys = golden.load(path.name)
+    assert envoys
+    for families in envoys.values():
+        for name, family in families.items():
+            for labels in family.series:
+                assert sorted(dict(labels)) == sorted(LABELS[name]), name
+                assert all(isinstance(value, str) for value in dict(labels).values()), labels
+
+
+WARNING = "[warning][wasm] wasm log telemetry: reporter: expected one of A, B, found 3; ignored"
+QUIET = "[info][main] starting main dispatch loop\n[warning][main] there is no configured limit\n"
+
+
+def test_a_log_without_trouble_passes():
+    envoy_log.check(QUIET)
+    envoy_log.check(QUIET + "[info][wasm] wasm log telemetry: ready\n")
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        WARNING,
+        "[error][wasm] Function: proxy_on_log failed: unreachable",
+        "[critical][wasm] wasm log: panicked at src/lib.rs",
+        "[info][main] a thread panicked",
+        "[warning][config] Wasm module could not be loaded",
+        "Caught Segmentation fault",
+        "[info][main] harmless\nProxy-Wasm plugin in-VM backtrace:",
+    ],
+)
+def test_trouble_with_wasm_in_the_log_fails(trouble):
+    with pytest.raises(AssertionError, match="unexpected log entry"):
+        envoy_log.check(QUIET + trouble + "\n")
+
+
+def test_an_expected_entry_must_be_there_exactly_once():
+    envoy_log.check(QUIET + WARNING, expected=["reporter.*found 3"])
+    for text in (QUIET, QUIET + WARNING + "\n" + WARNING):
+        with pytest.raises(AssertionError, match="expected exactly one"):
+            envoy_log.check(text, expected=["reporter.*found 3"])
+    with pytest.raises(AssertionError, match="unexpected log entry"):
+        envoy_log.check(QUIET + WARNING + "\n[error][wasm] more", expected=["reporter.*found 3"])
+
+
+def test_permitted_entries_may_come_any_number_of_times_and_permit_nothing_else():
+    for times in range(3):
+        envoy_log.check(QUIET + (WARNING + "\n") * times, permitted="reporter")
+    with pytest.raises(AssertionError, match="unexpected log entry"):
+        envoy_log.check(QUIET + WARNING, permitted="attachment")
+
+
+def test_peer_headers_are_found_in_any_case():
+    assert found_in([("X-Envoy-Peer-Metadata", "a"), ("x-other", "b")]) == [("X-Envoy-Peer-Metadata", "a")]
+    assert found_in([(METADATA + "-extra", "a")]) == []
+
+
+def test_waiting_in_vain_is_an_error():
+    with pytest.raises(TimeoutError, match="a miracle: not within 0.05 s"):
+        wait_until(lambda: False, 0.05, "a miracle")

@@ -1,0 +1,58 @@
+"""Principals, security policy and namespaces from SPIFFE certificates."""
+
+import httpx
+import pytest
+from harness import bootstrap, clients
+from harness.sidecar import east, west
+from harness.workloads import SHOP, STOCK
+
+
+@pytest.fixture
+def shop_tls(shop_identity):
+    return bootstrap.upstream_tls(shop_identity, peer_spiffe_id=STOCK.spiffe_id())
+
+
+@pytest.fixture
+def stock_tls(stock_identity):
+    return bootstrap.downstream_tls(stock_identity)
+
+
+@pytest.mark.parametrize("trust", ["always", "mtls"])
+def test_both_sides_report_both_principals(mesh, backend, shop_tls, stock_tls, trust):
+    west_port = mesh.start(west(backend, exchange={"trust": trust}, tls=stock_tls))
+    with clients.http1(mesh.start(east(west_port, exchange={"trust": trust}, tls=shop_tls))) as caller:
+        for _ in range(2):
+            assert caller.get("/").status_code == 200
+    mesh.expect("mutual_tls.yaml")
+
+
+def test_a_peers_namespace_is_the_one_its_certificate_proves(mesh, backend, shop_tls, stock_tls):
+    west_port = mesh.start(
+        west(backend, node=_claiming(STOCK, "claimed-west"), services=(), tls=stock_tls)
+    )
+    port = mesh.start(
+        east(
+            west_port,
+            node=_claiming(SHOP, "claimed-east"),
+            services=(),
+            endpoint_metadata=None,
+            tls=shop_tls,
+        )
+    )
+    with clients.http1(port) as caller:
+        assert caller.get("/").status_code == 200
+    mesh.expect("mutual_tls_namespace.yaml")
+
+
+def test_tls_without_a_client_certificate_is_not_mutual(mesh, backend, stock_identity):
+    tls = bootstrap.downstream_tls(stock_identity, require_client_certificate=False)
+    port = mesh.start(west(backend, tls=tls))
+    # The client cannot verify a certificate that names a workload instead of an address.
+    assert httpx.get(f"https://127.0.0.1:{port}/", verify=False, trust_env=False).status_code == 200
+    mesh.expect("tls_without_client_certificate.yaml")
+
+
+def _claiming(workload, namespace):
+    node = workload.node()
+    node["metadata"]["NAMESPACE"] = namespace
+    return node

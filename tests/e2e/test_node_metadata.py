@@ -1,0 +1,90 @@
+"""What the proxies' own node metadata does not say, or says strangely."""
+
+import pytest
+from harness import clients
+from harness.sidecar import east, west
+from harness.workloads import SHOP, STOCK
+
+MISSING = {}
+ODD = {
+    "NAME": 1,
+    "NAMESPACE": ["a", "list"],
+    "WORKLOAD_NAME": 42,
+    "CLUSTER_ID": None,
+    "MESH_ID": {"nested": "struct"},
+    "OWNER": True,
+    "ISTIO_VERSION": 1.5,
+    "LABELS": {
+        "app": {"nested": "struct"},
+        "version": 2,
+        "service.istio.io/canonical-name": None,
+        "service.istio.io/canonical-revision": ["a", "list"],
+        "app.kubernetes.io/name": False,
+        "app.kubernetes.io/version": [],
+    },
+}
+ODD_LABELS = {"LABELS": "a text"}
+EMPTY = {
+    "NAMESPACE": "",
+    "WORKLOAD_NAME": "",
+    "CLUSTER_ID": "",
+    "ISTIO_VERSION": "",
+    "LABELS": {"app": "", "service.istio.io/canonical-name": "", "service.istio.io/canonical-revision": ""},
+}
+
+
+@pytest.mark.parametrize(
+    "metadata", [MISSING, ODD, ODD_LABELS, EMPTY], ids=["missing", "odd", "odd_labels", "empty"]
+)
+def test_unusable_facts_are_unknown_on_both_sides(mesh, backend, metadata):
+    # Saying so in the log is welcome.
+    changes = {"permitted_log": "node metadata"}
+    west_port = mesh.start(west(backend, node=_node(STOCK, metadata), **changes))
+    port = mesh.start(east(west_port, node=_node(SHOP, metadata), endpoint_metadata=None, **changes))
+    with clients.http1(port) as caller:
+        assert caller.get("/").status_code == 200
+    mesh.expect("node_unknown.yaml")
+
+
+def test_without_labels_the_workload_stands_for_the_canonical_service(mesh, backend):
+    without = [{**workload.node_metadata(), "LABELS": {}} for workload in (SHOP, STOCK)]
+    west_port = mesh.start(west(backend, node=_node(STOCK, without[1])))
+    port = mesh.start(east(west_port, node=_node(SHOP, without[0]), endpoint_metadata=None))
+    with clients.http1(port) as caller:
+        assert caller.get("/").status_code == 200
+    mesh.expect("no_labels.yaml")
+
+
+def test_the_configuration_stands_in_for_the_node(mesh, backend):
+    """For proxies whose node metadata cannot be set; both plugins take the same object."""
+    stock = {
+        "workload_name": "stock-v1",
+        "namespace": "warehouse",
+        "cluster_id": "west",
+        "app": "stock-app",
+        "version": "1.4",
+        "canonical_service": "stock",
+        "canonical_revision": "rev-1",
+    }
+    shop = {
+        "workload_name": "shop-v2",
+        "namespace": "retail",
+        "cluster_id": "east",
+        "app": "shop-app",
+        "version": "2.1",
+        "canonical_service": "shop",
+        "canonical_revision": "rev-2",
+    }
+    west_port = mesh.start(west(backend, node=_node(STOCK, MISSING), **_told(stock)))
+    port = mesh.start(east(west_port, node=_node(SHOP, MISSING), endpoint_metadata=None, **_told(shop)))
+    with clients.http1(port) as caller:
+        assert caller.get("/").status_code == 200
+    mesh.expect("local_configuration.yaml")
+
+
+def _node(workload, metadata):
+    return {**workload.node(), "metadata": metadata}
+
+
+def _told(local):
+    return {"stats": {"attachment": "http", "local": local}, "exchange": {"local": local}}

@@ -1,0 +1,86 @@
+"""How the destination service is named."""
+
+from harness import bootstrap, clients
+from harness.sidecar import ABSENT, east, west
+
+
+def test_the_host_header_names_the_service_outbound_and_not_inbound(mesh, backend):
+    port = mesh.start(east(mesh.start(west(backend, services=())), services=()))
+    with clients.http1(port) as caller:
+        assert caller.get("/").status_code == 200
+    mesh.expect("host_header_default.yaml")
+
+
+def test_the_host_header_fallback_can_be_set_either_way(mesh, backend):
+    enabled = {"attachment": "http", "disable_host_header_fallback": False}
+    disabled = {"attachment": "http", "disable_host_header_fallback": True}
+    west_port = mesh.start(west(backend, services=(), stats=enabled))
+    port = mesh.start(east(west_port, services=(), stats=disabled))
+    with clients.http1(port) as caller:
+        assert caller.get("/").status_code == 200
+    mesh.expect("host_header_reversed.yaml")
+
+
+def test_passthrough_and_incomplete_upstream_cluster_metadata(mesh, backend):
+    inbound = {
+        "InboundPassthroughCluster": "/status/200",
+        "InboundPassthroughClusterIpv4": "/status/201",
+        "InboundPassthroughClusterIpv6": "/status/202",
+    }
+    west_port = mesh.start(
+        west(
+            backend,
+            upstream_clusters=[bootstrap.upstream_cluster(name, [backend]) for name in inbound],
+            routes=[bootstrap.route(f"/{name}/", name, prefix_rewrite=path) for name, path in inbound.items()],
+        )
+    )
+    with clients.http1(west_port) as caller:
+        for name in inbound:
+            assert caller.get(f"/{name}/").is_success
+
+    no_name = {"host": "pay.logistics.svc.cluster.local", "namespace": "logistics"}
+    no_host = {"name": "billing", "namespace": "logistics"}
+    port = mesh.start(
+        east(
+            backend,
+            exchange=ABSENT,
+            upstream_clusters=[
+                bootstrap.upstream_cluster("BlackHoleCluster", []),
+                bootstrap.upstream_cluster("PassthroughCluster", [backend]),
+                bootstrap.upstream_cluster("outbound|80||pay.logistics", [backend], [no_name]),
+                bootstrap.upstream_cluster("outbound|80||billing.logistics", [backend], [no_host]),
+            ],
+            routes=[
+                bootstrap.direct_response("/block-all", 502, name="block_all"),
+                bootstrap.route(
+                    "/allow-any", "PassthroughCluster", name="allow_any", prefix_rewrite="/status/201"
+                ),
+                bootstrap.route("/black-hole", "BlackHoleCluster"),
+                bootstrap.route("/passthrough", "PassthroughCluster", prefix_rewrite="/status/203"),
+                bootstrap.route("/no-name", "outbound|80||pay.logistics"),
+                bootstrap.route("/no-host", "outbound|80||billing.logistics"),
+                bootstrap.route("/no-cluster", "nowhere"),
+            ],
+        )
+    )
+    expected = {
+        "/block-all": 502,
+        "/allow-any": 201,
+        "/black-hole": 503,
+        "/passthrough": 203,
+        "/no-name": 200,
+        "/no-host": 200,
+        "/no-cluster": 503,
+    }
+    with clients.http1(port) as caller:
+        assert {path: caller.get(path).status_code for path in expected} == expected
+    mesh.expect("service_names.yaml")
+
+
+def test_a_host_header_cannot_write_labels(mesh):
+    """Sent raw: a proper client refuses such a host, Envoy lets it through."""
+    with clients.refusing_port() as nowhere:
+        port = mesh.start(east(nowhere, routes=[bootstrap.direct_response("/", 202)]))
+        request = b"GET / HTTP/1.1\r\nhost: a;.;reporter=.=x;.;destination_cluster=.=y\r\nconnection: close\r\n\r\n"
+        assert clients.send_raw(port, request).startswith(b"HTTP/1.1 202 ")
+        mesh.expect("host_header_separators.yaml")

@@ -4,12 +4,16 @@
 //! configuration that is no JSON object is unusable as a whole.
 
 pub mod local;
+pub mod overrides;
 pub mod reader;
+pub mod rewrite;
 
 use core::time::Duration;
 
 use crate::attribute::Attributes;
+use crate::plan::Catalogue;
 use local::LocalOverrides;
+use overrides::{Definition, Override};
 use reader::{Issue, Object};
 
 /// What the stats plugin was told to do.
@@ -27,6 +31,12 @@ pub struct Config {
     pub attachment: Option<Attachment>,
     /// Local facts that replace the node's.
     pub local: LocalOverrides,
+    /// Metrics beside the standard ones.
+    pub definitions: Vec<Definition>,
+    /// Changes to metrics, in order.
+    pub overrides: Vec<Override>,
+    /// The only standard labels to emit, if given.
+    pub labels: Option<Vec<String>>,
     /// Label sets a VM keeps before it folds new ones into the overflow.
     pub max_series: u32,
 }
@@ -77,6 +87,9 @@ impl Default for Config {
             waypoint: false,
             attachment: None,
             local: LocalOverrides::default(),
+            definitions: Vec::new(),
+            overrides: Vec::new(),
+            labels: None,
             max_series: 10_000,
         }
     }
@@ -96,9 +109,15 @@ impl Config {
         (Some(config), issues)
     }
 
+    /// The metrics it asks for.
+    pub fn catalogue(&self) -> Catalogue {
+        Catalogue::new(self.definitions.clone(), self.overrides.clone(), self.labels.clone())
+    }
+
     fn read(object: &mut Object<'_>) -> Self {
         let default = Self::default();
         object.ignore(IGNORED);
+        let definitions = overrides::read_definitions(object);
         Self {
             host_header_fallback: object.boolean("disable_host_header_fallback").map(|disabled| !disabled),
             reporting_period: object.duration("tcp_reporting_duration").unwrap_or(default.reporting_period),
@@ -107,6 +126,9 @@ impl Config {
                 .unwrap_or_default(),
             attachment: object.choice("attachment", Attachment::CHOICES),
             local: LocalOverrides::read(object),
+            overrides: overrides::read_overrides(object, &definitions),
+            definitions,
+            labels: overrides::read_labels(object),
             max_series: object.positive("max_series").unwrap_or(default.max_series),
         }
     }

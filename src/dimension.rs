@@ -110,9 +110,9 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The labels of `set` with their values, in order.
-    pub fn of(&self, set: LabelSet) -> impl Iterator<Item = (Dimension, &'a str)> + Clone + '_ {
-        set.dimensions().iter().copied().zip(self.values)
+    /// The value of a label.
+    pub fn get(&self, dimension: Dimension) -> &'a str {
+        self.values.get(dimension as usize).copied().unwrap_or_default()
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
     fn a_value_is_found_where_it_was_set() {
         let mut values = Values::all("unknown");
         values.set(Dimension::SourceClusterId, "east");
-        let found: Vec<_> = values.of(LabelSet::Messages).filter(|(_, v)| *v != "unknown").collect();
-        assert_eq!(found, [(Dimension::SourceClusterId, "east")]);
+        assert_eq!(values.get(Dimension::SourceClusterId), "east");
+        assert_eq!(values.get(Dimension::DestinationClusterId), "unknown");
     }
 }

@@ -136,8 +136,10 @@ impl Identity {
 /// The namespace in a SPIFFE id: what follows the first `/ns/`, up to the next
 /// slash, as Istio's own filter reads it.
 fn spiffe_namespace(principal: &LabelValue) -> Option<LabelValue> {
-    let (_, rest) = principal.as_str().split_once("/ns/")?;
-    let (namespace, _) = rest.split_once('/').unwrap_or((rest, ""));
+    const MARK: &[u8] = b"/ns/";
+    let id = principal.as_str();
+    let at = id.as_bytes().windows(MARK.len()).position(|window| window == MARK)?;
+    let namespace = id.get(at.checked_add(MARK.len())?..)?.split('/').next()?;
     LabelValue::clean_str(namespace)
 }
 

@@ -85,6 +85,23 @@ pub trait Host {
     /// The host refused the id.
     fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError>;
 
+    /// Compiles a CEL expression; the token is good for this root context and
+    /// its streams.
+    ///
+    /// # Errors
+    /// The host does not understand it, or has no expressions at all.
+    fn create_expression(&self, text: &str) -> Result<ExpressionToken, HostError>;
+
+    /// Evaluates an expression against the stream whose callback this is; an
+    /// effective context makes no difference.
+    ///
+    /// # Errors
+    /// It cannot be evaluated here: an attribute is absent, say.
+    fn evaluate_expression(&self, token: ExpressionToken) -> Result<Vec<u8>, HostError>;
+
+    /// Forgets an expression.
+    fn delete_expression(&self, token: ExpressionToken);
+
     /// The plugin's configuration, readable while configuring only.
     ///
     /// # Errors
@@ -165,6 +182,10 @@ pub enum MetricKind {
 /// The host's handle of a defined metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MetricId(pub u32);
+
+/// The host's handle of a compiled expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ExpressionToken(pub u32);
 
 /// A hostcall that failed: its name and the proxy-wasm status it returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

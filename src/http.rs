@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::plugin::Plugin;
 use crate::report::{message_samples, request_samples, Call, OutcomeTexts};
 use crate::reporter::Reporter;
+use crate::rules::{Early, Ruling};
 
 /// Where a stock filter (`envoy.filters.http.set_filter_state`) may leave the
 /// request's host, for the reports while a stream is open.
@@ -20,7 +21,7 @@ const REQUEST_HOST: [&str; 2] = ["filter_state", "istio_stats.request_host"];
 
 /// Reports the messages that passed on the open stream in effect since the last
 /// time. The presence of counts tells that it is gRPC.
-pub(crate) fn report_open(plugin: &Plugin, host: &dyn Host, reported: &mut Messages) {
+pub(crate) fn report_open(plugin: &Plugin, host: &dyn Host, reported: &mut Messages, early: Option<&Early>) {
     let attributes = Attributes::new(host, plugin.era);
     let Some(messages) = Messages::read(&attributes).filter(|messages| messages != reported) else {
         return;
@@ -41,7 +42,8 @@ pub(crate) fn report_open(plugin: &Plugin, host: &dyn Host, reported: &mut Messa
     if nameless.get() {
         return;
     }
-    report_messages(plugin, host, &call, messages.since(*reported));
+    let ruling = plugin.rules().on_tick(&attributes, &call, early);
+    report_messages(plugin, host, &call, &ruling, messages.since(*reported));
     *reported = messages;
 }
 
@@ -53,19 +55,20 @@ pub(crate) fn report(plugin: &Plugin, host: &dyn Host, reported: Messages) {
     let call = plugin.read_call(&attributes, reporter, || attributes.label(&["request", "host"]));
     let outcome = Outcome::read(&attributes, protocol);
     plugin.count_decode_errors(host, &call);
+    let ruling = plugin.rules().at_end(host, &call);
 
     if protocol == Protocol::Grpc {
         let messages = Messages::read(&attributes).unwrap_or_default();
-        report_messages(plugin, host, &call, messages.since(reported));
+        report_messages(plugin, host, &call, &ruling, messages.since(reported));
     }
     let texts = OutcomeTexts::new(&outcome);
     let mut values = call.values(plugin.local());
     texts.fill(&mut values, protocol);
-    let samples = request_samples(&outcome);
-    plugin.record(host, call.reporter, LabelSet::Http, &values, samples);
+    let samples = request_samples(&outcome).chain(plugin.rules().defined_samples(host, &call));
+    plugin.record(host, call.reporter, &ruling, LabelSet::Http, &values, samples);
 }
 
-fn report_messages(plugin: &Plugin, host: &dyn Host, call: &Call, messages: Messages) {
+fn report_messages(plugin: &Plugin, host: &dyn Host, call: &Call, ruling: &Ruling, messages: Messages) {
     let values = call.values(plugin.local());
-    plugin.record(host, call.reporter, LabelSet::Messages, &values, message_samples(messages));
+    plugin.record(host, call.reporter, ruling, LabelSet::Messages, &values, message_samples(messages));
 }

@@ -19,6 +19,7 @@ use crate::peer::{Peer, Side};
 use crate::registry::{Registry, Sample};
 use crate::report::{self, Call};
 use crate::reporter::Reporter;
+use crate::rules::{Early, Rules, Ruling};
 use crate::service::Service;
 use crate::stat_name;
 use crate::tcp::Connection;
@@ -31,15 +32,23 @@ pub struct Plugin {
     pub(crate) era: Era,
     reporter: Option<Reporter>,
     local: WorkloadLabels,
+    rules: Rules,
     registry: RefCell<Registry>,
     peers: RefCell<PeerCache>,
     /// Open streams by context id.
     open: RefCell<HashMap<u32, Open>>,
 }
 
+/// A stream that is open.
+#[derive(Debug)]
+struct Open {
+    reported: Reported,
+    early: Option<Box<Early>>,
+}
+
 /// What was reported of an open stream.
 #[derive(Debug)]
-pub(crate) enum Open {
+enum Reported {
     Http(Messages),
     Tcp(Box<Connection>),
 }
@@ -64,7 +73,11 @@ impl Plugin {
             host.log_once(log::Level::Error, &format!("istio-stats: configuration: {error}"));
             Vec::new()
         });
-        let (config, issues) = Config::compile(&bytes);
+        let (config, mut issues) = Config::compile(&bytes);
+        let compiled = config.map(|config| {
+            let rules = Rules::create(host, config.catalogue(), &mut issues);
+            (config, rules)
+        });
         for issue in &issues {
             host.log_once(issue.level, &format!("istio-stats: configuration: {issue}"));
         }
@@ -72,7 +85,7 @@ impl Plugin {
         if errors > 0 {
             define_config_errors(host, errors);
         }
-        let config = config?;
+        let (config, rules) = compiled?;
         if let Err(error) = host.set_tick_period(config.reporting_period) {
             host.log_once(
                 log::Level::Error,
@@ -85,6 +98,7 @@ impl Plugin {
             reporter: Reporter::fixed(config.waypoint, &root_id),
             local: WorkloadLabels::new(&local.overridden(&config.local)),
             registry: RefCell::new(Registry::new(usize::try_from(config.max_series).unwrap_or(usize::MAX))),
+            rules,
             peers: RefCell::default(),
             open: RefCell::default(),
             config,
@@ -98,12 +112,14 @@ impl Plugin {
 
     /// A stream opened. Without a reporting period HTTP has nothing to remember.
     pub fn on_open(&self, host: &dyn Host, context_id: u32, attachment: Attachment) {
-        let stream = match attachment {
-            Attachment::Http if self.config.reporting_period.is_zero() => return,
-            Attachment::Http => Open::Http(Messages::default()),
-            Attachment::Tcp => Open::Tcp(Box::new(Connection::new(host.now()))),
+        let no_reports = self.config.reporting_period.is_zero();
+        let reported = match attachment {
+            Attachment::Http if no_reports => return,
+            Attachment::Http => Reported::Http(Messages::default()),
+            Attachment::Tcp => Reported::Tcp(Box::new(Connection::new(host.now()))),
         };
-        self.open.borrow_mut().insert(context_id, stream);
+        let early = if no_reports { None } else { self.rules.at_open(host) };
+        self.open.borrow_mut().insert(context_id, Open { reported, early });
     }
 
     /// A stream is gone.
@@ -121,9 +137,10 @@ impl Plugin {
             let Some(mut stream) = self.take_open(context_id) else {
                 continue;
             };
-            match &mut stream {
-                Open::Http(reported) => http::report_open(self, host, reported),
-                Open::Tcp(connection) => connection.report_open(self, host),
+            let early = stream.early.as_deref();
+            match &mut stream.reported {
+                Reported::Http(reported) => http::report_open(self, host, reported, early),
+                Reported::Tcp(connection) => connection.report_open(self, host, early),
             }
             self.open.borrow_mut().insert(context_id, stream);
         }
@@ -131,10 +148,10 @@ impl Plugin {
 
     /// A stream is over: reports it, or the rest of it.
     pub fn on_log(&self, host: &dyn Host, context_id: u32, attachment: Attachment) {
-        match (attachment, self.take_open(context_id)) {
-            (Attachment::Http, Some(Open::Http(reported))) => http::report(self, host, reported),
+        match (attachment, self.take_open(context_id).map(|open| open.reported)) {
+            (Attachment::Http, Some(Reported::Http(reported))) => http::report(self, host, reported),
             (Attachment::Http, _) => http::report(self, host, Messages::default()),
-            (Attachment::Tcp, Some(Open::Tcp(connection))) => connection.report(self, host),
+            (Attachment::Tcp, Some(Reported::Tcp(connection))) => connection.report(self, host),
             (Attachment::Tcp, _) => {}
         }
     }
@@ -196,6 +213,11 @@ impl Plugin {
         }
     }
 
+    /// The configuration's rules on metrics.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// The local workload's labels.
     pub(crate) fn local(&self) -> &WorkloadLabels {
         &self.local
@@ -206,12 +228,13 @@ impl Plugin {
         &'a self,
         host: &dyn Host,
         reporter: Reporter,
+        ruling: &Ruling,
         set: LabelSet,
         values: &Values<'a>,
         samples: impl IntoIterator<Item = Sample>,
     ) {
         let overflow = || report::overflow_values(reporter, &self.local);
-        let result = self.registry.borrow_mut().record(host, set, values, samples, overflow);
+        let result = self.registry.borrow_mut().record(host, ruling, set, values, samples, overflow);
         log_failure(host, "recording a metric", result);
     }
 

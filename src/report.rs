@@ -197,13 +197,11 @@ impl OutcomeTexts {
 /// What a finished request adds to the HTTP metrics. Without a duration (the
 /// request never completed) that histogram gets nothing.
 pub fn request_samples(outcome: &Outcome) -> impl Iterator<Item = Sample> {
-    let sample = |metric, value| Some(Sample { metric, value });
-    let duration = |value| Sample { metric: Metric::RequestDuration, value };
     let samples = [
-        sample(Metric::Requests, 1),
-        outcome.duration_ms.map(duration),
-        sample(Metric::RequestBytes, outcome.request_bytes),
-        sample(Metric::ResponseBytes, outcome.response_bytes),
+        Some(Sample::new(Metric::Requests, 1)),
+        outcome.duration_ms.map(|duration_ms| Sample::new(Metric::RequestDuration, duration_ms)),
+        Some(Sample::new(Metric::RequestBytes, outcome.request_bytes)),
+        Some(Sample::new(Metric::ResponseBytes, outcome.response_bytes)),
     ];
     samples.into_iter().flatten()
 }
@@ -211,7 +209,7 @@ pub fn request_samples(outcome: &Outcome) -> impl Iterator<Item = Sample> {
 /// What a gRPC stream adds to the message metrics.
 pub fn message_samples(messages: Messages) -> [Sample; 2] {
     [
-        Sample { metric: Metric::RequestMessages, value: messages.requests },
-        Sample { metric: Metric::ResponseMessages, value: messages.responses },
+        Sample::new(Metric::RequestMessages, messages.requests),
+        Sample::new(Metric::ResponseMessages, messages.responses),
     ]
 }

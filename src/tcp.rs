@@ -15,6 +15,7 @@ use crate::plugin::Plugin;
 use crate::registry::Sample;
 use crate::report::Call;
 use crate::response_flags;
+use crate::rules::{Early, Ruling};
 
 /// What was reported of one connection.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Connection {
     }
 
     /// Reports what the open connection in effect did since the last time.
-    pub(crate) fn report_open(&mut self, plugin: &Plugin, host: &dyn Host) {
+    pub(crate) fn report_open(&mut self, plugin: &Plugin, host: &dyn Host, early: Option<&Early>) {
         let attributes = Attributes::new(host, plugin.era);
         let known = self.look(plugin, &attributes);
         let bytes = Bytes::read(&attributes).since(known.frames);
@@ -59,7 +60,8 @@ impl Connection {
         if news && known.call.is_pending() && self.held < MAX_HELD_PERIODS {
             self.held = self.held.saturating_add(1);
         } else if news {
-            self.record(plugin, host, &known.call, bytes, &[]);
+            let ruling = plugin.rules().on_tick(&attributes, &known.call, early);
+            self.record(plugin, host, &known.call, &ruling, bytes, []);
         }
         if bytes != Bytes::default() {
             self.known = Some(known);
@@ -73,14 +75,11 @@ impl Connection {
         let bytes = Bytes::read(&attributes).since(frames);
         plugin.count_decode_errors(host, &call);
         let open_for = host.now().saturating_duration_since(self.opened_at);
-        let closed = [
-            Sample { metric: Metric::TcpClosed, value: 1 },
-            Sample {
-                metric: Metric::TcpDuration,
-                value: u64::try_from(open_for.as_millis()).unwrap_or(u64::MAX),
-            },
-        ];
-        self.record(plugin, host, &call, bytes, &closed);
+        let open_ms = u64::try_from(open_for.as_millis()).unwrap_or(u64::MAX);
+        let closed = [Sample::new(Metric::TcpClosed, 1), Sample::new(Metric::TcpDuration, open_ms)];
+        let ruling = plugin.rules().at_end(host, &call);
+        let defined: Vec<_> = plugin.rules().defined_samples(host, &call).collect();
+        self.record(plugin, host, &call, &ruling, bytes, closed.into_iter().chain(defined));
     }
 
     /// What is known by now: read again only while that may bring something new.
@@ -102,7 +101,15 @@ impl Connection {
     }
 
     /// Records what is new since the last time, and `more`.
-    fn record(&mut self, plugin: &Plugin, host: &dyn Host, call: &Call, bytes: Bytes, more: &[Sample]) {
+    fn record(
+        &mut self,
+        plugin: &Plugin,
+        host: &dyn Host,
+        call: &Call,
+        ruling: &Ruling,
+        bytes: Bytes,
+        more: impl IntoIterator<Item = Sample>,
+    ) {
         let attributes = Attributes::new(host, plugin.era);
         let flags = attributes.count(&["response", "flags"]).unwrap_or(0);
         let flags = response_flags::label(flags);
@@ -112,13 +119,12 @@ impl Connection {
 
         let new = bytes.since(self.reported);
         let samples = [
-            (Metric::TcpOpened, u64::from(!self.opened)),
-            (Metric::TcpSentBytes, new.sent),
-            (Metric::TcpReceivedBytes, new.received),
+            Sample::new(Metric::TcpOpened, u64::from(!self.opened)),
+            Sample::new(Metric::TcpSentBytes, new.sent),
+            Sample::new(Metric::TcpReceivedBytes, new.received),
         ];
-        let samples = samples.map(|(metric, value)| Sample { metric, value });
-        let samples = samples.into_iter().chain(more.iter().copied());
-        plugin.record(host, call.reporter, LabelSet::Tcp, &values, samples);
+        let samples = samples.into_iter().chain(more);
+        plugin.record(host, call.reporter, ruling, LabelSet::Tcp, &values, samples);
         self.opened = true;
         self.reported = bytes;
     }

@@ -71,6 +71,62 @@ impl<'a> Object<'a> {
         self.expect(key, value, value.as_str(), "a string")
     }
 
+    /// A list of objects, each read by `read`; an element that is none is
+    /// reported and left out.
+    pub fn objects<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Object<'_>) -> T) -> Vec<T> {
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
+        let Some(elements) = value.as_array() else {
+            self.mismatch(key, value, "a list of objects");
+            return Vec::new();
+        };
+        let mut objects = Vec::new();
+        for (index, element) in elements.iter().enumerate() {
+            let key = format!("{key}[{index}]");
+            let Some(fields) = element.as_object() else {
+                self.mismatch(&key, element, "an object");
+                continue;
+            };
+            let path = self.path_of(&key);
+            let mut nested = Object::new(&path, fields, self.issues);
+            objects.push(read(&mut nested));
+            nested.finish();
+        }
+        objects
+    }
+
+    /// An object whose values are texts, sorted by key; another value is reported
+    /// and left out.
+    pub fn texts(&mut self, key: &'static str) -> Vec<(String, String)> {
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
+        let Some(fields) = value.as_object() else {
+            self.mismatch(key, value, "an object");
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for (name, value) in fields {
+            match value.as_str() {
+                Some(text) => texts.push((name.clone(), text.to_owned())),
+                None => self.mismatch(&format!("{key}.{name}"), value, "a string"),
+            }
+        }
+        texts
+    }
+
+    /// Adds an issue of this object's field `key`; the path of the object itself
+    /// if there is none.
+    pub fn warn(&mut self, key: &str, message: &str) {
+        if key.is_empty() {
+            let path = self.path.to_owned();
+            self.issues.push(Issue { level: log::Level::Warn, path, message: message.to_owned() });
+        } else {
+            self.report(log::Level::Warn, key, message);
+        }
+    }
+
     /// A list of texts; an element that is none is reported and left out.
     pub fn strings(&mut self, key: &'static str) -> Vec<String> {
         let Some(value) = self.take(key) else {
@@ -231,6 +287,11 @@ fn is_key(key: &str, name: &str) -> bool {
         }
     }
     name == key || name == camel
+}
+
+/// A text in quotes, as JSON, cut to a readable length.
+pub fn quoted(text: &str) -> String {
+    excerpt(&Value::String(text.to_owned()))
 }
 
 /// The value as JSON, cut to a readable length, control characters escaped.

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 pub use phase::Phase;
 pub use value::{pairs, Value};
 
-use super::{Data, Flow, HeaderMap, Host, HostError, MetricId, MetricKind};
+use super::{Data, ExpressionToken, Flow, HeaderMap, Host, HostError, MetricId, MetricKind};
 
 /// One VM in a fake Envoy.
 #[derive(Debug)]
@@ -57,6 +57,9 @@ pub enum Hostcall {
     DefineMetric,
     IncrementMetric,
     RecordMetric,
+    CreateExpression,
+    EvaluateExpression,
+    DeleteExpression,
     PluginConfiguration,
     SetTickPeriod,
     SetEffectiveContext,
@@ -93,6 +96,10 @@ struct Vm {
     next_context_id: u32,
     configuration: Vec<u8>,
     tick_period: Option<Duration>,
+    /// Texts of the expressions that were created, by token; `None`: deleted.
+    expressions: Vec<Option<String>>,
+    /// What expressions evaluate to, by text.
+    expression_values: BTreeMap<String, Value>,
     /// Metrics by the ids that this VM was given, from one.
     metric_ids: Vec<usize>,
 }
@@ -127,6 +134,21 @@ struct Calls {
 
 /// Id of the root context; streams have higher ones.
 pub const ROOT_CONTEXT_ID: u32 = 1;
+
+fn is_balanced(text: &str) -> bool {
+    let mut depth = 0i32;
+    for c in text.chars() {
+        depth = match c {
+            '(' | '[' | '{' => depth.saturating_add(1),
+            ')' | ']' | '}' => depth.saturating_sub(1),
+            _ => depth,
+        };
+        if depth < 0 {
+            return false;
+        }
+    }
+    depth == 0
+}
 
 /// A status of the ABI that the fake gives for what it does not model.
 const INTERNAL_FAILURE: u32 = 10;
@@ -165,6 +187,8 @@ impl FakeHost {
             next_context_id: ROOT_CONTEXT_ID,
             configuration: Vec::new(),
             tick_period: None,
+            expressions: Vec::new(),
+            expression_values: BTreeMap::new(),
             metric_ids: Vec::new(),
         };
         Self { process, vm: RefCell::new(vm), calls: RefCell::default(), phase: Cell::new(Phase::Configure) }
@@ -274,6 +298,12 @@ impl FakeHost {
         if flow == Flow::Continue {
             self.with_pipe(direction, pass);
         }
+    }
+
+    /// Makes an expression evaluate to this, in callbacks of streams; without it
+    /// evaluation fails. The text is the one that the host is given.
+    pub fn set_expression(&self, text: &str, value: impl Into<Value>) {
+        self.vm.borrow_mut().expression_values.insert(text.to_owned(), value.into());
     }
 
     /// Makes every such hostcall fail with this status from now on.
@@ -619,6 +649,43 @@ impl Host for FakeHost {
         })
     }
 
+    /// Refuses unbalanced brackets; CEL itself is not modelled.
+    fn create_expression(&self, text: &str) -> Result<ExpressionToken, HostError> {
+        self.count(Hostcall::CreateExpression)?;
+        if text.trim().is_empty() || !is_balanced(text) {
+            return Err(Hostcall::CreateExpression.error(HostError::BAD_ARGUMENT));
+        }
+        let expressions = &mut self.vm.borrow_mut().expressions;
+        expressions.push(Some(text.to_owned()));
+        let token = u32::try_from(expressions.len());
+        token.map(ExpressionToken).map_err(|_| Hostcall::CreateExpression.error(INTERNAL_FAILURE))
+    }
+
+    fn evaluate_expression(&self, token: ExpressionToken) -> Result<Vec<u8>, HostError> {
+        self.count(Hostcall::EvaluateExpression)?;
+        let value = {
+            let vm = self.vm.borrow();
+            let index = usize::try_from(token.0).ok().and_then(|token| token.checked_sub(1));
+            let Some(Some(text)) = index.and_then(|index| vm.expressions.get(index)) else {
+                return Err(Hostcall::EvaluateExpression.error(HostError::NOT_FOUND));
+            };
+            let value = vm.expression_values.get(text).filter(|_| !self.phase.get().is_root());
+            let failed = Hostcall::EvaluateExpression.error(INTERNAL_FAILURE);
+            value.ok_or(failed)?.to_wire().map_err(|status| Hostcall::EvaluateExpression.error(status))?
+        };
+        Ok(self.returning(Some(value)).unwrap_or_default())
+    }
+
+    fn delete_expression(&self, token: ExpressionToken) {
+        if self.count(Hostcall::DeleteExpression).is_ok() {
+            let index = usize::try_from(token.0).ok().and_then(|token| token.checked_sub(1));
+            let mut vm = self.vm.borrow_mut();
+            if let Some(slot) = index.and_then(|index| vm.expressions.get_mut(index)) {
+                *slot = None;
+            }
+        }
+    }
+
     fn plugin_configuration(&self) -> Result<Vec<u8>, HostError> {
         self.count(Hostcall::PluginConfiguration)?;
         if self.phase.get() != Phase::Configure {
@@ -700,6 +767,9 @@ impl Hostcall {
             Self::DefineMetric => "proxy_define_metric",
             Self::IncrementMetric => "proxy_increment_metric",
             Self::RecordMetric => "proxy_record_metric",
+            Self::CreateExpression => "expr_create",
+            Self::EvaluateExpression => "expr_evaluate",
+            Self::DeleteExpression => "expr_delete",
             Self::PluginConfiguration => "proxy_get_buffer_bytes",
             Self::SetTickPeriod => "proxy_set_tick_period_milliseconds",
             Self::SetEffectiveContext => "proxy_set_effective_context",

@@ -10,7 +10,7 @@ use core::ptr;
 use core::time::Duration;
 use std::time::Instant;
 
-use super::{Data, HeaderMap, Host, HostError, MetricId, MetricKind};
+use super::{Data, ExpressionToken, HeaderMap, Host, HostError, MetricId, MetricKind};
 
 /// The proxy this module runs in.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +68,14 @@ extern "C" {
         cas: u32,
     ) -> u32;
     fn proxy_set_effective_context(context_id: u32) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        argument: *const u8,
+        argument_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
@@ -103,6 +111,14 @@ fn absent_if(result: Result<Vec<u8>, HostError>, statuses: &[u32]) -> Result<Opt
         Err(error) if statuses.contains(&error.status) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// A function that only Envoy has.
+fn foreign(name: &'static str, argument: &[u8]) -> Result<Vec<u8>, HostError> {
+    // SAFETY: as for the calls below.
+    bytes(name, |data, size| unsafe {
+        proxy_call_foreign_function(name.as_ptr(), name.len(), argument.as_ptr(), argument.len(), data, size)
+    })
 }
 
 fn buffer_number(direction: Data) -> u32 {
@@ -186,6 +202,22 @@ impl Host for WasmHost {
 
     fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError> {
         check("proxy_record_metric", unsafe { proxy_record_metric(id.0, value) })
+    }
+
+    fn create_expression(&self, text: &str) -> Result<ExpressionToken, HostError> {
+        let name = "expr_create";
+        let token = foreign(name, text.as_bytes())?.try_into();
+        let token = token.map_err(|_| HostError { call: name, status: HostError::BAD_ARGUMENT })?;
+        Ok(ExpressionToken(u32::from_le_bytes(token)))
+    }
+
+    fn evaluate_expression(&self, token: ExpressionToken) -> Result<Vec<u8>, HostError> {
+        foreign("expr_evaluate", &token.0.to_le_bytes())
+    }
+
+    fn delete_expression(&self, token: ExpressionToken) {
+        // It would be refused for want of such a token only.
+        let _ = foreign("expr_delete", &token.0.to_le_bytes());
     }
 
     fn plugin_configuration(&self) -> Result<Vec<u8>, HostError> {

@@ -19,21 +19,22 @@ pub(crate) struct Args {
     /// Fail if the result is larger, in kB of 1000 bytes
     #[arg(long, value_name = "KB")]
     max_kb: Option<usize>,
+    /// Keep the functions' names (some 25 kB), to read the backtrace of a trap
+    #[arg(long)]
+    names: bool,
     /// Module as cargo built it
     input: PathBuf,
     /// Module to write
     output: PathBuf,
 }
 
-/// Begins the path of every function of this project.
-const OUR_CRATE: &str = "istio_stats::";
 const BYTES_PER_KB: usize = 1000;
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let input = fs::read(&args.input).with_context(|| format!("cannot read {}", args.input.display()))?;
-    let packed =
-        pack(&input, args.artefact).with_context(|| format!("cannot pack {}", args.input.display()))?;
+    let packed = pack(&input, args.artefact, args.names)
+        .with_context(|| format!("cannot pack {}", args.input.display()))?;
     ensure_size(packed.len(), args.max_kb)
         .with_context(|| format!("{} not written", args.output.display()))?;
     if let Some(parent) = args.output.parent() {
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Packs a module for an artefact.
-fn pack(wasm: &[u8], artefact: Artefact) -> Result<Vec<u8>> {
+fn pack(wasm: &[u8], artefact: Artefact, names: bool) -> Result<Vec<u8>> {
     let mut module = ModuleConfig::new()
         .generate_producers_section(false)
         .parse(wasm)
@@ -54,7 +55,7 @@ fn pack(wasm: &[u8], artefact: Artefact) -> Result<Vec<u8>> {
     keep_exports(&mut module, artefact)?;
     helpers::cut_off(&mut module);
     drop_custom_sections(&mut module);
-    keep_our_names(&mut module);
+    rename_functions(&mut module, names);
     walrus::passes::gc::run(&mut module);
     Ok(module.emit_wasm())
 }
@@ -89,13 +90,12 @@ fn drop_custom_sections(module: &mut Module) {
     }
 }
 
-/// The names of this project's functions stay, since without any the backtrace
-/// that Envoy logs after a trap is a row of numbers. Demangled they are readable
-/// there; those of libraries would take five times their space.
-fn keep_our_names(module: &mut Module) {
+/// Without names the backtrace that Envoy logs after a trap is a row of numbers;
+/// demangled they are readable there. A shipped module does not carry them.
+fn rename_functions(module: &mut Module, keep: bool) {
     for function in module.funcs.iter_mut() {
-        let name = function.name.take().map(|name| format!("{:#}", demangle(&name)));
-        function.name = name.filter(|name| name.contains(OUR_CRATE));
+        let name = function.name.take().filter(|_| keep);
+        function.name = name.map(|name| format!("{:#}", demangle(&name)));
     }
 }
 
@@ -128,7 +128,10 @@ mod tests {
     }
 
     fn function_names(wasm: &[u8]) -> Vec<String> {
-        parse(wasm).funcs.iter().filter_map(|function| function.name.clone()).collect()
+        let mut names: Vec<_> =
+            parse(wasm).funcs.iter().filter_map(|function| function.name.clone()).collect();
+        names.sort();
+        names
     }
 
     #[test]
@@ -137,7 +140,7 @@ mod tests {
             (func (export "proxy_on_request_body"))
             (func (export "proxy_on_request_headers"))
             (global (export "__heap_base") i32 (i32.const 0))"#;
-        let packed = pack(&module(Artefact::IstioStats, more), Artefact::IstioStats).unwrap();
+        let packed = pack(&module(Artefact::IstioStats, more), Artefact::IstioStats, false).unwrap();
         let mut left: Vec<_> = parse(&packed).exports.iter().map(|export| export.name.clone()).collect();
         let mut required: Vec<_> = Artefact::IstioStats.required().collect();
         left.sort();
@@ -154,18 +157,21 @@ mod tests {
                 call $_ZN11istio_stats4dead17h0123456789abcdefE
                 call $_ZN11istio_stats6shared17h0123456789abcdefE)
             (func (export "proxy_on_response_headers") call $_ZN11istio_stats6shared17h0123456789abcdefE)"#;
-        let packed = pack(&module(Artefact::MetadataExchange, text), Artefact::MetadataExchange).unwrap();
+        let packed =
+            pack(&module(Artefact::MetadataExchange, text), Artefact::MetadataExchange, true).unwrap();
         assert_eq!(function_names(&packed), ["istio_stats::shared"]);
     }
 
     #[test]
-    fn our_names_become_readable_and_others_go() {
+    fn names_go_or_become_readable() {
         let text = r#"
             (func $_ZN11istio_stats4http6report17h0123456789abcdefE call $_ZN4core3fmt5write17h0123456789abcdefE)
             (func $_ZN4core3fmt5write17h0123456789abcdefE)
             (func (export "proxy_on_log") call $_ZN11istio_stats4http6report17h0123456789abcdefE)"#;
-        let packed = pack(&module(Artefact::IstioStats, text), Artefact::IstioStats).unwrap();
-        assert_eq!(function_names(&packed), ["istio_stats::http::report"]);
+        let packed = pack(&module(Artefact::IstioStats, text), Artefact::IstioStats, true).unwrap();
+        assert_eq!(function_names(&packed), ["core::fmt::write", "istio_stats::http::report"]);
+        let packed = pack(&module(Artefact::IstioStats, text), Artefact::IstioStats, false).unwrap();
+        assert_eq!(function_names(&packed), [""; 0]);
     }
 
     #[test]
@@ -173,7 +179,7 @@ mod tests {
         let text = r#"(@custom "producers" "x") (@custom "target_features" "y")"#;
         let input = module(Artefact::IstioStats, text);
         let has = |wasm: &[u8], name: &str| wasm.windows(name.len()).any(|bytes| bytes == name.as_bytes());
-        let packed = pack(&input, Artefact::IstioStats).unwrap();
+        let packed = pack(&input, Artefact::IstioStats, false).unwrap();
         for name in ["producers", "target_features"] {
             assert!(has(&input, name) && !has(&packed, name), "{name}");
         }
@@ -182,20 +188,23 @@ mod tests {
     #[test]
     fn a_missing_export_is_named() {
         let input = wat::parse_str(r#"(module (memory (export "memory") 1))"#).unwrap();
-        let error = pack(&input, Artefact::IstioStats).unwrap_err().to_string();
+        let error = pack(&input, Artefact::IstioStats, false).unwrap_err().to_string();
         assert_eq!(error, "export \"_initialize\" is missing, istio-stats needs it");
     }
 
     #[test]
     fn a_new_callback_is_an_error() {
         let input = module(Artefact::IstioStats, r#"(func (export "proxy_on_novelty"))"#);
-        let error = pack(&input, Artefact::IstioStats).unwrap_err().to_string();
+        let error = pack(&input, Artefact::IstioStats, false).unwrap_err().to_string();
         assert!(error.starts_with("export \"proxy_on_novelty\" is unknown"), "{error}");
     }
 
     #[test]
     fn other_files_are_refused() {
-        assert_eq!(pack(b"PK", Artefact::IstioStats).unwrap_err().to_string(), "not a valid Wasm module");
+        assert_eq!(
+            pack(b"PK", Artefact::IstioStats, false).unwrap_err().to_string(),
+            "not a valid Wasm module"
+        );
     }
 
     #[test]

@@ -1,0 +1,142 @@
+//! `definitions` and `metrics`: which metrics there are beside the standard
+//! ones, and how their labels differ from the standard.
+
+use super::reader::{quoted, Object};
+use crate::dimension::Dimension;
+use crate::host::MetricKind;
+use crate::metric::Metric;
+
+/// A metric that the configuration adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// Its name; `istio_` precedes it in Prometheus.
+    pub name: String,
+    /// A CEL expression for what a request, or a closed connection, adds.
+    pub value: String,
+    /// How it counts.
+    pub kind: MetricKind,
+}
+
+/// An entry of `metrics`: a change to one metric, or to all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Override {
+    /// JSON path of the entry, for messages.
+    pub path: String,
+    /// The metric without `istio_`; `None`: all of them.
+    pub name: Option<String>,
+    /// A CEL expression for each label to set, in the order of the labels.
+    pub dimensions: Vec<(String, String)>,
+    /// Labels to leave out.
+    pub tags_to_remove: Vec<String>,
+    /// A CEL condition; where it is not true, the entry does not apply.
+    pub condition: Option<String>,
+    /// Whether to record the metric at all.
+    pub drop: bool,
+}
+
+/// Entries with a condition that are followed: each doubles the number of
+/// combinations that a stream may meet.
+const MAX_CONDITIONS: usize = 16;
+
+/// Reads `definitions`. An entry that cannot be followed is left out.
+pub fn read_definitions(config: &mut Object<'_>) -> Vec<Definition> {
+    let mut definitions: Vec<Definition> = Vec::new();
+    config.objects("definitions", |entry| {
+        let name = entry.string("name").map(str::to_owned);
+        let value = entry.string("value").filter(|text| !text.is_empty()).map(str::to_owned);
+        let kinds = [
+            ("COUNTER", MetricKind::Counter),
+            ("GAUGE", MetricKind::Gauge),
+            ("HISTOGRAM", MetricKind::Histogram),
+        ];
+        let kind = entry.choice("type", &kinds).unwrap_or(MetricKind::Counter);
+        let Some((name, value)) = name.zip(value) else {
+            return entry.warn("", "needs a name and a value; ignored");
+        };
+        let is_known = |metric: Metric| metric.name() == name;
+        if Metric::ALL.into_iter().any(is_known) {
+            entry.warn(
+                "name",
+                &format!("{} is a standard metric and cannot be redefined; ignored", quoted(&name)),
+            );
+        } else if definitions.iter().any(|known| known.name == name) {
+            entry.warn("name", &format!("{} is defined twice; the first one counts", quoted(&name)));
+        } else if !is_identifier(&name) {
+            entry.warn("name", &format!("{} is no metric name (letters, digits, _); ignored", quoted(&name)));
+        } else {
+            definitions.push(Definition { name, value, kind });
+        }
+    });
+    definitions
+}
+
+/// Reads `metrics`, in order.
+pub fn read_overrides(config: &mut Object<'_>, definitions: &[Definition]) -> Vec<Override> {
+    let mut index = 0usize;
+    let mut conditions = 0usize;
+    let overrides = config.objects("metrics", |entry| {
+        let path = format!("metrics[{index}]");
+        index = index.saturating_add(1);
+        let name = entry.string("name").filter(|name| !name.is_empty()).map(str::to_owned);
+        let mut dimensions = entry.texts("dimensions");
+        dimensions.retain(|(label, _)| {
+            let usable = is_identifier(label);
+            if !usable {
+                entry.warn(
+                    "dimensions",
+                    &format!("{} is no label name (letters, digits, _); ignored", quoted(label)),
+                );
+            }
+            usable
+        });
+        let change = Override {
+            path,
+            dimensions,
+            tags_to_remove: entry.strings("tags_to_remove"),
+            condition: entry.string("match").filter(|text| !text.is_empty()).map(str::to_owned),
+            drop: entry.boolean("drop").unwrap_or_default(),
+            name,
+        };
+        if let Some(name) = &change.name {
+            let is_standard = Metric::ALL.into_iter().any(|metric| metric.name() == name);
+            if !is_standard && !definitions.iter().any(|known| known.name == *name) {
+                let hint = match name.strip_prefix(crate::metric::PREFIX) {
+                    Some(_) => "; leave out \"istio_\"",
+                    None => "",
+                };
+                entry.warn("name", &format!("there is no metric {}{hint}; ignored", quoted(name)));
+                return None;
+            }
+        }
+        if change.condition.is_some() {
+            conditions = conditions.saturating_add(1);
+            if conditions > MAX_CONDITIONS {
+                entry.warn("match", &format!("more than {MAX_CONDITIONS} conditions; entry ignored"));
+                return None;
+            }
+        }
+        Some(change)
+    });
+    overrides.into_iter().flatten().collect()
+}
+
+/// Reads `labels`, the allow-list of labels; `None`: all of them.
+pub fn read_labels(config: &mut Object<'_>) -> Option<Vec<String>> {
+    let labels = config.strings("labels");
+    if labels.is_empty() {
+        return None;
+    }
+    for label in &labels {
+        let is_standard = Dimension::ALL.into_iter().any(|dimension| dimension.name() == label);
+        if !is_standard {
+            config.warn("labels", &format!("{} is no standard label", quoted(label)));
+        }
+    }
+    Some(labels)
+}
+
+/// Names that Prometheus takes as they are and that cannot break a stat name.
+fn is_identifier(name: &str) -> bool {
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    starts && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}

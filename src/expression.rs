@@ -1,0 +1,271 @@
+//! CEL expressions, evaluated by the host: labels, values and conditions of a
+//! configuration.
+//!
+//! The host evaluates them against the stream whose callback it is in, never
+//! against one that a tick made effective. So for streams that are reported
+//! while open, what is a plain attribute is read as such, and the rest is
+//! evaluated when the stream opens.
+
+use crate::attribute::Attributes;
+use crate::config::rewrite::{self, PeerFact, PeerField};
+use crate::host::{ExpressionToken, Host, HostError};
+use crate::label::LabelValue;
+use crate::labels::WorkloadLabels;
+use crate::peer::Side;
+use crate::report::Call;
+
+/// The expression of a label.
+#[derive(Debug)]
+pub struct Text {
+    source: Source,
+    peer_facts: Vec<PeerFact>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// A fact of a peer and nothing else: known here, in any callback.
+    Peer(PeerFact),
+    /// Anything else; with the path if it is a plain attribute.
+    Host { token: ExpressionToken, path: Option<Vec<String>> },
+}
+
+/// The expression of a definition's value.
+#[derive(Debug)]
+pub struct Number {
+    token: ExpressionToken,
+    peer_facts: Vec<PeerFact>,
+}
+
+/// The expression of a condition.
+#[derive(Debug)]
+pub struct Condition {
+    token: ExpressionToken,
+    peer_facts: Vec<PeerFact>,
+}
+
+/// What the host is given for a label: the wire does not tell types, so the host
+/// prints what is no text. (Its `string()` takes no booleans before Envoy 1.37.)
+pub fn printed(expression: &str) -> String {
+    format!("type({expression}\n) == bool ? (({expression}\n) == true ? 'true' : 'false') : string({expression}\n)")
+}
+
+/// What the host is given for a value.
+pub fn whole(expression: &str) -> String {
+    format!("int({expression}\n)")
+}
+
+/// Creates what `form` makes of an expression, once the host understands the
+/// expression itself: unbalanced brackets must not pair with those of the form.
+fn create(host: &dyn Host, text: &str, form: impl Fn(&str) -> String) -> Result<ExpressionToken, HostError> {
+    let plain = host.create_expression(text)?;
+    host.delete_expression(plain);
+    host.create_expression(&form(text))
+}
+
+// === impl Text ===
+
+impl Text {
+    /// Prepares an expression; old names in it are rewritten.
+    ///
+    /// # Errors
+    /// The host does not understand it, or has no expressions.
+    pub fn create(host: &dyn Host, expression: &str) -> Result<Self, HostError> {
+        let rewritten = rewrite::rewrite(expression);
+        if let [fact] = rewritten.peer_facts[..] {
+            if rewritten.text.trim() == fact.expression() {
+                return Ok(Self { source: Source::Peer(fact), peer_facts: Vec::new() });
+            }
+        }
+        let token = create(host, &rewritten.text, printed)?;
+        let path = plain_path(&rewritten.text);
+        Ok(Self { source: Source::Host { token, path }, peer_facts: rewritten.peer_facts })
+    }
+
+    /// Its value in a callback of the stream; `None` if it cannot be evaluated.
+    pub fn evaluate(&self, host: &dyn Host, call: &Call) -> Option<LabelValue> {
+        match &self.source {
+            Source::Peer(fact) => fact_of(*fact, call).cloned(),
+            Source::Host { token, .. } => {
+                show_peer(host, &self.peer_facts, call);
+                host.evaluate_expression(*token).ok().and_then(LabelValue::clean)
+            }
+        }
+    }
+
+    /// Its value when the stream opens, if that is the time to ask.
+    pub fn evaluate_early(&self, host: &dyn Host) -> Option<LabelValue> {
+        match &self.source {
+            Source::Host { token, path: None } if self.peer_facts.is_empty() => {
+                host.evaluate_expression(*token).ok().and_then(LabelValue::clean)
+            }
+            _ => None,
+        }
+    }
+
+    /// Its value in a tick that made the stream effective; `early` is what it was
+    /// when the stream opened.
+    pub fn evaluate_on_tick(
+        &self,
+        attributes: &Attributes<'_>,
+        call: &Call,
+        early: Option<&LabelValue>,
+    ) -> Option<LabelValue> {
+        match &self.source {
+            Source::Peer(fact) => fact_of(*fact, call).cloned(),
+            Source::Host { path: Some(path), .. } => {
+                let path: Vec<_> = path.iter().map(String::as_str).collect();
+                attributes.bytes(&path).and_then(printed_attribute)
+            }
+            Source::Host { path: None, .. } => early.cloned(),
+        }
+    }
+}
+
+// === impl Number ===
+
+impl Number {
+    /// Prepares an expression.
+    ///
+    /// # Errors
+    /// The host does not understand it, or has no expressions.
+    pub fn create(host: &dyn Host, expression: &str) -> Result<Self, HostError> {
+        let rewritten = rewrite::rewrite(expression);
+        let token = create(host, &rewritten.text, whole)?;
+        Ok(Self { token, peer_facts: rewritten.peer_facts })
+    }
+
+    /// Its value; zero if it cannot be evaluated, is no number or below zero.
+    pub fn evaluate(&self, host: &dyn Host, call: &Call) -> u64 {
+        show_peer(host, &self.peer_facts, call);
+        let bytes = host.evaluate_expression(self.token).ok();
+        let number = bytes.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
+        number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
+    }
+}
+
+// === impl Condition ===
+
+impl Condition {
+    /// Prepares an expression.
+    ///
+    /// # Errors
+    /// The host does not understand it, or has no expressions.
+    pub fn create(host: &dyn Host, expression: &str) -> Result<Self, HostError> {
+        let rewritten = rewrite::rewrite(expression);
+        let token = host.create_expression(&rewritten.text)?;
+        Ok(Self { token, peer_facts: rewritten.peer_facts })
+    }
+
+    /// Whether it is true; not if it cannot be evaluated.
+    pub fn holds(&self, host: &dyn Host, call: &Call) -> bool {
+        show_peer(host, &self.peer_facts, call);
+        host.evaluate_expression(self.token).is_ok_and(|bytes| bytes == [1])
+    }
+
+    /// The same when the stream opens.
+    pub fn holds_early(&self, host: &dyn Host) -> bool {
+        host.evaluate_expression(self.token).is_ok_and(|bytes| bytes == [1])
+    }
+}
+
+/// Shows facts of peers to the host's expressions, as properties of the stream.
+/// One that is unknown is absent; one that was shown stays.
+fn show_peer(host: &dyn Host, facts: &[PeerFact], call: &Call) {
+    for fact in facts {
+        if let Some(value) = fact_of(*fact, call) {
+            // A second time is refused; the value is the same.
+            let _ = host.set_property(&fact.property(), value.as_str().as_bytes());
+        }
+    }
+}
+
+fn fact_of(fact: PeerFact, call: &Call) -> Option<&LabelValue> {
+    let peer: &WorkloadLabels = match fact.side {
+        Side::Downstream => call.downstream.labels()?,
+        Side::Upstream => call.upstream.labels()?,
+    };
+    match fact.field {
+        PeerField::Workload => peer.workload.as_ref(),
+        PeerField::Namespace => peer.namespace.as_ref(),
+        PeerField::ClusterId => peer.cluster_id.as_ref(),
+        PeerField::App => peer.app.as_ref(),
+        PeerField::AppVersion => peer.app_version.as_ref(),
+        PeerField::CanonicalService => peer.canonical_service.as_ref(),
+        PeerField::CanonicalRevision => peer.canonical_revision.as_ref(),
+    }
+}
+
+/// The path of an expression that only names an attribute: `a.b`, `a['b.c']`.
+fn plain_path(expression: &str) -> Option<Vec<String>> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut rest = expression.trim();
+    let mut path = Vec::new();
+    loop {
+        let length = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+        let (name, tail) = rest.split_at_checked(length)?;
+        if name.is_empty()
+            || name.starts_with(|c: char| c.is_ascii_digit())
+            || matches!(name, "true" | "false" | "null")
+        {
+            return None;
+        }
+        path.push(name.to_owned());
+        rest = tail;
+        while let Some(index) = rest.strip_prefix('[') {
+            let quote = index.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+            let (key, tail) = index.get(1..)?.split_once(quote)?;
+            if key.contains('\\') {
+                return None;
+            }
+            path.push(key.to_owned());
+            rest = tail.strip_prefix(']')?;
+        }
+        if rest.is_empty() {
+            return (path.len() > 1).then_some(path);
+        }
+        rest = rest.strip_prefix('.')?;
+    }
+}
+
+/// Prints an attribute of unknown type: text as it is; what cannot be text is a
+/// flag of one byte or a number of eight.
+fn printed_attribute(bytes: Vec<u8>) -> Option<LabelValue> {
+    let is_text = core::str::from_utf8(&bytes).is_ok_and(|text| !text.chars().any(char::is_control));
+    if is_text {
+        return LabelValue::clean(bytes);
+    }
+    match bytes.as_slice() {
+        [0] => LabelValue::clean_str("false"),
+        [1] => LabelValue::clean_str("true"),
+        number => {
+            let number = i64::from_le_bytes(number.try_into().ok()?);
+            LabelValue::clean_str(&number.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_path_is_an_attribute_and_nothing_else() {
+        let path = |text: &str| plain_path(text).map(|path| path.join("|"));
+        assert_eq!(path("request.host").as_deref(), Some("request|host"));
+        assert_eq!(path(" xds.node.metadata['a.b'][\"c\"].d ").as_deref(), Some("xds|node|metadata|a.b|c|d"));
+        for text in
+            ["'constant'", "1.5", "request.host + 'x'", "size(request.host)", "a", "a.", "a.b[0]", "a['b", ""]
+        {
+            assert_eq!(path(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn attributes_are_printed_by_their_form() {
+        let printed = |bytes: &[u8]| printed_attribute(bytes.to_vec()).map(|value| value.as_str().to_owned());
+        assert_eq!(printed(b"10.0.0.1:80").as_deref(), Some("10.0.0.1:80"));
+        assert_eq!(printed(&200i64.to_le_bytes()).as_deref(), Some("200"));
+        assert_eq!(printed(&[1]).as_deref(), Some("true"));
+        assert_eq!(printed(&[0, 1, 2]), None);
+    }
+}

@@ -1,0 +1,307 @@
+//! The metrics as a configuration wants them: the standard ones and its own,
+//! each with its labels and where their values come from.
+//!
+//! Overrides are replayed in the order of the configuration, with Istio's
+//! rules. Those with a condition apply to some streams only, so there is a
+//! [`Variant`] of all plans for each combination of conditions that streams
+//! meet; without conditions there is one.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::config::overrides::{Definition, Override};
+use crate::dimension::{Dimension, LabelSet};
+use crate::host::MetricKind;
+use crate::metric::Metric;
+
+/// Definitions and overrides with their expressions numbered, and the variants
+/// compiled so far.
+#[derive(Debug)]
+pub struct Catalogue {
+    definitions: Vec<Definition>,
+    overrides: Vec<Override>,
+    labels: Option<Vec<String>>,
+    /// Every distinct expression of a label; its index is its slot.
+    expressions: Vec<String>,
+    /// Slots whose expression the host refused.
+    refused: Vec<usize>,
+    /// Few: one for each combination of conditions met.
+    variants: RefCell<Vec<Rc<Variant>>>,
+}
+
+/// Which conditions are true, by bit: the n-th entry of `metrics` that has one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Conditions(pub u32);
+
+/// All plans for streams of which the same conditions are true.
+#[derive(Debug)]
+pub struct Variant {
+    /// Tells label sets of different variants apart.
+    pub conditions: Conditions,
+    /// By [`MetricIndex`]; `None` was dropped.
+    plans: Vec<Option<Plan>>,
+    /// What the values of each label set are found by, in [`SETS`]' order.
+    keys: [Key; SETS.len()],
+}
+
+/// The values that distinguish the series of a label set's metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Key {
+    /// Standard labels that some metric carries.
+    pub dimensions: Vec<Dimension>,
+    /// Slots of expressions that some metric carries.
+    pub slots: Vec<usize>,
+}
+
+/// One metric.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Its name without `istio_`.
+    pub name: String,
+    /// How it counts.
+    pub kind: MetricKind,
+    tags: Vec<Tag>,
+}
+
+#[derive(Clone, Debug)]
+struct Tag {
+    name: String,
+    value: TagValue,
+    /// Kept in its place, since a later entry may bring it back there.
+    removed: bool,
+}
+
+/// Where a label's value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagValue {
+    /// A standard label.
+    Standard(Dimension),
+    /// The expression in this slot.
+    Expression(usize),
+}
+
+/// Number of a metric: the standard ones as in [`Metric`], then the definitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricIndex(usize);
+
+const SETS: [LabelSet; 3] = [LabelSet::Messages, LabelSet::Tcp, LabelSet::Http];
+
+// === impl MetricIndex ===
+
+impl From<Metric> for MetricIndex {
+    fn from(metric: Metric) -> Self {
+        Self(metric as usize)
+    }
+}
+
+impl MetricIndex {
+    /// The number of the n-th definition.
+    pub fn of_definition(n: usize) -> Self {
+        Self(Metric::ALL.len().saturating_add(n))
+    }
+
+    /// The number, as an index.
+    pub fn as_usize(self) -> usize {
+        self.0
+    }
+}
+
+// === impl Catalogue ===
+
+impl Catalogue {
+    /// Numbers the expressions. `labels` are the only standard labels to emit,
+    /// unless an override sets another.
+    pub fn new(definitions: Vec<Definition>, overrides: Vec<Override>, labels: Option<Vec<String>>) -> Self {
+        let mut expressions = Vec::new();
+        for text in overrides.iter().flat_map(|change| change.dimensions.iter().map(|(_, text)| text)) {
+            if !expressions.contains(text) {
+                expressions.push(text.clone());
+            }
+        }
+        let refused = Vec::new();
+        let variants = RefCell::default();
+        Self { definitions, overrides, labels, expressions, refused, variants }
+    }
+
+    /// The expressions of labels, by slot.
+    pub fn expressions(&self) -> &[String] {
+        &self.expressions
+    }
+
+    /// The definitions, in order.
+    pub fn definitions(&self) -> &[Definition] {
+        &self.definitions
+    }
+
+    /// The conditions, in the order of their bits.
+    pub fn conditions(&self) -> impl Iterator<Item = &str> {
+        self.overrides.iter().filter_map(|change| change.condition.as_deref())
+    }
+
+    /// The host does not understand the expression in this slot: the labels that
+    /// it sets are left out.
+    pub fn refuse(&mut self, slot: usize) {
+        self.refused.push(slot);
+    }
+
+    /// The plans for streams of which these conditions are true.
+    pub fn variant(&self, conditions: Conditions) -> Rc<Variant> {
+        let mut variants = self.variants.borrow_mut();
+        if let Some(known) = variants.iter().find(|known| known.conditions == conditions) {
+            return Rc::clone(known);
+        }
+        let variant = Rc::new(self.compile(conditions));
+        variants.push(Rc::clone(&variant));
+        variant
+    }
+
+    fn compile(&self, conditions: Conditions) -> Variant {
+        let standard = Metric::ALL.into_iter().map(|metric| Some(self.standard_plan(metric)));
+        let defined = self.definitions.iter().map(|definition| {
+            let tags = Vec::new();
+            Some(Plan { name: definition.name.clone(), kind: definition.kind, tags })
+        });
+        let mut plans: Vec<_> = standard.chain(defined).collect();
+        let mut bits = 0..u32::BITS;
+        for change in &self.overrides {
+            let holds = |bit: u32| conditions.0 >> bit & 1 == 1;
+            if change.condition.is_none() || bits.next().is_some_and(holds) {
+                self.apply(change, &mut plans);
+            }
+        }
+        let keys = SETS.map(|set| key_of(set, &plans));
+        Variant { conditions, plans, keys }
+    }
+
+    fn standard_plan(&self, metric: Metric) -> Plan {
+        let is_listed =
+            |name: &str| self.labels.as_ref().is_none_or(|labels| labels.iter().any(|l| l == name));
+        let tag = |dimension: &Dimension| Tag {
+            name: dimension.name().to_owned(),
+            value: TagValue::Standard(*dimension),
+            removed: !is_listed(dimension.name()),
+        };
+        Plan {
+            name: metric.name().to_owned(),
+            kind: metric.kind(),
+            tags: metric.labels().dimensions().iter().map(tag).collect(),
+        }
+    }
+
+    fn apply(&self, change: &Override, plans: &mut [Option<Plan>]) {
+        let Override { path: _, name, dimensions, tags_to_remove, condition: _, drop } = change;
+        for slot in plans {
+            let Some(plan) = slot.as_mut().filter(|plan| name.as_ref().is_none_or(|name| *name == plan.name))
+            else {
+                continue;
+            };
+            if *drop {
+                *slot = None;
+                continue;
+            }
+            for tag in plan.tags.iter_mut().filter(|tag| tags_to_remove.contains(&tag.name)) {
+                tag.removed = true;
+            }
+            self.set_dimensions(dimensions, plan);
+        }
+    }
+
+    fn set_dimensions(&self, dimensions: &[(String, String)], plan: &mut Plan) {
+        for (label, text) in dimensions {
+            let Some(slot) = self.expressions.iter().position(|known| known == text) else {
+                continue;
+            };
+            let value = TagValue::Expression(slot);
+            let removed = self.refused.contains(&slot);
+            match plan.tags.iter_mut().find(|tag| tag.name == *label) {
+                Some(tag) if removed => tag.removed = true,
+                Some(tag) => (tag.value, tag.removed) = (value, false),
+                None => plan.tags.push(Tag { name: label.clone(), value, removed }),
+            }
+        }
+    }
+
+    /// Every label that some metric carries in some variant, in the order of the
+    /// stat names; for the bootstrap's `stats_tags`.
+    pub fn all_labels(&self) -> Vec<String> {
+        let mut labels: Vec<String> = Vec::new();
+        let all = u32::MAX;
+        let mut add = |conditions| {
+            for (name, _) in
+                self.compile(Conditions(conditions)).plans.iter().flatten().flat_map(Plan::labels)
+            {
+                if !labels.iter().any(|known| known == name) {
+                    labels.push(name.to_owned());
+                }
+            }
+        };
+        add(0);
+        add(all);
+        for bit in 0..self.conditions().count().min(32) {
+            add(1 << bit);
+            add(all & !(1 << bit));
+        }
+        let position = |name: &String| Dimension::ALL.iter().position(|d| d.name() == name);
+        labels.sort_by_key(|name| position(name).unwrap_or(Dimension::ALL.len()));
+        labels
+    }
+}
+
+// === impl Variant ===
+
+impl Variant {
+    /// A metric's plan; `None` if it was dropped.
+    pub fn plan(&self, metric: MetricIndex) -> Option<&Plan> {
+        self.plans.get(metric.0)?.as_ref()
+    }
+
+    /// How many metrics there are, dropped ones too.
+    pub fn len(&self) -> usize {
+        self.plans.len()
+    }
+
+    /// Whether there are none: never.
+    pub fn is_empty(&self) -> bool {
+        self.plans.is_empty()
+    }
+
+    /// What the values of a label set are found by.
+    pub fn key(&self, set: LabelSet) -> &Key {
+        let [messages, tcp, http] = &self.keys;
+        match set {
+            LabelSet::Messages => messages,
+            LabelSet::Tcp => tcp,
+            LabelSet::Http => http,
+        }
+    }
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// Its labels, in the order of the stat name.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, TagValue)> {
+        self.tags.iter().filter(|tag| !tag.removed).map(|tag| (tag.name.as_str(), tag.value))
+    }
+}
+
+/// Definitions are recorded with HTTP requests and with TCP connections.
+fn key_of(set: LabelSet, plans: &[Option<Plan>]) -> Key {
+    let mut key = Key::default();
+    let belongs = |index: usize| match Metric::ALL.get(index) {
+        Some(metric) => metric.labels() == set,
+        None => set != LabelSet::Messages,
+    };
+    let plans =
+        plans.iter().enumerate().filter(|(index, _)| belongs(*index)).filter_map(|(_, plan)| plan.as_ref());
+    for (_, value) in plans.flat_map(Plan::labels) {
+        match value {
+            TagValue::Standard(dimension) if !key.dimensions.contains(&dimension) => {
+                key.dimensions.push(dimension)
+            }
+            TagValue::Expression(slot) if !key.slots.contains(&slot) => key.slots.push(slot),
+            _ => {}
+        }
+    }
+    key
+}

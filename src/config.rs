@@ -7,6 +7,7 @@ pub mod local;
 pub mod overrides;
 pub mod reader;
 pub mod rewrite;
+mod structs;
 
 use core::time::Duration;
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub waypoint: bool,
     /// What the plugin is attached to; unsaid: found out per stream.
     pub attachment: Option<Attachment>,
+    /// Which peers' metadata to believe.
+    pub trust: Trust,
     /// Local facts that replace the node's.
     pub local: LocalOverrides,
     /// Metrics beside the standard ones.
@@ -66,6 +69,23 @@ impl Attachment {
     }
 }
 
+/// Which peers to believe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Every peer.
+    #[default]
+    Always,
+    /// Those that showed a certificate; the others count as absent.
+    Mtls,
+}
+
+// === impl Trust ===
+
+impl Trust {
+    /// The choices of the field `trust`.
+    pub const CHOICES: &[(&str, Self)] = &[("always", Self::Always), ("mtls", Self::Mtls)];
+}
+
 /// Fields of Istio's schema that this plugin accepts and does not need.
 const IGNORED: &[&str] = &[
     "debug",
@@ -86,6 +106,7 @@ impl Default for Config {
             reporting_period: Duration::from_secs(5),
             waypoint: false,
             attachment: None,
+            trust: Trust::Always,
             local: LocalOverrides::default(),
             definitions: Vec::new(),
             overrides: Vec::new(),
@@ -125,6 +146,7 @@ impl Config {
                 .choice("reporter", &[("UNSPECIFIED", false), ("SERVER_GATEWAY", true)])
                 .unwrap_or_default(),
             attachment: object.choice("attachment", Attachment::CHOICES),
+            trust: object.choice("trust", Trust::CHOICES).unwrap_or_default(),
             local: LocalOverrides::read(object),
             overrides: overrides::read_overrides(object, &definitions),
             definitions,
@@ -149,7 +171,7 @@ mod tests {
     fn every_field_is_read() {
         let text = r#"{
             "disable_host_header_fallback": true, "tcpReportingDuration": "1s", "reporter": "SERVER_GATEWAY",
-            "attachment": "tcp", "max_series": 7, "local": {"cluster_id": "east", "version": "v2"}, "debug": "false"
+            "attachment": "tcp", "trust": "mtls", "max_series": 7, "local": {"cluster_id": "east", "version": "v2"}, "debug": "false"
         }"#;
         let (config, issues) = Config::compile(text.as_bytes());
         let config = config.unwrap();
@@ -158,6 +180,7 @@ mod tests {
         assert!(config.waypoint);
         assert_eq!(config.attachment, Some(Attachment::Tcp));
         assert_eq!(config.max_series, 7);
+        assert_eq!(config.trust, Trust::Mtls);
         assert_eq!(config.local.cluster_id.as_deref(), Some("east"));
         assert_eq!(config.local.app_version.as_deref(), Some("v2"));
         let said: Vec<_> = issues.iter().map(|i| (i.level, i.to_string())).collect();

@@ -10,12 +10,13 @@ pub mod http;
 pub mod tcp;
 
 use crate::attribute::{Attributes, Era};
-use crate::config::Attachment;
+use crate::config::{Attachment, Trust};
 use crate::host::{Host, HostError};
 use crate::peer::frame;
 use crate::peer::metadata::{self, MAX_ENCODED_BYTES};
+use crate::peer::Side;
 use crate::workload::Workload;
-use config::{Config, Trust};
+use config::Config;
 
 /// One configured metadata exchange in one VM.
 ///
@@ -95,25 +96,11 @@ impl Exchange {
         Attributes::new(host, self.era)
     }
 
-    /// Whether the downstream peer may be listened to, and answered.
-    fn trusts_downstream(&self, attributes: &Attributes<'_>) -> bool {
-        self.trusts(|| attributes.flag(&["connection", "mtls"]) == Some(true))
-    }
-
-    /// Whether the upstream peer may be listened to. Any certificate has a
-    /// subject or a SAN; Istio's have only the SAN.
-    fn trusts_upstream(&self, attributes: &Attributes<'_>) -> bool {
-        self.trusts(|| {
-            ["uri_san_peer_certificate", "subject_peer_certificate"]
-                .iter()
-                .any(|field| attributes.bytes(&["upstream", field]).is_some())
-        })
-    }
-
-    fn trusts(&self, has_certificate: impl FnOnce() -> bool) -> bool {
+    /// Whether this peer may be listened to; a downstream one is answered, too.
+    fn trusts(&self, side: Side, attributes: &Attributes<'_>) -> bool {
         match self.config.as_ref().map(|config| config.trust) {
             Some(Trust::Always) => true,
-            Some(Trust::Mtls) => has_certificate(),
+            Some(Trust::Mtls) => side.showed_certificate(attributes),
             None => false,
         }
     }

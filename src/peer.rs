@@ -52,19 +52,42 @@ pub const OWN_FRAME_BYTES_KEY: &str = "istio_stats.own_frame_bytes";
 /// Bytes that it took off what the upstream sent.
 pub const UPSTREAM_FRAME_BYTES_KEY: &str = "istio_stats.upstream_frame_bytes";
 
+// === impl Side ===
+
+impl Side {
+    /// Whether this peer showed a certificate. Any has a subject or a SAN;
+    /// Istio's have only the SAN.
+    pub fn showed_certificate(self, attributes: &Attributes<'_>) -> bool {
+        match self {
+            Self::Downstream => attributes.flag(&["connection", "mtls"]) == Some(true),
+            Self::Upstream => ["uri_san_peer_certificate", "subject_peer_certificate"]
+                .iter()
+                .any(|field| attributes.bytes(&["upstream", field]).is_some()),
+        }
+    }
+}
+
 // === impl Peer ===
 
 impl Peer {
-    /// Asks each source in turn; the first that answers wins. Endpoint metadata
+    /// Asks each source in turn; the first that answers wins. What the peer says
+    /// itself counts only if it is `believed`. Endpoint metadata
     /// speaks only for the upstream side (also when there was no response) and
     /// only where `endpoint` allows it: a waypoint does not use it.
-    pub fn discover(attributes: &Attributes<'_>, side: Side, endpoint: bool, cache: &mut PeerCache) -> Self {
+    pub fn discover(
+        attributes: &Attributes<'_>,
+        side: Side,
+        believed: bool,
+        endpoint: bool,
+        cache: &mut PeerCache,
+    ) -> Self {
         let key = match side {
             Side::Downstream => DOWNSTREAM_PEER_KEY,
             Side::Upstream => UPSTREAM_PEER_KEY,
         };
         let absence = match attributes.bytes(&[key]).as_deref() {
             None => Absence::Pending,
+            Some(_) if !believed => Absence::NoExchange,
             Some(NO_PEER) => Absence::NoExchange,
             Some(encoded) => match cache.exchanged(encoded) {
                 Decoded::Workload(labels) => return Self::new(Some(labels), None),

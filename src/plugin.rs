@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use hashbrown::HashMap;
 
 use crate::attribute::{Attributes, Era};
-use crate::config::{Attachment, Config};
+use crate::config::{Attachment, Config, Trust};
 use crate::dimension::{LabelSet, Values};
 use crate::facts::{Identity, Messages};
 use crate::host::{Host, HostError, MetricKind};
@@ -181,15 +181,13 @@ impl Plugin {
             };
             trusted.then(&host_header).flatten().or_else(local_service)
         };
-        let peer = |side| {
-            let endpoint = reporter == Reporter::Source;
-            Peer::discover(attributes, side, endpoint, &mut self.peers.borrow_mut())
-        };
-        let nobody = Peer::unasked;
         let (downstream, upstream) = match reporter {
-            Reporter::Source => (nobody(), peer(Side::Upstream)),
-            Reporter::Destination => (peer(Side::Downstream), nobody()),
-            Reporter::Waypoint => (peer(Side::Downstream), peer(Side::Upstream)),
+            Reporter::Source => (Peer::unasked(), self.peer(attributes, Side::Upstream, true)),
+            Reporter::Destination => (self.peer(attributes, Side::Downstream, false), Peer::unasked()),
+            Reporter::Waypoint => {
+                let peer = |side| self.peer(attributes, side, false);
+                (peer(Side::Downstream), peer(Side::Upstream))
+            }
         };
         Call {
             reporter,
@@ -200,12 +198,14 @@ impl Plugin {
         }
     }
 
+    fn peer(&self, attributes: &Attributes<'_>, side: Side, endpoint: bool) -> Peer {
+        let believed = self.config.trust == Trust::Always || side.showed_certificate(attributes);
+        Peer::discover(attributes, side, believed, endpoint, &mut self.peers.borrow_mut())
+    }
+
     /// Whether the peer told something that was still pending: cheap to ask.
     pub(crate) fn peer_told(&self, attributes: &Attributes<'_>, reporter: Reporter) -> bool {
-        let told = |side| {
-            let endpoint = false;
-            !Peer::discover(attributes, side, endpoint, &mut self.peers.borrow_mut()).is_pending()
-        };
+        let told = |side| !self.peer(attributes, side, false).is_pending();
         match reporter {
             Reporter::Source => told(Side::Upstream),
             Reporter::Destination => told(Side::Downstream),

@@ -244,8 +244,9 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Parses a configuration: JSON whose root is an object. Nothing at all counts
-/// as `{}`, since an Envoy user may leave the configuration out.
+/// Parses a configuration: JSON whose root is an object, or a serialised
+/// `google.protobuf.Struct` (no JSON is one). Nothing at all counts as `{}`,
+/// since an Envoy user may leave the configuration out.
 ///
 /// # Errors
 /// The issue to report when the bytes are anything else.
@@ -256,10 +257,10 @@ pub fn parse_root(bytes: &[u8]) -> Result<Map<String, Value>, Issue> {
     let message = match serde_json::from_slice(bytes) {
         Ok(Value::Object(fields)) => return Ok(fields),
         Ok(other) => format!("expected a JSON object, found {}", excerpt(&other)),
-        Err(error) => format!(
-            "not JSON ({error}): {}",
-            excerpt(&Value::String(String::from_utf8_lossy(bytes).into_owned()))
-        ),
+        Err(error) => match super::structs::decode(bytes) {
+            Ok(fields) => return Ok(fields),
+            Err(_) => format!("not JSON ({error}): {}", quoted(&String::from_utf8_lossy(bytes))),
+        },
     };
     Err(Issue { level: log::Level::Error, path: String::new(), message })
 }

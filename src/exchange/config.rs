@@ -2,7 +2,7 @@
 
 use crate::config::local::LocalOverrides;
 use crate::config::reader::{self, Issue, Object};
-use crate::config::Attachment;
+use crate::config::{Attachment, Trust};
 
 /// What the metadata exchange was told to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,17 +18,6 @@ pub struct Config {
     pub tcp_upstream_clusters: Vec<String>,
     /// Local facts that replace the node's.
     pub local: LocalOverrides,
-}
-
-/// Which peers to listen to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
-    /// Every peer.
-    #[default]
-    Always,
-    /// Those that showed a certificate. The others count as absent, and a
-    /// downstream one is told nothing either.
-    Mtls,
 }
 
 /// Fields of Istio's schema that this plugin does not need: it decodes nothing
@@ -48,9 +37,7 @@ impl Config {
         let mut object = Object::new("", &fields, &mut issues);
         object.ignore(IGNORED);
         let config = Self {
-            trust: object
-                .choice("trust", &[("always", Trust::Always), ("mtls", Trust::Mtls)])
-                .unwrap_or_default(),
+            trust: object.choice("trust", Trust::CHOICES).unwrap_or_default(),
             skip_external: object.boolean("skip_external").unwrap_or_default(),
             attachment: object.choice("attachment", Attachment::CHOICES),
             tcp_upstream_clusters: object.strings("tcp_upstream_clusters"),

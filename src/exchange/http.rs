@@ -6,7 +6,7 @@
 
 use super::{note, store, Direction, Exchange};
 use crate::host::{HeaderMap, Host};
-use crate::peer::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
+use crate::peer::{Side, DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
 
 /// Header with the sender's encoded metadata.
 pub const METADATA_HEADER: &str = "x-envoy-peer-metadata";
@@ -41,7 +41,7 @@ impl HttpExchange {
         let id = exchange_header(host, map, ID_HEADER, own.and_then(|own| own.id.as_deref()));
 
         let told = !metadata.is_empty() || !id.is_empty();
-        if told && exchange.trusts_downstream(&attributes) {
+        if told && exchange.trusts(Side::Downstream, &attributes) {
             store(host, DOWNSTREAM_PEER_KEY, &metadata);
             self.answer_metadata = direction != Direction::Outbound && !metadata.is_empty();
             self.answer_id = direction != Direction::Outbound && !id.is_empty();
@@ -57,7 +57,9 @@ impl HttpExchange {
         exchange_header(host, map, ID_HEADER, id);
 
         // What was not asked for is no answer, and not listened to.
-        if self.asked_upstream && !metadata.is_empty() && exchange.trusts_upstream(&exchange.attributes(host))
+        if self.asked_upstream
+            && !metadata.is_empty()
+            && exchange.trusts(Side::Upstream, &exchange.attributes(host))
         {
             store(host, UPSTREAM_PEER_KEY, &metadata);
         }

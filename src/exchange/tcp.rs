@@ -14,7 +14,7 @@ use crate::attribute::Attributes;
 use crate::host::{Data, Flow, Host, HostError};
 use crate::peer::frame::{self, Parsed};
 use crate::peer::{
-    DOWNSTREAM_PEER_KEY, NO_PEER, OWN_FRAME_BYTES_KEY, UPSTREAM_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY,
+    Side, DOWNSTREAM_PEER_KEY, NO_PEER, OWN_FRAME_BYTES_KEY, UPSTREAM_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY,
 };
 
 /// The exchange on one connection.
@@ -79,7 +79,7 @@ impl TcpExchange {
                 Taken::Nothing => store(host, UPSTREAM_PEER_KEY, NO_PEER),
                 Taken::Frame(frame) => {
                     store_count(host, UPSTREAM_FRAME_BYTES_KEY, frame.len());
-                    let trusted = exchange.trusts_upstream(&exchange.attributes(host));
+                    let trusted = exchange.trusts(Side::Upstream, &exchange.attributes(host));
                     store_frame(host, UPSTREAM_PEER_KEY, &frame, trusted);
                 }
             }
@@ -100,7 +100,7 @@ impl TcpExchange {
         attributes: &Attributes<'_>,
         frame: &[u8],
     ) {
-        let trusted = exchange.trusts_downstream(attributes);
+        let trusted = exchange.trusts(Side::Downstream, attributes);
         store_frame(host, DOWNSTREAM_PEER_KEY, frame, trusted);
         self.owes_answer = trusted && !self.upstream_passed;
     }

@@ -23,6 +23,19 @@ pub struct Message<'a> {
     rest: &'a [u8],
 }
 
+/// The value of a field, by its form on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldValue<'a> {
+    /// A number or flag.
+    Varint(u64),
+    /// A number of 64 bits, or a double.
+    Fixed64(u64),
+    /// A number of 32 bits; nothing here reads one.
+    Fixed32,
+    /// A string, bytes or a nested message.
+    Content(&'a [u8]),
+}
+
 const VARINT: u64 = 0;
 const FIXED_64: u64 = 1;
 const LENGTH_DELIMITED: u64 = 2;
@@ -39,29 +52,49 @@ impl<'a> Message<'a> {
         Self { rest: bytes }
     }
 
-    /// The next field's number and content; `None` at the end.
+    /// The next length-delimited field's number and content; `None` at the end.
     ///
     /// # Errors
-    /// The bytes end too early, or hold a group or an unknown kind of field.
+    /// As [`Self::next_value`].
     pub fn next_field(&mut self) -> Result<Option<(u32, &'a [u8])>, Malformed> {
-        while !self.rest.is_empty() {
-            let tag = self.varint()?;
-            let number = u32::try_from(tag >> 3).map_err(|_| Malformed)?;
-            if number == 0 {
-                return Err(Malformed);
-            }
-            match tag & 7 {
-                VARINT => drop(self.varint()?),
-                FIXED_64 => drop(self.take(8)?),
-                FIXED_32 => drop(self.take(4)?),
-                LENGTH_DELIMITED => {
-                    let length = self.varint()?;
-                    return Ok(Some((number, self.take(length)?)));
-                }
-                _ => return Err(Malformed),
+        while let Some((number, value)) = self.next_value()? {
+            if let FieldValue::Content(content) = value {
+                return Ok(Some((number, content)));
             }
         }
         Ok(None)
+    }
+
+    /// The next field's number and value; `None` at the end.
+    ///
+    /// # Errors
+    /// The bytes end too early, or hold a group or an unknown kind of field.
+    pub fn next_value(&mut self) -> Result<Option<(u32, FieldValue<'a>)>, Malformed> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let tag = self.varint()?;
+        let number = u32::try_from(tag >> 3).map_err(|_| Malformed)?;
+        if number == 0 {
+            return Err(Malformed);
+        }
+        let value = match tag & 7 {
+            VARINT => FieldValue::Varint(self.varint()?),
+            FIXED_64 => {
+                let bytes = self.take(8)?.try_into().map_err(|_| Malformed)?;
+                FieldValue::Fixed64(u64::from_le_bytes(bytes))
+            }
+            FIXED_32 => {
+                self.take(4)?;
+                FieldValue::Fixed32
+            }
+            LENGTH_DELIMITED => {
+                let length = self.varint()?;
+                FieldValue::Content(self.take(length)?)
+            }
+            _ => return Err(Malformed),
+        };
+        Ok(Some((number, value)))
     }
 
     fn take(&mut self, length: u64) -> Result<&'a [u8], Malformed> {

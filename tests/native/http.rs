@@ -3,8 +3,10 @@
 use istio_stats::config::Attachment;
 use istio_stats::dimension::Dimension;
 use istio_stats::host::fake::{FakeHost, Hostcall, Phase, Value};
-use istio_stats::host::{HeaderMap, HostError};
+use istio_stats::host::{HeaderMap, Host, HostError};
+use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
 use istio_stats::plugin::Plugin;
+use istio_stats::workload::Workload;
 
 use crate::story::{pick, Labels, Story, INBOUND, OUTBOUND, SERVICE};
 
@@ -195,6 +197,36 @@ fn mutual_tls_names_principals_and_the_peers_namespace() {
     story.host.set_attribute(&["connection", "uri_san_peer_certificate"], reviews);
     story.finish(id);
     assert_eq!(pick(&story.request_labels(), labels), [reviews, web, "stars", "shop", "shop", "mutual_tls"]);
+}
+
+#[test]
+fn a_peer_without_a_certificate_may_be_disbelieved() {
+    let reviews = Workload { cluster_id: Some("west".to_owned()), ..Workload::default() };
+    let header = metadata::encode(&reviews);
+    let mtls = r#"{"trust": "mtls"}"#;
+    let certificate = "spiffe://td/ns/shop/sa/reviews";
+    for (root_id, configuration, certified, cluster_id) in [
+        (OUTBOUND, "{}", false, "west"),
+        (OUTBOUND, mtls, false, "unknown"),
+        (OUTBOUND, mtls, true, "west"),
+        (INBOUND, "{}", false, "west"),
+        (INBOUND, mtls, false, "unknown"),
+        (INBOUND, mtls, true, "west"),
+    ] {
+        let story = Story::new(root_id, configuration);
+        let id = story.open();
+        for key in [UPSTREAM_PEER_KEY, DOWNSTREAM_PEER_KEY] {
+            story.host.set_property(key, header.as_bytes()).unwrap();
+        }
+        if certified {
+            story.host.set_attribute(&["upstream", "uri_san_peer_certificate"], certificate);
+            story.host.set_attribute(&["connection", "mtls"], true);
+        }
+        story.finish(id);
+        let peer = if root_id == OUTBOUND { "destination_cluster" } else { "source_cluster" };
+        let found = pick(&story.request_labels(), [peer]);
+        assert_eq!(found, [cluster_id], "{root_id} {configuration} {certified}");
+    }
 }
 
 #[test]

@@ -16,5 +16,6 @@ mod exchange;
 mod exchange_tcp;
 mod http;
 mod story;
+mod struct_configuration;
 mod tcp;
 mod workload;

@@ -4,7 +4,7 @@
 use crate::attribute::Attributes;
 use crate::host::{HeaderMap, Host};
 use crate::label::LabelValue;
-use crate::peer::{OWN_FRAME_BYTES_KEY, UPSTREAM_FRAME_BYTES_KEY};
+use crate::peer::{DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY};
 use crate::reporter::Reporter;
 
 /// What kind of traffic a stream carries; the label `request_protocol`.
@@ -195,14 +195,24 @@ impl Bytes {
         Self { sent: count(&["response", "size"]), received: count(&["request", "size"]) }
     }
 
-    /// Reads how much of them are frames of the exchange, which pass through the
-    /// TCP proxy where this side began it.
+    /// Reads how much of them are frames of the exchange: the counts are those of
+    /// the client's connection, so frames are in them where this side accepted
+    /// it, and not where it began the exchange.
     pub fn read_frames(attributes: &Attributes<'_>) -> Self {
         let count = |key| {
-            let text = attributes.bytes(&[key]).and_then(|bytes| String::from_utf8(bytes).ok());
-            text.and_then(|text| text.parse().ok()).unwrap_or(0)
+            let text = attributes.bytes(&[key]).and_then(|bytes| String::from_utf8(bytes).ok())?;
+            text.parse().ok()
         };
-        Self { sent: count(UPSTREAM_FRAME_BYTES_KEY), received: count(OWN_FRAME_BYTES_KEY) }
+        let unfinished = || {
+            let is_there = |key| attributes.bytes(&[key]).is_some();
+            is_there(FRAME_BEGUN_KEY) && !is_there(DOWNSTREAM_PEER_KEY)
+        };
+        let received = count(RECEIVED_FRAME_BYTES_KEY);
+        Self {
+            sent: count(SENT_FRAME_BYTES_KEY).unwrap_or(0),
+            // Nothing of the application passed while a frame is unfinished.
+            received: received.unwrap_or_else(|| if unfinished() { u64::MAX } else { 0 }),
+        }
     }
 
     /// What was added since `earlier`.

@@ -47,10 +47,13 @@ pub const DOWNSTREAM_PEER_KEY: &str = "istio_stats.downstream_peer";
 pub const UPSTREAM_PEER_KEY: &str = "istio_stats.upstream_peer";
 /// What the TCP exchange leaves there when it knows that no metadata will come.
 pub const NO_PEER: &[u8] = b"-";
-/// Bytes that the TCP exchange put in front of what the client sent, as text.
-pub const OWN_FRAME_BYTES_KEY: &str = "istio_stats.own_frame_bytes";
-/// Bytes that it took off what the upstream sent.
-pub const UPSTREAM_FRAME_BYTES_KEY: &str = "istio_stats.upstream_frame_bytes";
+/// What the TCP exchange leaves when a connection begins as a frame does, but has
+/// not brought all of it.
+pub const FRAME_BEGUN_KEY: &str = "istio_stats.frame_begun";
+/// Length of the frame that it took off what the client sent, as text.
+pub const RECEIVED_FRAME_BYTES_KEY: &str = "istio_stats.received_frame_bytes";
+/// Length of the frame that it answered the client with.
+pub const SENT_FRAME_BYTES_KEY: &str = "istio_stats.sent_frame_bytes";
 
 // === impl Side ===
 

@@ -35,8 +35,8 @@ pub struct Connection {
 #[derive(Debug)]
 struct Known {
     call: Call,
-    /// Bytes of the metadata exchange, which are not the application's.
-    frames: Bytes,
+    /// Bytes of the exchange's frames, once no more can come.
+    frames: Option<Bytes>,
 }
 
 /// How many periods the reports wait for a peer that may still tell who it is.
@@ -54,8 +54,8 @@ impl Connection {
     /// Reports what the open connection in effect did since the last time.
     pub(crate) fn report_open(&mut self, plugin: &Plugin, host: &dyn Host, early: Option<&Early>) {
         let attributes = Attributes::new(host, plugin.era);
-        let known = self.look(plugin, &attributes);
-        let bytes = Bytes::read(&attributes).since(known.frames);
+        let mut known = self.look(plugin, &attributes);
+        let bytes = known.bytes(&attributes);
         let news = !self.opened || bytes != self.reported;
         if news && known.call.is_pending() && self.held < MAX_HELD_PERIODS {
             self.held = self.held.saturating_add(1);
@@ -71,8 +71,9 @@ impl Connection {
     /// Reports the rest of a connection that is over.
     pub(crate) fn report(mut self, plugin: &Plugin, host: &dyn Host) {
         let attributes = Attributes::new(host, plugin.era);
-        let Known { call, frames } = self.look(plugin, &attributes);
-        let bytes = Bytes::read(&attributes).since(frames);
+        let mut known = self.look(plugin, &attributes);
+        let bytes = known.bytes(&attributes);
+        let call = known.call;
         plugin.count_decode_errors(host, &call);
         let open_for = host.now().saturating_duration_since(self.opened_at);
         let open_ms = u64::try_from(open_for.as_millis()).unwrap_or(u64::MAX);
@@ -92,10 +93,7 @@ impl Connection {
             }
             _ => {
                 let reporter = plugin.reporter(attributes);
-                Known {
-                    call: plugin.read_call(attributes, reporter, || None),
-                    frames: Bytes::read_frames(attributes),
-                }
+                Known { call: plugin.read_call(attributes, reporter, || None), frames: None }
             }
         }
     }
@@ -127,5 +125,21 @@ impl Connection {
         plugin.record(host, call.reporter, ruling, LabelSet::Tcp, &values, samples);
         self.opened = true;
         self.reported = bytes;
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// The application's bytes so far.
+    fn bytes(&mut self, attributes: &Attributes<'_>) -> Bytes {
+        let counted = Bytes::read(attributes);
+        let frames = self.frames.unwrap_or_else(|| Bytes::read_frames(attributes));
+        // The client's frame comes before its peer is known, the answer before
+        // the first byte from the upstream.
+        if counted.sent > 0 && !self.call.is_pending() {
+            self.frames = Some(frames);
+        }
+        counted.since(frames)
     }
 }

@@ -14,7 +14,8 @@ use crate::attribute::Attributes;
 use crate::host::{Data, Flow, Host, HostError};
 use crate::peer::frame::{self, Parsed};
 use crate::peer::{
-    Side, DOWNSTREAM_PEER_KEY, NO_PEER, OWN_FRAME_BYTES_KEY, UPSTREAM_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY,
+    Side, DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY,
+    UPSTREAM_PEER_KEY,
 };
 
 /// The exchange on one connection.
@@ -26,6 +27,8 @@ pub struct TcpExchange {
     upstream_passed: bool,
     /// The upstream peer was sent our frame and may answer.
     asked_upstream: bool,
+    /// The client's first bytes may be a frame, of which more has to come.
+    frame_begun: bool,
     /// The downstream peer sent its frame and is owed ours.
     owes_answer: bool,
 }
@@ -48,7 +51,7 @@ impl TcpExchange {
         let direction = Direction::read(&attributes);
         if direction != Direction::Outbound {
             match take_frame(host, Data::Downstream, end) {
-                Taken::NotYet => return Flow::Hold,
+                Taken::NotYet => return self.await_frame(host),
                 Taken::Nothing => store(host, DOWNSTREAM_PEER_KEY, NO_PEER),
                 Taken::Frame(frame) => self.learn_downstream(exchange, host, &attributes, &frame),
             }
@@ -78,7 +81,6 @@ impl TcpExchange {
                 Taken::NotYet => return Flow::Hold,
                 Taken::Nothing => store(host, UPSTREAM_PEER_KEY, NO_PEER),
                 Taken::Frame(frame) => {
-                    store_count(host, UPSTREAM_FRAME_BYTES_KEY, frame.len());
                     let trusted = exchange.trusts(Side::Upstream, &exchange.attributes(host));
                     store_frame(host, UPSTREAM_PEER_KEY, &frame, trusted);
                 }
@@ -87,10 +89,21 @@ impl TcpExchange {
         self.upstream_passed = true;
         if mem::take(&mut self.owes_answer) {
             if let Some(own) = exchange.own_frame() {
-                note(host, "answer", host.replace_data(Data::Upstream, 0, own));
+                let result = host.replace_data(Data::Upstream, 0, own);
+                if result.is_ok() {
+                    store_count(host, SENT_FRAME_BYTES_KEY, own.len());
+                }
+                note(host, "answer", result);
             }
         }
         Flow::Continue
+    }
+
+    fn await_frame(&mut self, host: &dyn Host) -> Flow {
+        if !mem::replace(&mut self.frame_begun, true) {
+            store(host, FRAME_BEGUN_KEY, b"1");
+        }
+        Flow::Hold
     }
 
     fn learn_downstream(
@@ -100,6 +113,7 @@ impl TcpExchange {
         attributes: &Attributes<'_>,
         frame: &[u8],
     ) {
+        store_count(host, RECEIVED_FRAME_BYTES_KEY, frame.len());
         let trusted = exchange.trusts(Side::Downstream, attributes);
         store_frame(host, DOWNSTREAM_PEER_KEY, frame, trusted);
         self.owes_answer = trusted && !self.upstream_passed;
@@ -108,9 +122,6 @@ impl TcpExchange {
     fn ask_upstream(&mut self, host: &dyn Host, own: &[u8]) {
         let result = host.replace_data(Data::Downstream, 0, own);
         self.asked_upstream = result.is_ok();
-        if self.asked_upstream {
-            store_count(host, OWN_FRAME_BYTES_KEY, own.len());
-        }
         note(host, "preamble", result);
     }
 }

@@ -6,8 +6,8 @@ use istio_stats::exchange::Exchange;
 use istio_stats::host::fake::FakeHost;
 use istio_stats::host::Data::{self, Downstream, Upstream};
 use istio_stats::peer::frame::MAGIC;
-use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY, NO_PEER, OWN_FRAME_BYTES_KEY};
-use istio_stats::peer::{UPSTREAM_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY};
+use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY};
+use istio_stats::peer::{SENT_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY};
 
 const INBOUND: i64 = 1;
 const OUTBOUND: i64 = 2;
@@ -76,12 +76,15 @@ fn both_sides_learn_the_other_and_the_data_is_as_it_was() {
     let (mut east, mut west) = (Proxy::east(), Proxy::west());
     let sent = east.arrive(Downstream, b"world\n", false);
     assert!(sent.starts_with(&MAGIC) && sent.ends_with(b"world\n"));
-    assert_eq!(east.frame_bytes(OWN_FRAME_BYTES_KEY), sent.len() - 6);
     assert_eq!(west.arrive(Downstream, &sent, false), b"world\n");
+    assert_eq!(west.frame_bytes(RECEIVED_FRAME_BYTES_KEY), sent.len() - 6);
     let answer = west.arrive(Upstream, b"hello, world", false);
     assert!(answer.starts_with(&MAGIC) && answer.ends_with(b"hello, world"));
     assert_eq!(east.arrive(Upstream, &answer, false), b"hello, world");
-    assert_eq!(east.frame_bytes(UPSTREAM_FRAME_BYTES_KEY), answer.len() - 12);
+    assert_eq!(west.frame_bytes(SENT_FRAME_BYTES_KEY), answer.len() - 12);
+    for key in [RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY] {
+        assert_eq!(east.state(key), None, "its client sees no frames");
+    }
     assert_eq!(east.peer(UPSTREAM_PEER_KEY).as_deref(), Some("west"));
     assert_eq!(west.peer(DOWNSTREAM_PEER_KEY).as_deref(), Some("east"));
     // From now on nothing is looked at.

@@ -3,9 +3,9 @@
 use core::time::Duration;
 
 use istio_stats::host::Host;
-use istio_stats::peer::UPSTREAM_PEER_KEY;
 use istio_stats::peer::{
-    metadata, DOWNSTREAM_PEER_KEY, NO_PEER, OWN_FRAME_BYTES_KEY, UPSTREAM_FRAME_BYTES_KEY,
+    metadata, DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY,
+    UPSTREAM_PEER_KEY,
 };
 use istio_stats::workload::Workload;
 
@@ -127,18 +127,39 @@ fn endpoint_metadata_stands_in_for_a_peer_that_is_pending() {
 
 #[test]
 fn the_frames_of_the_exchange_are_nobodys_bytes() {
-    let story = Story::new(OUTBOUND, "{}");
+    let story = Story::new(INBOUND, "{}");
     let id = story.connect();
-    story.host.set_property(OWN_FRAME_BYTES_KEY, b"300").unwrap();
+    // Half a frame came, and for long no more.
+    story.host.set_property(FRAME_BEGUN_KEY, b"1").unwrap();
+    story.transferred(150, 0);
+    for _ in 0..4 {
+        story.tick();
+    }
+    assert_eq!(totals(&story), [1, 0, 0, 0]);
+    story.host.set_property(RECEIVED_FRAME_BYTES_KEY, b"300").unwrap();
+    story.host.set_property(DOWNSTREAM_PEER_KEY, reviews().as_bytes()).unwrap();
     story.transferred(306, 0);
     story.tick();
-    story.host.set_property(UPSTREAM_FRAME_BYTES_KEY, b"400").unwrap();
-    story.host.set_property(UPSTREAM_PEER_KEY, reviews().as_bytes()).unwrap();
+    assert_eq!(totals(&story), [1, 0, 6, 0]);
+    story.host.set_property(SENT_FRAME_BYTES_KEY, b"400").unwrap();
     story.transferred(306, 412);
     story.tick();
     assert_eq!(totals(&story), [1, 0, 6, 12]);
     story.disconnect(id, 0);
     assert_eq!(totals(&story), [1, 1, 6, 12]);
+}
+
+#[test]
+fn what_looked_like_a_frame_and_was_none_counts() {
+    let story = Story::new(INBOUND, "{}");
+    let id = story.connect();
+    story.host.set_property(FRAME_BEGUN_KEY, b"1").unwrap();
+    story.transferred(3, 0);
+    story.tick();
+    story.host.set_property(DOWNSTREAM_PEER_KEY, NO_PEER).unwrap();
+    story.transferred(5, 0);
+    story.disconnect(id, 0);
+    assert_eq!(totals(&story), [1, 1, 5, 0]);
 }
 
 #[test]

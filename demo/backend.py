@@ -1,4 +1,4 @@
-"""The application behind the west proxy: HTTP/1.1 on port 18003, gRPC on 18004.
+"""The application behind the west proxy: HTTP/1.1 on port 18003, gRPC on 18004, TCP on 18008.
 
     GET /         200, after some milliseconds
     GET /broken   500
@@ -7,11 +7,15 @@
     shop.Reviews/Get    one message in, one out; NOT_FOUND if it says "nothing"
     shop.Reviews/Chat   answers each message of a stream with one
 
+    a line over TCP     "ok" and the line, in a line
+
 Messages are plain bytes, so no generated code is needed.
 """
 
 import http.server
 import random
+import socketserver
+import threading
 import time
 from concurrent import futures
 
@@ -19,6 +23,7 @@ import grpc
 
 HTTP_PORT = 18003
 GRPC_PORT = 18004
+TCP_PORT = 18008
 
 # Spread over several histogram buckets, so that p50 and p99 differ.
 DELAYS_MS = (2, 3, 5, 8, 12, 20, 35, 60)
@@ -72,9 +77,22 @@ def grpc_server():
     return server
 
 
+class Ledger(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            self.wfile.write(b"ok " + line)
+
+
+class LedgerServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+
 def main():
     server = grpc_server()
     server.start()
+    ledger = LedgerServer(("127.0.0.1", TCP_PORT), Ledger)
+    threading.Thread(target=ledger.serve_forever, daemon=True).start()
     try:
         http.server.ThreadingHTTPServer(("127.0.0.1", HTTP_PORT), Application).serve_forever()
     except KeyboardInterrupt:

@@ -10,6 +10,10 @@ REQUESTS = "istio_requests_total"
 DURATION = "istio_request_duration_milliseconds"
 REQUEST_MESSAGES = "istio_request_messages_total"
 RESPONSE_MESSAGES = "istio_response_messages_total"
+TCP_OPENED = "istio_tcp_connections_opened_total"
+TCP_CLOSED = "istio_tcp_connections_closed_total"
+TCP_RECEIVED = "istio_tcp_received_bytes_total"
+TCP_SENT = "istio_tcp_sent_bytes_total"
 
 
 class Snapshot:

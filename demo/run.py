@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from processes import DemoError, Processes, answers_ok, is_listening, require_fr
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = Path("out/demo")
 SETTLE_SECONDS = 20
-APPLICATION_PORTS = {18003: "the application", 18004: "the application's gRPC"}
+APPLICATION_PORTS = {18003: "the application", 18004: "the application's gRPC", 18008: "the application's TCP"}
 DOWN_PORT = 18005
 
 
@@ -32,6 +34,7 @@ class Proxy:
     side: str
     reporter: str
     port: int
+    tcp_port: int
     admin_port: int
 
     @property
@@ -39,8 +42,8 @@ class Proxy:
         return f"http://127.0.0.1:{self.admin_port}/stats/prometheus"
 
 
-EAST = Proxy("east", "client's", "source", 18001, 19001)
-WEST = Proxy("west", "server's", "destination", 18002, 19002)
+EAST = Proxy("east", "client's", "source", 18001, 18006, 19001)
+WEST = Proxy("west", "server's", "destination", 18002, 18007, 19002)
 
 
 def main():
@@ -79,12 +82,13 @@ def demo(keep):
     with Processes() as processes:
         start(processes)
         sent = send(processes)
-        wait_for_counts(processes, sent)
-        for proxy in (EAST, WEST):
-            show(proxy, metrics.Snapshot.scrape(proxy.admin_port))
-        say_where_to_look(keep)
-        if keep:
-            wait_for_ctrl_c(processes)
+        with connect(processes):
+            wait_for_counts(processes, sent)
+            for proxy in (EAST, WEST):
+                show(proxy, metrics.Snapshot.scrape(proxy.admin_port))
+            say_where_to_look(keep)
+            if keep:
+                wait_for_ctrl_c(processes)
 
 
 def require_modules():
@@ -95,7 +99,8 @@ def require_modules():
 
 def require_ports():
     for proxy in (EAST, WEST):
-        require_free(proxy.port, f"the listener of the Envoy {proxy.name}")
+        require_free(proxy.port, f"the HTTP listener of the Envoy {proxy.name}")
+        require_free(proxy.tcp_port, f"the TCP listener of the Envoy {proxy.name}")
         require_free(proxy.admin_port, f"the admin interface of the Envoy {proxy.name}")
     for port, purpose in APPLICATION_PORTS.items():
         require_free(port, purpose)
@@ -158,6 +163,19 @@ def send(processes):
     return sent
 
 
+@contextmanager
+def connect(processes):
+    """Makes the TCP connections; one stays open within the context."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(traffic.connections(EAST.tcp_port))
+        except Exception:
+            processes.check()
+            raise
+        print(f"  {traffic.CLOSED_CONNECTIONS:3} × TCP connections, and one that is still open")
+        yield
+
+
 def wait_for_counts(processes, sent):
     """A request is counted when its stream ends, a histogram appears at the next flush."""
     deadline = time.monotonic() + SETTLE_SECONDS
@@ -175,12 +193,21 @@ def wait_for_counts(processes, sent):
         time.sleep(0.2)
 
 
-def lacking_of(proxy, count):
+def lacking_of(proxy, requests):
+    connections = traffic.CLOSED_CONNECTIONS + 1
+    expected = {
+        metrics.REQUESTS: requests,
+        f"{metrics.DURATION}_count": requests,
+        metrics.TCP_OPENED: connections,
+        metrics.TCP_CLOSED: traffic.CLOSED_CONNECTIONS,
+        metrics.TCP_RECEIVED: connections * len(traffic.ENTRY),
+        metrics.TCP_SENT: connections * len(traffic.RECEIPT),
+    }
     snapshot = metrics.Snapshot.scrape(proxy.admin_port)
-    for name in (metrics.REQUESTS, f"{metrics.DURATION}_count"):
+    for name, count in expected.items():
         found = snapshot.total(name)
         if found != count:
-            yield f"{proxy.name}: {name} sums to {found}, {count} requests were sent ({proxy.stats_url})"
+            yield f"{proxy.name}: {name} sums to {found}, expected {count} ({proxy.stats_url})"
 
 
 def show(proxy, snapshot):
@@ -209,6 +236,23 @@ def show(proxy, snapshot):
         [*PEER_COLUMNS, "sent by client", "sent by server"],
         [[*row, messages.get(row, 0), answers.get(row, 0)] for row in sorted(messages | answers)],
     )
+
+
+    tcp = [metrics.TCP_OPENED, metrics.TCP_CLOSED, metrics.TCP_RECEIVED, metrics.TCP_SENT]
+    by_peers = [sums(snapshot.series(name)) for name in tcp]
+    table.show(
+        "TCP there: istio_tcp_connections_{opened,closed}_total, istio_tcp_{received,sent}_bytes_total",
+        [*PEER_COLUMNS, "opened", "closed", "bytes received", "bytes sent"],
+        [[*row, *(counts.get(row, 0) for counts in by_peers)] for row in sorted(by_peers[0])],
+    )
+
+
+def sums(series):
+    """Adds up what differs only in labels that are not shown."""
+    totals = Counter()
+    for labels, value in series:
+        totals[peers(labels)] += int(value)
+    return totals
 
 
 PEER_COLUMNS = ["source_cluster", "destination_cluster", "workloads", "service"]

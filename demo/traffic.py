@@ -1,5 +1,7 @@
 """The demo's requests, all sent to the east proxy."""
 
+import socket
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import grpc
@@ -47,6 +49,12 @@ BATCHES = (
     Unary(2, "gRPC unary calls that fail with NOT_FOUND", message=b"nothing", status=grpc.StatusCode.NOT_FOUND),
     Stream(1, "gRPC stream of 10 messages each way"),
 )
+
+
+# Connections that are over when the table is shown; one more stays open.
+CLOSED_CONNECTIONS = 10
+ENTRY = b"42 coins\n"
+RECEIPT = b"ok " + ENTRY
 
 
 class UnexpectedAnswer(Exception):
@@ -98,3 +106,24 @@ def send_stream(channel, batch):
 def expect(batch, planned, found):
     if planned != found:
         raise UnexpectedAnswer(f"{batch.what}: expected {planned}, got {found}")
+
+
+@contextmanager
+def connections(port):
+    """Makes TCP connections that close, and one that stays open until the context ends."""
+    for _ in range(CLOSED_CONNECTIONS):
+        with connect(port):
+            pass
+    with connect(port):
+        yield
+
+
+@contextmanager
+def connect(port):
+    """A connection over which one entry went and one receipt came back."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection, connection.makefile("rb") as answers:
+        connection.sendall(ENTRY)
+        receipt = answers.readline()
+        if receipt != RECEIPT:
+            raise UnexpectedAnswer(f"TCP: expected {RECEIPT}, got {receipt}")
+        yield

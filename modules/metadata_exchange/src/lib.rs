@@ -1,6 +1,7 @@
 //! `dist/metadata_exchange.wasm`: the entry point, and nothing else, so that each module
 //! holds only the code of its own plugin.
 
+#![cfg(target_family = "wasm")]
 #![expect(missing_docs, reason = "the macro writes the entry point without")]
 
 proxy_wasm::main! {{

@@ -50,7 +50,8 @@ pub const NO_PEER: &[u8] = b"-";
 /// What the TCP exchange leaves when a connection begins as a frame does, but has
 /// not brought all of it.
 pub const FRAME_BEGUN_KEY: &str = "istio_stats.frame_begun";
-/// Length of the frame that it took off what the client sent, as text.
+/// Length of the frame that it took off what the client sent, and of what was
+/// counted twice while the frame was unfinished, as text.
 pub const RECEIVED_FRAME_BYTES_KEY: &str = "istio_stats.received_frame_bytes";
 /// Length of the frame that it answered the client with.
 pub const SENT_FRAME_BYTES_KEY: &str = "istio_stats.sent_frame_bytes";

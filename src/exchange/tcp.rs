@@ -27,8 +27,9 @@ pub struct TcpExchange {
     upstream_passed: bool,
     /// The upstream peer was sent our frame and may answer.
     asked_upstream: bool,
-    /// The client's first bytes may be a frame, of which more has to come.
-    frame_begun: bool,
+    /// Lengths of what was held because it may be a frame, of which more has to
+    /// come: Envoy counts held bytes again whenever more arrives.
+    recounted_bytes: usize,
     /// The downstream peer sent its frame and is owed ours.
     owes_answer: bool,
 }
@@ -51,8 +52,11 @@ impl TcpExchange {
         let direction = Direction::read(&attributes);
         if direction != Direction::Outbound {
             match take_frame(host, Data::Downstream, end) {
-                Taken::NotYet => return self.await_frame(host),
-                Taken::Nothing => store(host, DOWNSTREAM_PEER_KEY, NO_PEER),
+                Taken::NotYet => return self.await_frame(host, len_bytes),
+                Taken::Nothing => {
+                    self.tell_not_the_clients(host, 0);
+                    store(host, DOWNSTREAM_PEER_KEY, NO_PEER);
+                }
                 Taken::Frame(frame) => self.learn_downstream(exchange, host, &attributes, &frame),
             }
         }
@@ -99,11 +103,20 @@ impl TcpExchange {
         Flow::Continue
     }
 
-    fn await_frame(&mut self, host: &dyn Host) -> Flow {
-        if !mem::replace(&mut self.frame_begun, true) {
+    fn await_frame(&mut self, host: &dyn Host, held_bytes: usize) -> Flow {
+        if self.recounted_bytes == 0 {
             store(host, FRAME_BEGUN_KEY, b"1");
         }
+        self.recounted_bytes = self.recounted_bytes.saturating_add(held_bytes);
         Flow::Hold
+    }
+
+    /// Tells how much of what Envoy counted was no data of the client's.
+    fn tell_not_the_clients(&self, host: &dyn Host, frame_bytes: usize) {
+        let bytes = self.recounted_bytes.saturating_add(frame_bytes);
+        if bytes > 0 {
+            store_count(host, RECEIVED_FRAME_BYTES_KEY, bytes);
+        }
     }
 
     fn learn_downstream(
@@ -113,7 +126,7 @@ impl TcpExchange {
         attributes: &Attributes<'_>,
         frame: &[u8],
     ) {
-        store_count(host, RECEIVED_FRAME_BYTES_KEY, frame.len());
+        self.tell_not_the_clients(host, frame.len());
         let trusted = exchange.trusts(Side::Downstream, attributes);
         store_frame(host, DOWNSTREAM_PEER_KEY, frame, trusted);
         self.owes_answer = trusted && !self.upstream_passed;

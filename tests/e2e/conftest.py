@@ -11,7 +11,7 @@ up; after that, from the project's root:
 import pytest
 
 from harness import backend as http_backend
-from harness import certs, grpc_backend
+from harness import certs, grpc_backend, tcp_traffic
 from harness.mesh import Mesh
 from harness.workloads import SHOP, STOCK
 
@@ -27,6 +27,13 @@ def backend():
 def grpc_backend_port():
     """Port of the gRPC backend."""
     with grpc_backend.running() as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def doubler():
+    """Port of a TCP backend that sends everything back twice."""
+    with tcp_traffic.backend(tcp_traffic.doubler) as port:
         yield port
 
 

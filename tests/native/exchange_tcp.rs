@@ -120,6 +120,40 @@ fn a_frame_may_be_cut_anywhere() {
     }
 }
 
+/// Envoy adds a buffer's whole length whenever it hands the buffer in, also for
+/// the part that was held before.
+#[test]
+fn what_is_counted_beyond_the_clients_data_is_told() {
+    let frame_and_data = Proxy::east().arrive(Downstream, b"ab", false);
+    let frame_bytes = frame_and_data.len() - 2;
+    let cases: [(&[u8], &[usize], bool, usize); 6] = [
+        (&frame_and_data, &[], false, frame_bytes),
+        (&frame_and_data, &[2], false, frame_bytes + 2),
+        (&frame_and_data, &[2, 7, 100], false, frame_bytes + 2 + 7 + 100),
+        (b"plain", &[2], false, 0),
+        (&frame_and_data[..50], &[3], true, 3 + 50),
+        (b"=#\x04 no frame", &[1, 3], false, 1 + 3),
+    ];
+    for (data, cuts, ends, told) in cases {
+        let mut west = Proxy::west();
+        let mut counted = 0;
+        let mut passed = 0;
+        let mut begin = 0;
+        for end in cuts.iter().copied().chain([data.len()]) {
+            counted += end - passed;
+            passed += west.arrive(Downstream, &data[begin..end], false).len();
+            begin = end;
+        }
+        if ends {
+            counted += data.len() - passed;
+            passed += west.arrive(Downstream, b"", true).len();
+        }
+        let found = west.frame_bytes(RECEIVED_FRAME_BYTES_KEY);
+        assert_eq!(found, told, "{data:?} cut at {cuts:?}");
+        assert_eq!(counted - found, passed, "{data:?} cut at {cuts:?}");
+    }
+}
+
 #[test]
 fn a_plain_client_passes_unchanged_and_gets_no_answer() {
     for data in [&b"GET / HTTP/1.1\r\n"[..], b"=", b"=#\x04", b"\0", &MAGIC] {

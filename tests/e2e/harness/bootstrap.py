@@ -61,7 +61,7 @@ def listener(name, filters, routes, direction="UNSPECIFIED", tls=None):
     }
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
     if tls is not None:
-        chain["transport_socket"] = _transport_socket("Downstream", tls)
+        chain["transport_socket"] = transport_socket("Downstream", tls)
     return {
         "name": name,
         "traffic_direction": direction,
@@ -156,7 +156,7 @@ def upstream_cluster(name, ports, services=(), endpoint_metadata=None, protocol=
     if services:
         cluster["metadata"] = {"filter_metadata": {"istio": {"services": list(services)}}}
     if tls is not None:
-        cluster["transport_socket"] = _transport_socket("Upstream", tls)
+        cluster["transport_socket"] = transport_socket("Upstream", tls)
     return cluster
 
 
@@ -196,6 +196,6 @@ def _tls(identity, **validation):
     }
 
 
-def _transport_socket(side, context):
+def transport_socket(side, context):
     config = {"@type": f"{EXTENSION}transport_sockets.tls.v3.{side}TlsContext", **context}
     return {"name": "envoy.transport_sockets.tls", "typed_config": config}

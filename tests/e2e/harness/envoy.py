@@ -21,7 +21,7 @@ class Envoy:
     that `expected_log` and `permitted_log` allow (see `envoy_log.check`).
     """
 
-    def __init__(self, name, bootstrap, directory, workers=1, expected_log=(), permitted_log=None):
+    def __init__(self, name, bootstrap, directory, workers=1, expected_log=(), permitted_log=None, arguments=()):
         self.name = name
         self._expected_log = expected_log
         self._permitted_log = permitted_log
@@ -38,6 +38,7 @@ class Envoy:
             "--disable-hot-restart",
             *("--log-level", "warning", "--component-log-level", "wasm:info"),
             *("--log-format", envoy_log.FORMAT),
+            *arguments,
         ]
         self._process = None
         self._admin = None

@@ -37,6 +37,7 @@ class Mesh:
             workers=sidecar.workers,
             expected_log=sidecar.expected_log,
             permitted_log=sidecar.permitted_log,
+            arguments=sidecar.arguments,
         )
         self._envoys[sidecar.name] = self._stack.enter_context(envoy)
         return envoy.port(sidecar.name)
@@ -46,13 +47,16 @@ class Mesh:
 
     def expect(self, golden_file):
         """Waits until the Envoys named in the golden file export exactly what it says, and no more."""
-        wanted = golden.load(golden_file)
+        self.expect_families(golden.load(golden_file), golden_file)
+
+    def expect_families(self, wanted, source):
+        """The same for families by Envoy, which `source` names in a failure."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while self._differences(wanted) and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(LATE_SECONDS)
         lines = self._differences(wanted)
-        assert not lines, "\n".join([f"metrics differ from {golden_file}", *lines])
+        assert not lines, "\n".join([f"metrics differ from {source}", *lines])
 
     def await_total(self, name, family, total):
         """Waits until all series of a family together make `total`."""

@@ -33,6 +33,8 @@ class Sidecar:
     joined: list = field(default_factory=list)
     # Instead of the stats_tags that the project ships.
     stats_tags: list = None
+    # Further ones for Envoy's command line.
+    arguments: tuple = ()
     workers: int = 1
     expected_log: tuple = ()
     permitted_log: str = None

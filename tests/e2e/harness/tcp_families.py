@@ -1,0 +1,94 @@
+"""What the Envoys must export of TCP connections: whole families, every label.
+
+The label sets stand in golden/tcp/labels.yaml by name, the counts in the tests.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import yaml
+
+from harness.paths import GOLDEN
+from harness.polling import wait_until
+from harness.scrape import Family, label_set
+from harness.workloads import SHOP, STOCK
+
+# A period or three, a flush of the stats, and the rest for busy machines.
+SETTLE_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What connections add up to. What is zero is not exported."""
+
+    opened: int = 0
+    closed: int = 0
+    received: int = 0
+    sent: int = 0
+
+
+FAMILIES = {
+    "istio_tcp_connections_opened_total": ("counter", "opened"),
+    "istio_tcp_connections_closed_total": ("counter", "closed"),
+    "istio_tcp_received_bytes_total": ("counter", "received"),
+    "istio_tcp_sent_bytes_total": ("counter", "sent"),
+    "istio_tcp_connection_duration_milliseconds": ("histogram", "closed"),
+}
+_WORKLOADS = {"east": SHOP, "west": STOCK}
+
+
+@cache
+def label_sets():
+    return yaml.safe_load((GOLDEN / "tcp" / "labels.yaml").read_text())
+
+
+def expect(mesh, **sides):
+    """Waits until each Envoy exports these families, and no more.
+
+    A side is a dict of Counts by the name of a label set.
+    """
+    wanted = {envoy: families(envoy, series) for envoy, series in sides.items()}
+    mesh.expect_families(wanted, f"golden/tcp/labels.yaml with {sides}")
+
+
+def expect_both(mesh, counts, east="east", west="west"):
+    """The same counts on both sides, under these label sets."""
+    expect(mesh, east={east: counts}, west={west: counts})
+
+
+def families(envoy, series):
+    """Families by name, from Counts by the name of a label set."""
+    build = label_set({"component": "proxy", "tag": _WORKLOADS[envoy].istio_version})
+    found = {"istio_build": Family("istio_build", "gauge", {build: 1})}
+    for name, (kind, field) in FAMILIES.items():
+        values = {label_set(label_sets()[labels]): getattr(counts, field) for labels, counts in series.items()}
+        values = {labels: value for labels, value in values.items() if value}
+        if values:
+            found[name] = Family(name, kind, values)
+    return found
+
+
+def totals(envoy):
+    """The Counts of an Envoy now, summed over all series."""
+    exported = envoy.families()
+
+    def total(name):
+        return int(sum(exported[name].series.values())) if name in exported else 0
+
+    return Counts(**{field: total(name) for name, (kind, field) in FAMILIES.items() if kind == "counter"})
+
+
+def await_totals(envoy, counts):
+    wait_until(lambda: totals(envoy) == counts, SETTLE_SECONDS, f"{envoy.name}: totals of {counts}")
+
+
+def await_closed(envoy, closed):
+    """Waits for the end of so many connections; returns the totals."""
+    wait_until(lambda: totals(envoy).closed == closed, SETTLE_SECONDS, f"{envoy.name}: {closed} connections closed")
+    return totals(envoy)
+
+
+def flags(envoy):
+    """Every value of the label response_flags."""
+    exported = envoy.families()
+    return {dict(labels)["response_flags"] for name in FAMILIES if name in exported for labels in exported[name].series}

@@ -1,0 +1,54 @@
+"""A statsd server: Envoy pushes its counters to it, for the last time when it ends,
+when nobody can scrape it any more."""
+
+import socket
+import threading
+from collections import Counter
+
+from harness import bootstrap
+from harness.tcp_families import FAMILIES, Counts
+
+
+class Sink:
+    """Adds up what one Envoy pushes."""
+
+    def __enter__(self):
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        # Room for all lines of a flush.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.settimeout(0.1)
+        self._counted = Counter()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ending.set()
+        self._thread.join()
+        self._socket.close()
+
+    def config(self):
+        """An element of the bootstrap's stats_sinks."""
+        address = bootstrap.socket_address(*self._socket.getsockname())
+        address["socket_address"]["protocol"] = "UDP"
+        typed = {"@type": bootstrap.TYPE + "envoy.config.metrics.v3.StatsdSink", "address": address}
+        return {"name": "envoy.stat_sinks.statsd", "typed_config": typed}
+
+    def totals(self):
+        """What was pushed so far, over all series."""
+        counters = [(field, name) for name, (kind, field) in FAMILIES.items() if kind == "counter"]
+        return Counts(**{field: self._counted[name] for field, name in counters})
+
+    def _run(self):
+        while not self._ending.is_set():
+            try:
+                lines = self._socket.recv(1 << 16).decode(errors="replace").splitlines()
+            except TimeoutError:
+                continue
+            for line in lines:
+                # A stat's whole name: labels, then the metric's name.
+                name, _, value = line.rpartition(":")
+                if value.endswith("|c"):
+                    self._counted[name.rpartition(";.;")[2]] += int(value.removesuffix("|c"))

@@ -1,0 +1,146 @@
+"""However a connection ends, every byte that passed is counted."""
+
+import socket
+import threading
+
+import pytest
+from harness import tcp
+from harness import tcp_traffic as traffic
+from harness.clients import refusing_port
+from harness.polling import wait_until
+from harness.sidecar import ABSENT
+from harness.tcp_families import SETTLE_SECONDS, Counts, await_totals, expect, expect_both, flags
+from harness.tcp_sink import Sink
+
+# Long enough for what the test does meanwhile, on a busy machine.
+DRAIN_SECONDS = 3
+
+
+def test_a_refused_connection_is_flagged(mesh):
+    with refusing_port() as nobody:
+        port = mesh.start(tcp.east(mesh.start(tcp.west(nobody))))
+        with traffic.connect(port) as connection:
+            assert connection.recv(1) == b""
+        # West accepted east's connection before its own was refused.
+        ended = Counts(opened=1, closed=1)
+        expect(mesh, east={"east_alone": ended}, west={"west_refused": ended})
+
+
+def test_a_connection_refused_by_the_other_proxy_is_flagged(mesh):
+    with refusing_port() as nobody:
+        port = mesh.start(tcp.east(nobody))
+        with traffic.connect(port) as connection:
+            assert connection.recv(1) == b""
+        expect(mesh, east={"east_refused": Counts(opened=1, closed=1)})
+
+
+def test_a_reset_by_the_client(mesh, doubler):
+    port = mesh.start(tcp.east(mesh.start(tcp.west(doubler))))
+    connection = traffic.connect(port)
+    traffic.exchange_words(connection, b"x" * 500)
+    traffic.reset(connection)
+    expect_both(mesh, Counts(opened=1, closed=1, received=500, sent=1000))
+
+
+def test_a_reset_by_the_upstream(mesh):
+    received = threading.Event()
+
+    def rude(connection):
+        traffic.receive(connection, 5)
+        connection.sendall(b"x" * 300)
+        # A reset overtakes what it finds on its way.
+        assert received.wait(traffic.SOCKET_SECONDS)
+        traffic.reset(connection)
+
+    with traffic.backend(rude) as backend_port:
+        port = mesh.start(tcp.east(mesh.start(tcp.west(backend_port))))
+        with traffic.connect(port) as connection:
+            connection.sendall(b"hello")
+            traffic.receive(connection, 300)
+            received.set()
+            try:
+                assert connection.recv(1) == b""
+            except ConnectionResetError:
+                # Newer Envoys hand the reset on.
+                pass
+        for name in ("east", "west"):
+            await_totals(mesh[name], Counts(opened=1, closed=1, received=5, sent=300))
+            # Newer Envoys flag it.
+            assert flags(mesh[name]) in ({"-"}, {"UR"})
+
+
+def test_an_upstream_that_closes(mesh):
+    def farewell(connection):
+        traffic.receive(connection, 5)
+        connection.sendall(b"x" * 70_000)
+
+    with traffic.backend(farewell) as backend_port:
+        port = mesh.start(tcp.east(mesh.start(tcp.west(backend_port))))
+        with traffic.connect(port) as connection:
+            connection.sendall(b"hello")
+            traffic.receive(connection, 70_000)
+            assert connection.recv(1) == b""
+        expect_both(mesh, Counts(opened=1, closed=1, received=5, sent=70_000))
+
+
+def test_a_client_that_closes_its_half_first(mesh):
+    def late(connection):
+        while connection.recv(100):
+            pass
+        connection.sendall(b"all of it")
+
+    with traffic.backend(late) as backend_port:
+        port = mesh.start(tcp.east(mesh.start(tcp.west(backend_port))))
+        with traffic.connect(port) as connection:
+            connection.sendall(b"x" * 250)
+            connection.shutdown(socket.SHUT_WR)
+            assert traffic.receive(connection, 9) == b"all of it"
+        expect_both(mesh, Counts(opened=1, closed=1, received=250, sent=9))
+
+
+@pytest.mark.parametrize("replaced", ["filter_chain", "listener"])
+def test_a_listener_update_drains_open_connections(mesh, doubler, tmp_path, replaced):
+    with traffic.reserved_port() as listener_port:
+        west = tcp.west(
+            doubler,
+            listeners_file=tmp_path / "listeners.json",
+            port=listener_port,
+            arguments=("--drain-time-s", str(DRAIN_SECONDS), "--drain-strategy", "immediate"),
+        )
+        port = mesh.start(tcp.east(mesh.start(west)))
+        with traffic.connect(port) as connection:
+            traffic.exchange_words(connection, b"x" * 100)
+            if replaced == "filter_chain":
+                # Envoy keeps the listener; the plugin gets a second root context.
+                west.stats["tcp_reporting_duration"] = "0.5s"
+            else:
+                west.name = "west-again"
+            west.publish()
+            updates = "listener_in_place_updated" if replaced == "filter_chain" else "listener_removed"
+            manager = f"listener_manager.{updates}"
+            wait_until(lambda: mesh["west"].stats(f"^{manager}$")[manager] == 1, SETTLE_SECONDS, "the update")
+            # Still open, and counted by whoever counted it before.
+            traffic.exchange_words(connection, b"x" * 100)
+            traffic.converse(port)
+            assert connection.recv(1) == b"", "the drain did not end the connection"
+        expect_both(mesh, Counts(opened=2, closed=2, received=206, sent=412))
+
+
+def test_a_shutdown_with_open_connections(mesh, doubler):
+    """Nobody can scrape an Envoy that ended, but it pushes its counters for the last time."""
+    # No report before the end.
+    stats = {"attachment": "tcp", "tcp_reporting_duration": "60s"}
+    with Sink() as sink:
+        west = tcp.west(doubler, stats=stats, stats_sinks=[sink.config()], workers=2)
+        port = mesh.start(tcp.east(mesh.start(west), exchange=ABSENT))
+        connections = [traffic.connect(port) for _ in range(5)]
+        for connection in connections:
+            traffic.exchange_words(connection, b"x" * 100)
+        traffic.converse(port)
+        ended = Counts(opened=1, closed=1, received=6, sent=12)
+        wait_until(lambda: sink.totals() == ended, SETTLE_SECONDS, "the closed connection")
+        mesh["west"].stop()
+        everything = Counts(opened=6, closed=6, received=506, sent=1012)
+        wait_until(lambda: sink.totals() == everything, SETTLE_SECONDS, f"{everything}, pushed at the end")
+        for connection in connections:
+            connection.close()

@@ -13,7 +13,7 @@ STATS_MAX_KB := 200
 
 PACK := cargo run --quiet --package istio-stats-tools -- pack
 
-.PHONY: help build demo test lint test-native test-e2e clean
+.PHONY: help build demo test lint test-native test-e2e fuzz bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,14 @@ test-native: ## unit and native tests
 
 test-e2e: ## samples and end-to-end tests in real Envoys
 	@scripts/run-tests e2e
+
+fuzz: ## libFuzzer on whatever reads foreign bytes, for long (FUZZ_RUNS=10000000; needs nightly Rust and cargo-fuzz)
+	@scripts/fuzz
+
+bench: ## TCP throughput of a real Envoy without and with the plugins (benches/README.md)
+	@scripts/setup demo
+	@$(MAKE) --no-print-directory build
+	@PYTHONPATH=demo .venv/bin/python benches/load/tcp.py
 
 clean: ## removes whatever was built or installed here
 	cargo clean

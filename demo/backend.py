@@ -80,6 +80,7 @@ def grpc_server():
 class Ledger(socketserver.StreamRequestHandler):
     def handle(self):
         for line in self.rfile:
+            time.sleep(random.choice(DELAYS_MS) / 1000)
             self.wfile.write(b"ok " + line)
 
 

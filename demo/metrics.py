@@ -14,6 +14,7 @@ TCP_OPENED = "istio_tcp_connections_opened_total"
 TCP_CLOSED = "istio_tcp_connections_closed_total"
 TCP_RECEIVED = "istio_tcp_received_bytes_total"
 TCP_SENT = "istio_tcp_sent_bytes_total"
+TCP_DURATION = "istio_tcp_connection_duration_milliseconds"
 
 
 class Snapshot:
@@ -38,21 +39,18 @@ class Snapshot:
         """Every series of a counter: its labels and value."""
         return [(sample.labels, sample.value) for sample in self.samples if sample.name == name]
 
-    def total(self, name):
-        return int(sum(value for _, value in self.series(name)))
+    def total(self, name, labels=None):
+        """The sum of a counter's series that have these labels, whatever their others are."""
+        wanted = (labels or {}).items()
+        return int(sum(value for found, value in self.series(name) if wanted <= found.items()))
 
-    def quantile(self, labels, q):
-        """The q-quantile of the latency of requests with these labels, in ms."""
-        return quantile(self._durations().get(frozenset(labels.items()), {}), q)
-
-    def _durations(self):
-        """Cumulative counts by upper bound, for each label set."""
-        histograms = defaultdict(dict)
-        for labels, value in self.series(f"{DURATION}_bucket"):
-            bound = float(labels["le"])
-            rest = frozenset((key, text) for key, text in labels.items() if key != "le")
-            histograms[rest][bound] = value
-        return histograms
+    def quantile(self, histogram, labels, q):
+        """The q-quantile, in ms, over a histogram's series that have these labels."""
+        buckets = defaultdict(float)
+        for found, value in self.series(f"{histogram}_bucket"):
+            if labels.items() <= found.items():
+                buckets[float(found["le"])] += value
+        return quantile(buckets, q)
 
 
 def quantile(buckets, q):

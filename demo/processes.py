@@ -1,4 +1,4 @@
-"""Starts the demo's processes and stops them, whatever happens in between."""
+"""Starts processes and stops them, whatever happens in between."""
 
 import socket
 import subprocess
@@ -12,8 +12,8 @@ STOP_SECONDS = 5
 LOG_TAIL_LINES = 20
 
 
-class DemoError(Exception):
-    """Ends the demo with a message instead of a traceback."""
+class Failure(Exception):
+    """Ends the program with a message instead of a traceback."""
 
 
 class Process:
@@ -41,7 +41,7 @@ class Process:
     def failure(self, what):
         lines = Path(self.log).read_text(errors="replace").splitlines()
         tail = "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:])
-        return DemoError(f"{self.name} {what}. The end of {self.log}:\n{tail}")
+        return Failure(f"{self.name} {what}. The end of {self.log}:\n{tail}")
 
     def stop(self):
         if self.child.poll() is None:
@@ -85,7 +85,7 @@ def require_free(port, purpose):
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise DemoError(
+            raise Failure(
                 f"port {port} of 127.0.0.1 is taken ({error.strerror}); the demo needs it for {purpose}. "
                 f"To see who has it: ss -ltnp 'sport = :{port}'"
             ) from error

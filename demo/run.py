@@ -2,24 +2,24 @@
 
 Starts an application with its server-side Envoy (Kubernetes cluster `west`) and
 a client-side Envoy (`east`), with the very files of envoy-config/standalone,
-sends requests that succeed and fail, and shows what both Envoys then report.
+sends requests that succeed and fail, makes TCP connections, and shows what both
+Envoys then report.
 """
 
 import argparse
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import envoy
 import metrics
 import table
 import traffic
-from processes import DemoError, Processes, answers_ok, is_listening, require_free
+from processes import Failure, Processes, answers_ok, is_listening, require_free
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = Path("out/demo")
@@ -54,7 +54,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         demo(keep)
-    except (DemoError, traffic.UnexpectedAnswer) as error:
+    except (Failure, traffic.UnexpectedAnswer) as error:
         sys.exit(f"demo: {error}")
     except KeyboardInterrupt:
         print("\nstopped")
@@ -94,7 +94,7 @@ def demo(keep):
 def require_modules():
     for module in ("dist/istio_stats.wasm", "dist/metadata_exchange.wasm"):
         if not Path(module).is_file():
-            raise DemoError(f"{module} is missing; make build makes it")
+            raise Failure(f"{module} is missing; make build makes it")
 
 
 def require_ports():
@@ -110,25 +110,18 @@ def require_ports():
 def start(processes):
     begin = time.monotonic()
     LOGS.mkdir(parents=True, exist_ok=True)
-    envoy = envoy_path()
+    binary = envoy.path()
     application = processes.start("the application", [sys.executable, "demo/backend.py"], LOGS / "application.log")
-    envoys = {proxy: start_envoy(processes, envoy, proxy) for proxy in (WEST, EAST)}
+    envoys = {proxy: start_envoy(processes, binary, proxy) for proxy in (WEST, EAST)}
     application.wait_until(lambda: all(is_listening(port) for port in APPLICATION_PORTS))
     for proxy, process in envoys.items():
         process.wait_until(lambda: answers_ok(f"http://127.0.0.1:{proxy.admin_port}/ready"))
-    print(f"{version_of(envoy)}: two proxies and an application started in {time.monotonic() - begin:.1f} s\n")
+    print(f"{envoy.version(binary)}: two proxies and an application started in {time.monotonic() - begin:.1f} s\n")
 
 
-def envoy_path():
-    found = subprocess.run(["scripts/envoy-path"], stdout=subprocess.PIPE, text=True)
-    if found.returncode != 0:
-        raise DemoError("no Envoy to run (see above)")
-    return found.stdout.strip()
-
-
-def start_envoy(processes, envoy, proxy):
+def start_envoy(processes, binary, proxy):
     command = [
-        envoy,
+        binary,
         "--config-path",
         f"envoy-config/standalone/{proxy.name}.yaml",
         # Two Envoys on one machine would contend for the memory hot restart shares.
@@ -139,12 +132,6 @@ def start_envoy(processes, envoy, proxy):
         *("--log-level", "warning"),
     ]
     return processes.start(f"the Envoy {proxy.name}", command, LOGS / f"{proxy.name}.log")
-
-
-def version_of(envoy):
-    # "…/envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL"
-    shown = subprocess.run([envoy, "--version"], capture_output=True, text=True).stdout.split("/")
-    return f"Envoy {shown[-4]}" if len(shown) >= 5 else envoy
 
 
 def send(processes):
@@ -172,12 +159,13 @@ def connect(processes):
         except Exception:
             processes.check()
             raise
-        print(f"  {traffic.CLOSED_CONNECTIONS:3} × TCP connections, and one that is still open")
+        print(f"  {traffic.CLOSED_CONNECTIONS:3} × TCP connections to port {EAST.tcp_port}, and one that stays open")
         yield
 
 
 def wait_for_counts(processes, sent):
-    """A request is counted when its stream ends, a histogram appears at the next flush."""
+    """A request is counted when its stream ends, an open connection at the next
+    report, and a histogram appears at the next flush."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
         processes.check()
@@ -185,7 +173,7 @@ def wait_for_counts(processes, sent):
         if not lacking:
             return
         if time.monotonic() > deadline:
-            raise DemoError(
+            raise Failure(
                 f"after {SETTLE_SECONDS} s the metrics are not what was sent:\n  "
                 + "\n  ".join(lacking)
                 + f"\nThe Envoys' logs are in {LOGS}/."
@@ -202,6 +190,7 @@ def lacking_of(proxy, requests):
         metrics.TCP_CLOSED: traffic.CLOSED_CONNECTIONS,
         metrics.TCP_RECEIVED: connections * len(traffic.ENTRY),
         metrics.TCP_SENT: connections * len(traffic.RECEIPT),
+        f"{metrics.TCP_DURATION}_count": traffic.CLOSED_CONNECTIONS,
     }
     snapshot = metrics.Snapshot.scrape(proxy.admin_port)
     for name, count in expected.items():
@@ -211,7 +200,12 @@ def lacking_of(proxy, requests):
 
 
 def show(proxy, snapshot):
-    requests = sorted(snapshot.series(metrics.REQUESTS), key=order)
+    show_requests(proxy, snapshot)
+    show_messages(snapshot)
+    show_connections(snapshot)
+
+
+def show_requests(proxy, snapshot):
     table.show(
         f"The {proxy.side} side, Envoy {proxy.name}, reporter={proxy.reporter}: {metrics.REQUESTS}, {metrics.DURATION}",
         [*PEER_COLUMNS, "protocol", "code", "grpc", "flags", "requests", "p50 ms", "p99 ms"],
@@ -223,38 +217,53 @@ def show(proxy, snapshot):
                 labels["grpc_response_status"],
                 labels["response_flags"],
                 int(value),
-                snapshot.quantile(labels, 0.5),
-                snapshot.quantile(labels, 0.99),
+                snapshot.quantile(metrics.DURATION, labels, 0.5),
+                snapshot.quantile(metrics.DURATION, labels, 0.99),
             ]
-            for labels, value in requests
+            for labels, value in sorted(snapshot.series(metrics.REQUESTS), key=order)
         ],
     )
-    answers = {peers(labels): int(value) for labels, value in snapshot.series(metrics.RESPONSE_MESSAGES)}
-    messages = {peers(labels): int(value) for labels, value in snapshot.series(metrics.REQUEST_MESSAGES)}
+
+
+def show_messages(snapshot):
+    messages = (metrics.REQUEST_MESSAGES, metrics.RESPONSE_MESSAGES)
     table.show(
-        f"gRPC messages there: {metrics.REQUEST_MESSAGES}, {metrics.RESPONSE_MESSAGES}",
+        f"gRPC messages there: {', '.join(messages)}",
         [*PEER_COLUMNS, "sent by client", "sent by server"],
-        [[*row, messages.get(row, 0), answers.get(row, 0)] for row in sorted(messages | answers)],
+        [
+            [*peers(labels), *(snapshot.total(name, labels) for name in messages)]
+            for labels in distinct(snapshot, messages, PEER_LABELS)
+        ],
     )
 
 
-    tcp = [metrics.TCP_OPENED, metrics.TCP_CLOSED, metrics.TCP_RECEIVED, metrics.TCP_SENT]
-    by_peers = [sums(snapshot.series(name)) for name in tcp]
+def show_connections(snapshot):
+    counters = (metrics.TCP_OPENED, metrics.TCP_CLOSED, metrics.TCP_RECEIVED, metrics.TCP_SENT)
     table.show(
-        "TCP there: istio_tcp_connections_{opened,closed}_total, istio_tcp_{received,sent}_bytes_total",
-        [*PEER_COLUMNS, "opened", "closed", "bytes received", "bytes sent"],
-        [[*row, *(counts.get(row, 0) for counts in by_peers)] for row in sorted(by_peers[0])],
+        f"TCP there: istio_tcp_connections_{{opened,closed}}_total, istio_tcp_{{received,sent}}_bytes_total, "
+        f"{metrics.TCP_DURATION}",
+        [*PEER_COLUMNS, "flags", "opened", "closed", "bytes received", "bytes sent", "p50 ms"],
+        [
+            [
+                *peers(labels),
+                labels["response_flags"],
+                *(snapshot.total(name, labels) for name in counters),
+                snapshot.quantile(metrics.TCP_DURATION, labels, 0.5),
+            ]
+            for labels in distinct(snapshot, counters, (*PEER_LABELS, "response_flags"))
+        ],
     )
+    opened, closed = (snapshot.total(name) for name in (metrics.TCP_OPENED, metrics.TCP_CLOSED))
+    print(f"\n  Still open: {opened} − {closed} = {opened - closed}. Its bytes are counted already.")
 
 
-def sums(series):
-    """Adds up what differs only in labels that are not shown."""
-    totals = Counter()
-    for labels, value in series:
-        totals[peers(labels)] += int(value)
-    return totals
-
-
+PEER_LABELS = (
+    "source_cluster",
+    "destination_cluster",
+    "source_workload",
+    "destination_workload",
+    "destination_service_name",
+)
 PEER_COLUMNS = ["source_cluster", "destination_cluster", "workloads", "service"]
 
 
@@ -265,6 +274,13 @@ def peers(labels):
         f"{labels['source_workload']} → {labels['destination_workload']}",
         labels["destination_service_name"],
     )
+
+
+def distinct(snapshot, names, shown):
+    """What the series of these metrics have in the labels shown, each once."""
+    series = (labels for name in names for labels, _ in snapshot.series(name))
+    values = {tuple(labels[label] for label in shown) for labels in series}
+    return [dict(zip(shown, row)) for row in sorted(values)]
 
 
 def order(series):

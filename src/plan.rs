@@ -23,13 +23,15 @@ pub struct Catalogue {
     labels: Option<Vec<String>>,
     /// Every distinct expression of a label; its index is its slot.
     expressions: Vec<String>,
+    /// Every distinct condition; its index is its bit.
+    conditions: Vec<String>,
     /// Slots whose expression the host refused.
     refused: Vec<usize>,
-    /// Few: one for each combination of conditions met.
+    /// Few: one for each combination of conditions met, of which there are few.
     variants: RefCell<Vec<Rc<Variant>>>,
 }
 
-/// Which conditions are true, by bit: the n-th entry of `metrics` that has one.
+/// Which conditions are true, by bit: the n-th distinct one of the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Conditions(pub u32);
 
@@ -112,15 +114,12 @@ impl Catalogue {
     /// Numbers the expressions. `labels` are the only standard labels to emit,
     /// unless an override sets another.
     pub fn new(definitions: Vec<Definition>, overrides: Vec<Override>, labels: Option<Vec<String>>) -> Self {
-        let mut expressions = Vec::new();
-        for text in overrides.iter().flat_map(|change| change.dimensions.iter().map(|(_, text)| text)) {
-            if !expressions.contains(text) {
-                expressions.push(text.clone());
-            }
-        }
+        let expressions =
+            distinct(overrides.iter().flat_map(|change| change.dimensions.iter().map(|(_, text)| text)));
+        let conditions = distinct(overrides.iter().filter_map(|change| change.condition.as_ref()));
         let refused = Vec::new();
         let variants = RefCell::default();
-        Self { definitions, overrides, labels, expressions, refused, variants }
+        Self { definitions, overrides, labels, expressions, conditions, refused, variants }
     }
 
     /// The expressions of labels, by slot.
@@ -135,7 +134,7 @@ impl Catalogue {
 
     /// The conditions, in the order of their bits.
     pub fn conditions(&self) -> impl Iterator<Item = &str> {
-        self.overrides.iter().filter_map(|change| change.condition.as_deref())
+        self.conditions.iter().map(String::as_str)
     }
 
     /// The host does not understand the expression in this slot: the labels that
@@ -162,10 +161,12 @@ impl Catalogue {
             Some(Plan { name: definition.name.clone(), kind: definition.kind, tags })
         });
         let mut plans: Vec<_> = standard.chain(defined).collect();
-        let mut bits = 0..u32::BITS;
+        let holds = |text: &String| {
+            let mut bits = (0..u32::BITS).zip(&self.conditions);
+            bits.any(|(bit, known)| known == text && conditions.0 >> bit & 1 == 1)
+        };
         for change in &self.overrides {
-            let holds = |bit: u32| conditions.0 >> bit & 1 == 1;
-            if change.condition.is_none() || bits.next().is_some_and(holds) {
+            if change.condition.as_ref().is_none_or(holds) {
                 self.apply(change, &mut plans);
             }
         }
@@ -283,6 +284,16 @@ impl Plan {
     pub fn labels(&self) -> impl Iterator<Item = (&str, TagValue)> {
         self.tags.iter().filter(|tag| !tag.removed).map(|tag| (tag.name.as_str(), tag.value))
     }
+}
+
+fn distinct<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut known = Vec::new();
+    for text in texts {
+        if !known.contains(text) {
+            known.push(text.clone());
+        }
+    }
+    known
 }
 
 /// Definitions are recorded with HTTP requests and with TCP connections.

@@ -34,9 +34,10 @@ pub struct Override {
     pub drop: bool,
 }
 
-/// Entries with a condition that are followed: each doubles the number of
-/// combinations that a stream may meet.
-const MAX_CONDITIONS: usize = 16;
+/// Distinct conditions that are followed: each doubles the number of
+/// combinations that clients may make streams meet, and each combination has
+/// plans (20 kB) and an overflow series of its own.
+const MAX_CONDITIONS: usize = 8;
 
 /// Reads `definitions`. An entry that cannot be followed is left out.
 pub fn read_definitions(config: &mut Object<'_>) -> Vec<Definition> {
@@ -73,7 +74,7 @@ pub fn read_definitions(config: &mut Object<'_>) -> Vec<Definition> {
 /// Reads `metrics`, in order.
 pub fn read_overrides(config: &mut Object<'_>, definitions: &[Definition]) -> Vec<Override> {
     let mut index = 0usize;
-    let mut conditions = 0usize;
+    let mut conditions: Vec<String> = Vec::new();
     let overrides = config.objects("metrics", |entry| {
         let path = format!("metrics[{index}]");
         index = index.saturating_add(1);
@@ -108,12 +109,15 @@ pub fn read_overrides(config: &mut Object<'_>, definitions: &[Definition]) -> Ve
                 return None;
             }
         }
-        if change.condition.is_some() {
-            conditions = conditions.saturating_add(1);
-            if conditions > MAX_CONDITIONS {
-                entry.warn("match", &format!("more than {MAX_CONDITIONS} conditions; entry ignored"));
+        if let Some(condition) = change.condition.as_ref().filter(|text| !conditions.contains(text)) {
+            if conditions.len() == MAX_CONDITIONS {
+                entry.warn(
+                    "match",
+                    &format!("more than {MAX_CONDITIONS} different conditions; entry ignored"),
+                );
                 return None;
             }
+            conditions.push(condition.clone());
         }
         Some(change)
     });

@@ -110,7 +110,7 @@ impl<'a> Object<'a> {
         for (name, value) in fields {
             match value.as_str() {
                 Some(text) => texts.push((name.clone(), text.to_owned())),
-                None => self.mismatch(&format!("{key}.{name}"), value, "a string"),
+                None => self.mismatch(&join(key, &named(name)), value, "a string"),
             }
         }
         texts
@@ -204,7 +204,7 @@ impl<'a> Object<'a> {
             if !self.known.iter().any(|known| is_key(known, key)) {
                 self.issues.push(Issue {
                     level: log::Level::Warn,
-                    path: join(self.path, key),
+                    path: join(self.path, &named(key)),
                     message: format!("unknown field with value {}; ignored", excerpt(value)),
                 });
             }
@@ -295,13 +295,26 @@ pub fn quoted(text: &str) -> String {
     excerpt(&Value::String(text.to_owned()))
 }
 
-/// The value as JSON, cut to a readable length, control characters escaped.
+/// A key that anybody chose, in a path: in quotes unless it is a plain name.
+fn named(key: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if (1..=EXCERPT_CHARS).contains(&key.len()) && key.chars().all(is_plain) {
+        key.to_owned()
+    } else {
+        quoted(key)
+    }
+}
+
+/// The value as JSON, cut to a readable length, in one line: JSON escapes the
+/// control characters below the space, the others become `_`.
 fn excerpt(value: &Value) -> String {
     let text = value.to_string();
-    match text.char_indices().nth(EXCERPT_CHARS) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
+    let mut chars = text.chars().map(|c| if c.is_control() { '_' } else { c });
+    let mut excerpt: String = chars.by_ref().take(EXCERPT_CHARS).collect();
+    if chars.next().is_some() {
+        excerpt.push('…');
     }
+    excerpt
 }
 
 /// Go's and Abseil's duration syntax: decimal numbers, each with its unit, in
@@ -412,6 +425,23 @@ mod tests {
             [
                 "a_b: expected true or false, found 7; ignored",
                 "local.x: expected a string, found [1]; ignored",
+            ]
+        );
+    }
+
+    #[test]
+    fn odd_keys_and_values_stay_on_one_line() {
+        let long = "x".repeat(EXCERPT_CHARS + 1);
+        let said = issues_of(json!({"": 1, "a\nb": "\u{7f}\u{9b}", "texts": {"c.d": 2}, &long: 3}), |o| {
+            assert_eq!(o.texts("texts"), []);
+        });
+        assert_eq!(
+            said,
+            [
+                "texts.\"c.d\": expected a string, found 2; ignored",
+                "\"\": unknown field with value 1; ignored",
+                "\"a\\nb\": unknown field with value \"__\"; ignored",
+                &format!("\"{}…: unknown field with value 3; ignored", "x".repeat(EXCERPT_CHARS - 1)),
             ]
         );
     }

@@ -1,0 +1,119 @@
+//! A configuration of either plugin: any bytes compile, the same way each time,
+//! and every problem names its place.
+
+use istio_stats::config::reader::Issue;
+use istio_stats::config::rewrite::rewrite;
+use istio_stats::config::Config;
+use istio_stats::dimension::LabelSet;
+use istio_stats::exchange;
+use istio_stats::metric::Metric;
+use istio_stats::plan::{Catalogue, Conditions, MetricIndex, TagValue, Variant};
+
+use super::input::hash;
+use super::tags::is_identifier;
+
+pub fn run(data: &[u8]) {
+    let (config, issues) = Config::compile(data);
+    check_issues(config.is_some(), &issues);
+    assert_eq!(Config::compile(data), (config.clone(), issues));
+    if let Some(config) = config {
+        check_plans(&config, hash(data));
+    }
+
+    let (config, issues) = exchange::config::Config::compile(data);
+    check_issues(config.is_some(), &issues);
+    assert_eq!(exchange::config::Config::compile(data), (config, issues));
+}
+
+fn check_issues(usable: bool, issues: &[Issue]) {
+    let errors = issues.iter().filter(|issue| issue.level == log::Level::Error).count();
+    if usable {
+        assert_eq!(errors, 0, "{issues:?}");
+    } else {
+        assert_eq!((errors, issues.len()), (1, 1), "{issues:?}");
+    }
+    for Issue { level: _, path, message } in issues {
+        assert_eq!(path.is_empty(), !usable, "{message}");
+        for text in [path, message] {
+            // Both become one line of the proxy's log.
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+        }
+        assert!(!message.is_empty());
+    }
+}
+
+fn check_plans(config: &Config, hash: u32) {
+    let mut catalogue = config.catalogue();
+    for slot in 0..catalogue.expressions().len() {
+        if hash >> (slot % 32) & 1 == 1 {
+            catalogue.refuse(slot);
+        }
+    }
+    let definitions = catalogue.definitions().iter().map(|definition| &definition.value);
+    for text in
+        catalogue.expressions().iter().chain(definitions).map(String::as_str).chain(catalogue.conditions())
+    {
+        check_rewrite(text);
+    }
+
+    let all_labels = catalogue.all_labels();
+    assert_eq!(all_labels, catalogue.all_labels());
+    let alone = (0..catalogue.conditions().count()).map(|bit| 1 << bit);
+    let some = [0, u32::MAX, hash, hash.rotate_left(16) ^ 0x5555_5555];
+    for conditions in alone.chain(some).map(Conditions) {
+        let variant = catalogue.variant(conditions);
+        assert_eq!(variant.conditions, conditions);
+        assert_eq!(variant.len(), Metric::ALL.len() + catalogue.definitions().len());
+        for metric in indices(&catalogue) {
+            check_plan(&variant, metric, &all_labels);
+        }
+    }
+}
+
+/// Every metric, with the label set it is recorded with.
+fn indices(catalogue: &Catalogue) -> impl Iterator<Item = (MetricIndex, &'static [LabelSet])> {
+    let standard = Metric::ALL.into_iter().map(|metric| {
+        let sets: &[LabelSet] = match metric.labels() {
+            LabelSet::Messages => &[LabelSet::Messages],
+            LabelSet::Tcp => &[LabelSet::Tcp],
+            LabelSet::Http => &[LabelSet::Http],
+        };
+        (metric.into(), sets)
+    });
+    let both: &[LabelSet] = &[LabelSet::Tcp, LabelSet::Http];
+    let defined = (0..catalogue.definitions().len()).map(move |n| (MetricIndex::of_definition(n), both));
+    standard.chain(defined)
+}
+
+fn check_plan(variant: &Variant, (metric, sets): (MetricIndex, &[LabelSet]), all_labels: &[String]) {
+    let Some(plan) = variant.plan(metric) else {
+        return;
+    };
+    assert!(is_identifier(&plan.name), "{}", plan.name);
+    let mut seen = Vec::new();
+    for (label, value) in plan.labels() {
+        assert!(is_identifier(label) && !seen.contains(&label), "{label} of {}", plan.name);
+        assert!(all_labels.iter().any(|known| known == label), "{label} of {}", plan.name);
+        seen.push(label);
+        for set in sets {
+            // Or two series would count as one.
+            let key = variant.key(*set);
+            let told_apart = match value {
+                TagValue::Standard(dimension) => key.dimensions.contains(&dimension),
+                TagValue::Expression(slot) => key.slots.contains(&slot),
+            };
+            assert!(told_apart, "{label} of {}", plan.name);
+        }
+    }
+}
+
+fn check_rewrite(text: &str) {
+    let rewritten = rewrite(text);
+    assert_eq!(rewritten.changes.is_empty(), rewritten.text == text, "{text:?}");
+    for fact in &rewritten.peer_facts {
+        assert!(rewritten.text.contains(&fact.expression()));
+    }
+    let again = rewrite(&rewritten.text);
+    assert_eq!(again.text, rewritten.text, "of {text:?}");
+    assert!(again.changes.is_empty());
+}

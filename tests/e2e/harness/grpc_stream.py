@@ -1,0 +1,27 @@
+"""A bidirectional gRPC stream that a test holds open."""
+
+import queue
+
+import grpc
+
+
+class Stream:
+    """A stream on which every message is answered before the next one is sent."""
+
+    def __init__(self, caller):
+        self._outgoing = queue.Queue()
+        self._answers = caller.watch(iter(self._outgoing.get, None))
+
+    def exchange(self, messages):
+        for number in range(messages):
+            self._outgoing.put(b"item %d" % number)
+            assert next(self._answers) == b"seen item %d" % number
+
+    def end(self):
+        self._outgoing.put(None)
+        assert list(self._answers) == []
+        assert self._answers.code() == grpc.StatusCode.OK
+
+    def cancel(self):
+        self._answers.cancel()
+        self._outgoing.put(None)

@@ -1,0 +1,45 @@
+"""Many requests over one connection, fast: a proper client spends more time on each than the proxy."""
+
+import socket
+
+_SECONDS = 60
+
+
+def send(port, requests):
+    """Sends these requests, each a dict of header names to values, the path under `:path`.
+    Every one must be answered with 200."""
+    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        answers = connection.makefile("rb")
+        for request in requests:
+            connection.sendall(encode(request))
+            status = _skip_response(answers)
+            assert status == 200, f"{status} for {request}"
+
+
+def encode(request):
+    """A GET request as bytes; a value may be bytes that are no text."""
+    headers = {"host": "stock.example", **request}
+    path = headers.pop(":path", "/")
+    lines = [f"GET {path} HTTP/1.1".encode()]
+    for name, value in headers.items():
+        lines.append(name.encode() + b": " + (value if isinstance(value, bytes) else value.encode()))
+    return b"\r\n".join([*lines, b"", b""])
+
+
+def _skip_response(answers):
+    status = int(answers.readline().split()[1])
+    length = 0
+    while (line := answers.readline()) != b"\r\n":
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    answers.read(length)
+    return status
+
+
+def status_of(port, request):
+    """Sends one request on a connection of its own; returns the status of the answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
+        connection.sendall(encode(request))
+        return _skip_response(connection.makefile("rb"))

@@ -12,17 +12,28 @@ use crate::exchange::http::HttpExchange;
 use crate::exchange::tcp::TcpExchange;
 use crate::exchange::Exchange;
 use crate::host::wasm::WasmHost;
-use crate::host::Flow;
+use crate::host::{Flow, Host as _};
 use crate::plugin::Plugin;
+
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 /// Makes this module the stats plugin. Called once, when a VM starts.
 pub fn run_stats() {
+    report_panics();
     proxy_wasm::set_root_context(|_| Box::new(StatsRoot::default()));
 }
 
 /// Makes this module the metadata exchange. Called once, when a VM starts.
 pub fn run_exchange() {
+    report_panics();
     proxy_wasm::set_root_context(|_| Box::new(ExchangeRoot::default()));
+}
+
+/// Into the host's log: std's own hook would need standard error, and more code
+/// than all our logging (`istio-stats pack` cuts it off).
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| WasmHost.log(log::Level::Error, &panic.to_string())));
 }
 
 /// `None` inside: the configuration was unusable; streams pass unseen.
@@ -73,6 +84,14 @@ impl StatsRoot {
     }
 }
 
+impl Drop for StatsRoot {
+    fn drop(&mut self) {
+        if let Some(plugin) = &self.0 {
+            plugin.on_delete(&WasmHost);
+        }
+    }
+}
+
 impl Context for StatsRoot {}
 
 impl RootContext for StatsRoot {
@@ -85,6 +104,13 @@ impl RootContext for StatsRoot {
     fn on_tick(&mut self) {
         if let Some(plugin) = &self.0 {
             plugin.on_tick(&WasmHost);
+        }
+    }
+
+    /// Only as an access logger: filters log their streams.
+    fn on_log(&mut self) {
+        if let Some(plugin) = &self.0 {
+            plugin.on_access_log(&WasmHost);
         }
     }
 

@@ -1,5 +1,8 @@
 //! Typed reads of the proxy's attributes.
 
+use std::borrow::Cow;
+
+use crate::bulk::{Batch, Element};
 use crate::host::Host;
 use crate::label::LabelValue;
 
@@ -8,6 +11,16 @@ use crate::label::LabelValue;
 pub struct Attributes<'a> {
     host: &'a dyn Host,
     era: Era,
+    batch: Option<&'a Batch<'a>>,
+}
+
+/// Which attribute is meant.
+#[derive(Clone, Copy, Debug)]
+pub enum Path<'a> {
+    /// One that a list may bring.
+    Listed(Element),
+    /// Any other, by its names.
+    Named(&'a [&'a str]),
 }
 
 /// How the host names the attributes of its configuration (node, route,
@@ -33,6 +46,14 @@ impl Era {
             Self::Xds
         }
     }
+
+    /// The name of today's attribute in an expression for this host.
+    pub fn name_of(self, attribute: &str) -> &str {
+        match self {
+            Self::Xds => attribute,
+            Self::Legacy => attribute.strip_prefix("xds.").unwrap_or(attribute),
+        }
+    }
 }
 
 // === impl Attributes ===
@@ -40,40 +61,98 @@ impl Era {
 impl<'a> Attributes<'a> {
     /// Reads from this host.
     pub fn new(host: &'a dyn Host, era: Era) -> Self {
-        Self { host, era }
+        Self { host, era, batch: None }
+    }
+
+    /// The same where some attributes were read before.
+    pub fn with_batch(self, batch: &'a Batch<'a>) -> Self {
+        Self { batch: Some(batch), ..self }
     }
 
     /// The attribute's bytes; `None` if it is absent, empty or null.
-    pub fn bytes(&self, path: &[&str]) -> Option<Vec<u8>> {
-        let path = match (self.era, path) {
+    pub fn bytes<'p>(&self, path: impl Into<Path<'p>>) -> Option<Cow<'a, [u8]>> {
+        let path = path.into();
+        match self.fetched(path) {
+            Some(bytes) => Some(bytes.into()).filter(|_| !bytes.is_empty()),
+            None => self.read(path).map(Cow::Owned),
+        }
+    }
+
+    fn fetched(&self, path: Path<'_>) -> Option<&'a [u8]> {
+        match path {
+            Path::Listed(element) => self.batch?.get(element),
+            Path::Named(_) => None,
+        }
+    }
+
+    fn read(&self, path: Path<'_>) -> Option<Vec<u8>> {
+        let names = match (self.era, path.names()) {
             (Era::Legacy, ["xds", legacy @ ..]) => legacy,
-            _ => path,
+            (_, names) => names,
         };
-        self.host.property(path).ok().flatten()
+        let bytes = self.host.property(names).ok().flatten();
+        if let (Some(batch), Path::Listed(element)) = (self.batch, path) {
+            batch.note(element, bytes.is_some());
+        }
+        bytes
     }
 
     /// A text, made safe for a label.
-    pub fn label(&self, path: &[&str]) -> Option<LabelValue> {
-        self.bytes(path).and_then(LabelValue::clean)
+    pub fn label<'p>(&self, path: impl Into<Path<'p>>) -> Option<LabelValue> {
+        self.bytes(path).and_then(|bytes| LabelValue::clean(bytes.into_owned()))
     }
 
     /// A number; times and durations are in nanoseconds.
-    pub fn int(&self, path: &[&str]) -> Option<i64> {
-        let bytes = self.bytes(path)?.try_into().ok()?;
-        Some(i64::from_le_bytes(bytes))
+    pub fn int<'p>(&self, path: impl Into<Path<'p>>) -> Option<i64> {
+        let path = path.into();
+        let bytes = match self.fetched(path) {
+            Some(bytes) => bytes.try_into(),
+            None => self.read(path)?.as_slice().try_into(),
+        };
+        bytes.ok().map(i64::from_le_bytes)
     }
 
     /// A number that cannot be below zero; below it counts as zero.
-    pub fn count(&self, path: &[&str]) -> Option<u64> {
+    pub fn count<'p>(&self, path: impl Into<Path<'p>>) -> Option<u64> {
         self.int(path).map(|n| u64::try_from(n).unwrap_or(0))
     }
 
     /// A flag, one byte on the wire.
-    pub fn flag(&self, path: &[&str]) -> Option<bool> {
-        match self.bytes(path)?.as_slice() {
+    pub fn flag<'p>(&self, path: impl Into<Path<'p>>) -> Option<bool> {
+        match *self.bytes(path)? {
             [0] => Some(false),
             [1] => Some(true),
             _ => None,
         }
+    }
+}
+
+// === impl Path ===
+
+impl<'a> Path<'a> {
+    /// The names that lead to it, from the top.
+    pub fn names(self) -> &'a [&'a str] {
+        match self {
+            Self::Listed(element) => element.path(),
+            Self::Named(names) => names,
+        }
+    }
+}
+
+impl From<Element> for Path<'_> {
+    fn from(element: Element) -> Self {
+        Self::Listed(element)
+    }
+}
+
+impl<'a> From<&'a [&'a str]> for Path<'a> {
+    fn from(names: &'a [&'a str]) -> Self {
+        Self::Named(names)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [&'a str; N]> for Path<'a> {
+    fn from(names: &'a [&'a str; N]) -> Self {
+        Self::Named(names)
     }
 }

@@ -12,6 +12,7 @@ mod structs;
 use core::time::Duration;
 
 use crate::attribute::Attributes;
+use crate::metric::PREFIX;
 use crate::plan::Catalogue;
 use local::LocalOverrides;
 use overrides::{Definition, Override};
@@ -34,6 +35,9 @@ pub struct Config {
     pub trust: Trust,
     /// Local facts that replace the node's.
     pub local: LocalOverrides,
+    /// Precedes the names of all metrics, in place of `istio_`; not those of what
+    /// the plugin tells of itself.
+    pub metric_prefix: String,
     /// Metrics beside the standard ones.
     pub definitions: Vec<Definition>,
     /// Changes to metrics, in order.
@@ -42,6 +46,8 @@ pub struct Config {
     pub labels: Option<Vec<String>>,
     /// Label sets a VM keeps before it folds new ones into the overflow.
     pub max_series: u32,
+    /// Defines new series on the worker that meets them, not in the background.
+    pub define_in_place: bool,
 }
 
 /// The kind of filter chain the plugin sits in.
@@ -108,10 +114,12 @@ impl Default for Config {
             attachment: None,
             trust: Trust::Always,
             local: LocalOverrides::default(),
+            metric_prefix: PREFIX.to_owned(),
             definitions: Vec::new(),
             overrides: Vec::new(),
             labels: None,
             max_series: 10_000,
+            define_in_place: false,
         }
     }
 }
@@ -132,7 +140,12 @@ impl Config {
 
     /// The metrics it asks for.
     pub fn catalogue(&self) -> Catalogue {
-        Catalogue::new(self.definitions.clone(), self.overrides.clone(), self.labels.clone())
+        Catalogue::new(
+            self.metric_prefix.clone(),
+            self.definitions.clone(),
+            self.overrides.clone(),
+            self.labels.clone(),
+        )
     }
 
     fn read(object: &mut Object<'_>) -> Self {
@@ -149,9 +162,11 @@ impl Config {
             trust: object.choice("trust", Trust::CHOICES).unwrap_or_default(),
             local: LocalOverrides::read(object),
             overrides: overrides::read_overrides(object, &definitions),
+            metric_prefix: object.identifier("metric_prefix").unwrap_or(default.metric_prefix),
             definitions,
             labels: overrides::read_labels(object),
             max_series: object.positive("max_series").unwrap_or(default.max_series),
+            define_in_place: object.boolean("define_in_place").unwrap_or_default(),
         }
     }
 }
@@ -171,7 +186,7 @@ mod tests {
     fn every_field_is_read() {
         let text = r#"{
             "disable_host_header_fallback": true, "tcpReportingDuration": "1s", "reporter": "SERVER_GATEWAY",
-            "attachment": "tcp", "trust": "mtls", "max_series": 7, "local": {"cluster_id": "east", "version": "v2"}, "debug": "false"
+            "attachment": "tcp", "trust": "mtls", "max_series": 7, "metric_prefix": "mesh_", "local": {"cluster_id": "east", "version": "v2"}, "debug": "false"
         }"#;
         let (config, issues) = Config::compile(text.as_bytes());
         let config = config.unwrap();
@@ -180,6 +195,7 @@ mod tests {
         assert!(config.waypoint);
         assert_eq!(config.attachment, Some(Attachment::Tcp));
         assert_eq!(config.max_series, 7);
+        assert_eq!(config.metric_prefix, "mesh_");
         assert_eq!(config.trust, Trust::Mtls);
         assert_eq!(config.local.cluster_id.as_deref(), Some("east"));
         assert_eq!(config.local.app_version.as_deref(), Some("v2"));

@@ -5,6 +5,8 @@
 //! come from this one list; a new label goes here and into
 //! [`crate::report`], where its value comes from.
 
+use crate::label::UNKNOWN;
+
 macro_rules! dimensions {
     ($($variant:ident $name:literal $doc:literal,)*) => {
         /// A standard label.
@@ -81,6 +83,35 @@ pub struct Values<'a> {
     values: [&'a str; Dimension::ALL.len()],
 }
 
+/// Some of the labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DimensionSet(u32);
+
+// === impl DimensionSet ===
+
+impl DimensionSet {
+    /// These labels.
+    pub const fn of(dimensions: &[Dimension]) -> Self {
+        let mut bits = 0;
+        let mut rest = dimensions;
+        while let Some((first, others)) = rest.split_first() {
+            bits |= 1 << *first as usize;
+            rest = others;
+        }
+        Self(bits)
+    }
+
+    /// Adds a label.
+    pub fn insert(&mut self, dimension: Dimension) {
+        self.0 |= 1 << dimension as usize;
+    }
+
+    /// Whether the label is one of them.
+    pub fn contains(self, dimension: Dimension) -> bool {
+        self.0 >> dimension as usize & 1 == 1
+    }
+}
+
 // === impl LabelSet ===
 
 impl LabelSet {
@@ -98,8 +129,11 @@ impl LabelSet {
 // === impl Values ===
 
 impl<'a> Values<'a> {
+    /// Every label unknown.
+    pub const UNKNOWN: Self = Self::all(UNKNOWN);
+
     /// Every label with the same value.
-    pub fn all(value: &'a str) -> Self {
+    pub const fn all(value: &'a str) -> Self {
         Self { values: [value; Dimension::ALL.len()] }
     }
 
@@ -133,5 +167,14 @@ mod tests {
         values.set(Dimension::SourceClusterId, "east");
         assert_eq!(values.get(Dimension::SourceClusterId), "east");
         assert_eq!(values.get(Dimension::DestinationClusterId), "unknown");
+    }
+
+    #[test]
+    fn a_set_holds_what_was_put_into_it() {
+        let (first, last) = (Dimension::ALL[0], Dimension::ALL[Dimension::ALL.len() - 1]);
+        let mut set = DimensionSet::of(&[first, Dimension::SourceClusterId]);
+        set.insert(last);
+        let held: Vec<_> = Dimension::ALL.into_iter().filter(|dimension| set.contains(*dimension)).collect();
+        assert_eq!(held, [first, Dimension::SourceClusterId, last]);
     }
 }

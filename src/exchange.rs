@@ -10,6 +10,7 @@ pub mod http;
 pub mod tcp;
 
 use crate::attribute::{Attributes, Era};
+use crate::config::reader::quoted_bytes;
 use crate::config::{Attachment, Trust};
 use crate::host::{Host, HostError};
 use crate::peer::frame;
@@ -26,6 +27,8 @@ use config::Config;
 pub struct Exchange {
     era: Era,
     config: Option<Config>,
+    /// `None`: each stream's listener tells it.
+    direction: Option<Direction>,
     own: Own,
 }
 
@@ -88,12 +91,16 @@ impl Exchange {
             frame: (!own_metadata.is_empty()).then(|| frame::encode(&own_metadata, id.as_deref())).flatten(),
             id,
         };
-        let config = Some(config);
-        Self { era, config, own }
+        let direction = Direction::of_root(&Attributes::new(host, era));
+        Self { era, config: Some(config), direction, own }
     }
 
     fn attributes<'a>(&self, host: &'a dyn Host) -> Attributes<'a> {
         Attributes::new(host, self.era)
+    }
+
+    fn direction(&self, attributes: &Attributes<'_>) -> Direction {
+        self.direction.unwrap_or_else(|| Direction::read(attributes))
     }
 
     /// Whether this peer may be listened to; a downstream one is answered, too.
@@ -141,8 +148,8 @@ impl Exchange {
             return true;
         }
         let listed = &config.tcp_upstream_clusters;
-        let is_listed = |name: Vec<u8>| listed.iter().any(|listed| listed.as_bytes() == name);
-        !listed.is_empty() && attributes.bytes(&["xds", "cluster_name"]).is_some_and(is_listed)
+        let is_listed = |name: &[u8]| listed.iter().any(|listed| listed.as_bytes() == name);
+        !listed.is_empty() && attributes.bytes(&["xds", "cluster_name"]).as_deref().is_some_and(is_listed)
     }
 }
 
@@ -165,10 +172,7 @@ fn read_node_id(attributes: &Attributes<'_>) -> Result<Option<String>, String> {
         Ok(id) if id.len() <= MAX_ENCODED_BYTES && !id.chars().any(char::is_control) => {
             Ok(Some(id.to_owned()))
         }
-        _ => {
-            let excerpt = bytes.get(..64).unwrap_or(&bytes).escape_ascii();
-            Err(format!("node id \"{excerpt}\" cannot be a header's value; not sent"))
-        }
+        _ => Err(format!("node id {} cannot be a header's value; not sent", quoted_bytes(&bytes))),
     }
 }
 
@@ -193,6 +197,15 @@ fn note(host: &dyn Host, what: &str, result: Result<(), HostError>) {
 // === impl Direction ===
 
 impl Direction {
+    /// The root ids of Istio's charts say it, as they do to the stats plugin.
+    fn of_root(attributes: &Attributes<'_>) -> Option<Self> {
+        match &*attributes.bytes(&["plugin_root_id"])? {
+            b"stats_inbound" => Some(Self::Inbound),
+            b"stats_outbound" => Some(Self::Outbound),
+            _ => None,
+        }
+    }
+
     /// Readable only on a stream.
     fn read(attributes: &Attributes<'_>) -> Self {
         match attributes.int(&["xds", "listener_direction"]) {

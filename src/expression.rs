@@ -81,6 +81,11 @@ impl Text {
         Ok(Self { source: Source::Host { token, path }, peer_facts: rewritten.peer_facts })
     }
 
+    /// Whether it asks for facts of peers.
+    pub fn names_peers(&self) -> bool {
+        matches!(self.source, Source::Peer(_)) || !self.peer_facts.is_empty()
+    }
+
     /// Its value in a callback of the stream; `None` if it cannot be evaluated.
     pub fn evaluate(&self, host: &dyn Host, call: &Call) -> Option<LabelValue> {
         match &self.source {
@@ -114,7 +119,7 @@ impl Text {
             Source::Peer(fact) => fact_of(*fact, call).cloned(),
             Source::Host { path: Some(path), .. } => {
                 let path: Vec<_> = path.iter().map(String::as_str).collect();
-                attributes.bytes(&path).and_then(printed_attribute)
+                attributes.bytes(path.as_slice()).and_then(|bytes| printed_attribute(bytes.into_owned()))
             }
             Source::Host { path: None, .. } => early.cloned(),
         }
@@ -132,6 +137,11 @@ impl Number {
         let rewritten = rewrite::rewrite(expression);
         let token = create(host, &rewritten.text, whole)?;
         Ok(Self { token, peer_facts: rewritten.peer_facts })
+    }
+
+    /// Whether it asks for facts of peers.
+    pub fn names_peers(&self) -> bool {
+        !self.peer_facts.is_empty()
     }
 
     /// Its value; zero if it cannot be evaluated, is no number or below zero.
@@ -154,6 +164,11 @@ impl Condition {
         let rewritten = rewrite::rewrite(expression);
         let token = host.create_expression(&rewritten.text)?;
         Ok(Self { token, peer_facts: rewritten.peer_facts })
+    }
+
+    /// Whether it asks for facts of peers.
+    pub fn names_peers(&self) -> bool {
+        !self.peer_facts.is_empty()
     }
 
     /// Whether it is true; not if it cannot be evaluated.
@@ -196,7 +211,7 @@ fn fact_of(fact: PeerFact, call: &Call) -> Option<&LabelValue> {
 }
 
 /// The path of an expression that only names an attribute: `a.b`, `a['b.c']`.
-fn plain_path(expression: &str) -> Option<Vec<String>> {
+pub(crate) fn plain_path(expression: &str) -> Option<Vec<String>> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut rest = expression.trim();
     let mut path = Vec::new();

@@ -1,9 +1,12 @@
 //! One stream's facts: everything the labels and values of its metrics need,
 //! read from the proxy in one place. What follows is pure.
 
-use crate::attribute::Attributes;
-use crate::host::{HeaderMap, Host};
+use crate::attribute::{Attributes, Path};
+use crate::bulk::Element;
+use crate::dimension::Dimension;
 use crate::label::LabelValue;
+use crate::metric::Metric;
+use crate::needs::Needs;
 use crate::peer::{DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY};
 use crate::reporter::Reporter;
 
@@ -28,8 +31,8 @@ pub struct Identity {
     /// The peer's Kubernetes namespace by its principal, which mutual TLS
     /// vouches for, unlike what its metadata claims.
     pub peer_namespace: Option<LabelValue>,
-    /// Whether the downstream connection is mutual TLS. Not asked at the
-    /// source, which sees only its own workload there.
+    /// Whether the downstream connection is mutual TLS, or left a tunnel that is.
+    /// Not asked at the source, which sees only its own workload there.
     pub mutual_tls: Option<bool>,
 }
 
@@ -79,9 +82,8 @@ const GRPC_UNKNOWN: i64 = 2;
 impl Protocol {
     /// By the request's `content-type`: `application/grpc`, or that with a
     /// message format (`+proto`). Readable while a stream starts or is logged.
-    pub fn of_request(host: &dyn Host) -> Self {
-        let content_type = host.header(HeaderMap::Request, "content-type");
-        match content_type.ok().flatten().as_deref() {
+    pub fn of_request(attributes: &Attributes<'_>) -> Self {
+        match attributes.bytes(Element::ContentType).as_deref() {
             Some(b"application/grpc") => Self::Grpc,
             Some(value) if value.starts_with(b"application/grpc+") => Self::Grpc,
             _ => Self::Http,
@@ -101,26 +103,50 @@ impl Protocol {
 // === impl Identity ===
 
 impl Identity {
-    /// Reads principals and policy as this reporter can know them.
-    pub fn read(attributes: &Attributes<'_>, reporter: Reporter) -> Self {
-        if reporter == Reporter::Source {
-            let destination_principal = attributes.label(&["upstream", "uri_san_peer_certificate"]);
-            return Self {
-                source_principal: attributes.label(&["upstream", "uri_san_local_certificate"]),
-                peer_namespace: destination_principal.as_ref().and_then(spiffe_namespace),
-                destination_principal,
-                mutual_tls: None,
-            };
+    /// Reads principals and policy as this reporter can know them, as far as
+    /// labels show them.
+    pub fn read(attributes: &Attributes<'_>, reporter: Reporter, needs: &Needs) -> Self {
+        use Dimension as D;
+        let read =
+            |labels: &[D], path: Path<'_>| needs.any_label(labels).then(|| attributes.label(path)).flatten();
+        // The principal of the peer tells its namespace, too.
+        let (own_label, peer_labels, own_path, peer_path) = match reporter {
+            Reporter::Source => (
+                D::SourcePrincipal,
+                [D::DestinationPrincipal, D::DestinationWorkloadNamespace, D::DestinationServiceNamespace],
+                Path::Listed(Element::UpstreamLocalSan),
+                Path::Listed(Element::UpstreamPeerSan),
+            ),
+            Reporter::Destination | Reporter::Waypoint => (
+                D::DestinationPrincipal,
+                [D::SourcePrincipal, D::SourceWorkloadNamespace, D::ConnectionSecurityPolicy],
+                Path::Named(&["connection", "uri_san_local_certificate"]),
+                Path::Named(&["connection", "uri_san_peer_certificate"]),
+            ),
+        };
+        let shows_any = needs.any_label(&[own_label]) || needs.any_label(&peer_labels);
+        // Without TLS to the upstream one look tells that both are absent.
+        if !shows_any || reporter == Reporter::Source && attributes.bytes(Element::UpstreamTls).is_none() {
+            return Self::default();
         }
-        let source_principal = attributes.label(&["connection", "uri_san_peer_certificate"]);
+        let is_waypoint = reporter == Reporter::Waypoint;
+        // What left a tunnel shows no certificate; Istio's waypoint keeps whose it was.
+        let of_tunnel = || read(&peer_labels, Path::Named(&["filter_state", "io.istio.peer_principal"]));
+        let tunnel = is_waypoint.then(of_tunnel).flatten();
+        let mutual_tls = match reporter {
+            Reporter::Source => None,
+            _ if !needs.any_label(&[D::ConnectionSecurityPolicy]) => None,
+            _ if tunnel.is_some() => Some(true),
+            _ => attributes.flag(&["connection", "mtls"]),
+        };
+        let peer = tunnel.or_else(|| read(&peer_labels, peer_path));
         // A waypoint shows its own certificate, which is not the destination's.
-        let own_certificate = || attributes.label(&["connection", "uri_san_local_certificate"]);
-        Self {
-            peer_namespace: source_principal.as_ref().and_then(spiffe_namespace),
-            source_principal,
-            destination_principal: (reporter == Reporter::Destination).then(own_certificate).flatten(),
-            mutual_tls: attributes.flag(&["connection", "mtls"]),
-        }
+        let of_own = || read(&[own_label], own_path);
+        let own = (!is_waypoint).then(of_own).flatten();
+        let peer_namespace = peer.as_ref().and_then(spiffe_namespace);
+        let (source_principal, destination_principal) =
+            if reporter == Reporter::Source { (own, peer) } else { (peer, own) };
+        Self { source_principal, destination_principal, peer_namespace, mutual_tls }
     }
 
     /// The label `connection_security_policy`.
@@ -146,22 +172,29 @@ fn spiffe_namespace(principal: &LabelValue) -> Option<LabelValue> {
 // === impl Outcome ===
 
 impl Outcome {
-    /// Reads the end of a request; the header parts of the sizes are there only
-    /// while it is logged.
-    pub fn read(attributes: &Attributes<'_>, protocol: Protocol) -> Self {
-        const NANOS_PER_MILLI: u64 = 1_000_000;
-        let count = |path| attributes.count(path).unwrap_or(0);
-        let duration = attributes.count(&["request", "duration"]);
+    /// Reads the end of a request, as far as labels and metrics show it; the
+    /// header parts of the sizes are there only while it is logged.
+    pub fn read(attributes: &Attributes<'_>, protocol: Protocol, needs: &Needs) -> Self {
+        let count = |needed: bool, element: Element| needed.then(|| attributes.count(element)).flatten();
+        let label = |label| needs.any_label(&[label]);
+        let is_grpc = protocol == Protocol::Grpc && label(Dimension::GrpcResponseStatus);
         let grpc_status = || attributes.int(&["response", "grpc_status"]).unwrap_or(GRPC_UNKNOWN);
         Self {
-            response_code: count(&["response", "code"]),
-            response_flags: count(&["response", "flags"]),
-            grpc_status: (protocol == Protocol::Grpc).then(grpc_status),
-            duration_ms: duration.map(|nanos| nanos / NANOS_PER_MILLI),
-            request_bytes: count(&["request", "total_size"]),
-            response_bytes: count(&["response", "total_size"]),
+            response_code: count(label(Dimension::ResponseCode), Element::ResponseCode).unwrap_or(0),
+            response_flags: count(label(Dimension::ResponseFlags), Element::ResponseFlags).unwrap_or(0),
+            grpc_status: is_grpc.then(grpc_status),
+            duration_ms: needs.metric(Metric::RequestDuration).then(|| duration_ms(attributes)).flatten(),
+            request_bytes: count(needs.metric(Metric::RequestBytes), Element::RequestSize).unwrap_or(0),
+            response_bytes: count(needs.metric(Metric::ResponseBytes), Element::ResponseSize).unwrap_or(0),
         }
     }
+}
+
+/// How long a request took, or a TCP connection was open, in milliseconds;
+/// `None` until it is over.
+pub fn duration_ms(attributes: &Attributes<'_>) -> Option<u64> {
+    const NANOS_PER_MILLI: u64 = 1_000_000;
+    attributes.count(Element::Duration).map(|nanos| nanos / NANOS_PER_MILLI)
 }
 
 // === impl Messages ===
@@ -191,7 +224,7 @@ impl Bytes {
     /// Reads the counts of Envoy's TCP proxy. They are live, so nothing needs to
     /// look at the data.
     pub fn read(attributes: &Attributes<'_>) -> Self {
-        let count = |path| attributes.count(path).unwrap_or(0);
+        let count = |path: &[&str]| attributes.count(path).unwrap_or(0);
         Self { sent: count(&["response", "size"]), received: count(&["request", "size"]) }
     }
 
@@ -200,7 +233,8 @@ impl Bytes {
     /// it, and not where it began the exchange.
     pub fn read_frames(attributes: &Attributes<'_>) -> Self {
         let count = |key| {
-            let text = attributes.bytes(&[key]).and_then(|bytes| String::from_utf8(bytes).ok())?;
+            let text =
+                attributes.bytes(&[key]).and_then(|bytes| String::from_utf8(bytes.into_owned()).ok())?;
             text.parse().ok()
         };
         let unfinished = || {

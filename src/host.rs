@@ -11,6 +11,8 @@ pub mod wasm;
 
 use core::fmt;
 use core::time::Duration;
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// What a plugin asks of the proxy. Calls act on the current stream or, after
@@ -127,10 +129,48 @@ pub trait Host {
     /// Writes one line to the proxy's log.
     fn log(&self, level: log::Level, message: &str);
 
+    /// A value that all VMs of the process with this vm_id share, and its version.
+    ///
+    /// # Errors
+    /// The host refused the call.
+    fn shared_data(&self, key: &str) -> Result<Shared, HostError>;
+
+    /// Replaces a shared value, if it still has the version that was read with it.
+    /// (A value that was absent has no version: of two who set it at once, both
+    /// succeed.)
+    ///
+    /// # Errors
+    /// Another VM was faster, or the host refused the call.
+    fn set_shared_data(&self, key: &str, value: &[u8], version: u32) -> Result<(), HostError>;
+
+    /// Joins the queue of this name that all VMs with this vm_id share.
+    ///
+    /// # Errors
+    /// The host has no queues.
+    fn shared_queue(&self, name: &str) -> Result<QueueId, HostError>;
+
+    /// Appends to a shared queue.
+    ///
+    /// # Errors
+    /// There is no such queue.
+    fn enqueue(&self, queue: QueueId, item: &[u8]) -> Result<(), HostError>;
+
+    /// Takes the first item of a shared queue; `Ok(None)` if there is none.
+    ///
+    /// # Errors
+    /// There is no such queue.
+    fn dequeue(&self, queue: QueueId) -> Result<Option<Vec<u8>>, HostError>;
+
+    /// What the root contexts of this VM agree on.
+    fn vm(&self) -> Rc<Vm>;
+
     /// Remembers `key` for all VMs of the process with this vm_id; true for the
-    /// first to ask. (Backed by shared data: the first VM, which Envoy
-    /// configures before any worker, takes part, so there is no race at start.)
-    fn first_in_process(&self, key: &str) -> bool;
+    /// first to ask. (The first VM, which Envoy configures before any worker,
+    /// takes part, so there is no race at start.)
+    fn first_in_process(&self, key: &str) -> bool {
+        let absent = self.shared_data(key).ok().filter(|shared| shared.value.is_none());
+        absent.is_some_and(|shared| self.set_shared_data(key, b"", shared.version).is_ok())
+    }
 
     /// Writes a line that every VM of a process would write, once: Envoy
     /// configures a plugin on a trial VM, the main thread and each worker.
@@ -186,6 +226,34 @@ pub struct MetricId(pub u32);
 /// The host's handle of a compiled expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ExpressionToken(pub u32);
+
+/// The host's handle of a shared queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QueueId(pub u32);
+
+/// A value shared by VMs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shared {
+    /// The value; `None` if nobody set it.
+    pub value: Option<Vec<u8>>,
+    /// Tells whether it changed since.
+    pub version: u32,
+}
+
+/// One VM, as its root contexts share it.
+#[derive(Debug, Default)]
+pub struct Vm {
+    /// Whether a stream was ever seen here. The main thread's VM never sees one.
+    pub saw_stream: Cell<bool>,
+    /// Whether one of the root contexts defines series for other VMs.
+    pub defines: Cell<bool>,
+    /// The number under which this VM asks others to define series.
+    pub number: Cell<Option<u32>>,
+    /// The last request it made.
+    pub last_request: Cell<u32>,
+    /// How many of the metrics that were noted for later builds are defined here.
+    pub noted: Cell<u32>,
+}
 
 /// A hostcall that failed: its name and the proxy-wasm status it returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,14 +3,18 @@
 //!
 //! No header or body callback takes part. Each would cost every request about
 //! 2 µs, and all that they could tell is still there when the stream is logged.
+//! An access logger is told of that moment only.
 
 use std::cell::Cell;
 
 use crate::attribute::Attributes;
+use crate::bulk::{Batch, Element};
+use crate::config::Attachment;
 use crate::dimension::LabelSet;
 use crate::facts::{Messages, Outcome, Protocol};
 use crate::host::Host;
 use crate::plugin::Plugin;
+use crate::registry::Series;
 use crate::report::{message_samples, request_samples, Call, OutcomeTexts};
 use crate::reporter::Reporter;
 use crate::rules::{Early, Ruling};
@@ -26,15 +30,15 @@ pub(crate) fn report_open(plugin: &Plugin, host: &dyn Host, reported: &mut Messa
     let Some(messages) = Messages::read(&attributes).filter(|messages| messages != reported) else {
         return;
     };
-    let reporter = plugin.reporter(&attributes);
-    if reporter != Reporter::Destination && attributes.int(&["response", "code"]).is_none() {
+    let (reporter, connection) = plugin.connection(&attributes);
+    if reporter != Reporter::Destination && attributes.int(Element::ResponseCode).is_none() {
         // The upstream peer tells who it is in the response headers.
         return;
     }
     // The request's headers cannot be read here. A stream that only its host
     // names waits for its end, so that it does not change its name halfway.
     let nameless = Cell::new(false);
-    let call = plugin.read_call(&attributes, reporter, || {
+    let call = plugin.read_call(&attributes, Attachment::Http, reporter, connection, || {
         let host = attributes.label(&REQUEST_HOST);
         nameless.set(host.is_none());
         host
@@ -49,11 +53,15 @@ pub(crate) fn report_open(plugin: &Plugin, host: &dyn Host, reported: &mut Messa
 
 /// Reports a stream that is over, of which these messages were reported.
 pub(crate) fn report(plugin: &Plugin, host: &dyn Host, reported: Messages) {
-    let attributes = Attributes::new(host, plugin.era);
-    let reporter = plugin.reporter(&attributes);
-    let protocol = Protocol::of_request(host);
-    let call = plugin.read_call(&attributes, reporter, || attributes.label(&["request", "host"]));
-    let outcome = Outcome::read(&attributes, protocol);
+    let fetched = plugin.bulk.fetch(host);
+    let batch = Batch::of(&fetched);
+    let attributes = Attributes::new(host, plugin.era).with_batch(&batch);
+    let (reporter, connection) = plugin.connection(&attributes);
+    let protocol = if plugin.needs().protocol() { Protocol::of_request(&attributes) } else { Protocol::Http };
+    let host_header = || attributes.label(&["request", "host"]);
+    let call = plugin.read_call(&attributes, Attachment::Http, reporter, connection, host_header);
+    let outcome = Outcome::read(&attributes, protocol, plugin.needs());
+    plugin.bulk.learn(host, &batch);
     plugin.count_decode_errors(host, &call);
     let ruling = plugin.rules().at_end(host, &call);
 
@@ -64,11 +72,12 @@ pub(crate) fn report(plugin: &Plugin, host: &dyn Host, reported: Messages) {
     let texts = OutcomeTexts::new(&outcome);
     let mut values = call.values(plugin.local());
     texts.fill(&mut values, protocol);
-    let samples = request_samples(&outcome).chain(plugin.rules().defined_samples(host, &call));
-    plugin.record(host, call.reporter, &ruling, LabelSet::Http, &values, samples);
+    let series = Series::new(reporter, LabelSet::Http, &values, &ruling);
+    plugin.record(host, series, &request_samples(&outcome), Some(&call));
 }
 
 fn report_messages(plugin: &Plugin, host: &dyn Host, call: &Call, ruling: &Ruling, messages: Messages) {
     let values = call.values(plugin.local());
-    plugin.record(host, call.reporter, ruling, LabelSet::Messages, &values, message_samples(messages));
+    let series = Series::new(call.reporter, LabelSet::Messages, &values, ruling);
+    plugin.record(host, series, &message_samples(messages), None);
 }

@@ -1,5 +1,7 @@
 //! A label's value, made safe for the stat name it is going to be part of.
 
+use std::rc::Rc;
+
 /// Longest value in bytes; the rest is cut off.
 pub const MAX_VALUE_BYTES: usize = 256;
 
@@ -14,8 +16,10 @@ pub const OVERFLOW: &str = "overflow";
 /// a tag), no `=.=` (Istio's regexes are not anchored, so it could begin
 /// another one), no control character, no trailing dot (Envoy drops it), valid
 /// UTF-8, at most [`MAX_VALUE_BYTES`], never empty.
+///
+/// Shared, since the streams of a peer all have its values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LabelValue(Box<str>);
+pub struct LabelValue(Rc<str>);
 
 // === impl LabelValue ===
 
@@ -50,7 +54,7 @@ impl LabelValue {
             text.pop();
             text.push('_');
         }
-        (!text.is_empty()).then(|| Self(text.into_boxed_str()))
+        (!text.is_empty()).then(|| Self(text.into()))
     }
 
     /// Cleans a text.

@@ -4,11 +4,15 @@
 pub mod cache;
 pub mod endpoint;
 pub mod frame;
+pub mod istio;
 pub mod metadata;
+pub mod places;
 
 use std::rc::Rc;
 
 use crate::attribute::Attributes;
+use crate::bulk::Element;
+use crate::config::Attachment;
 use crate::labels::WorkloadLabels;
 use cache::{Decoded, PeerCache};
 
@@ -64,9 +68,10 @@ impl Side {
     pub fn showed_certificate(self, attributes: &Attributes<'_>) -> bool {
         match self {
             Self::Downstream => attributes.flag(&["connection", "mtls"]) == Some(true),
-            Self::Upstream => ["uri_san_peer_certificate", "subject_peer_certificate"]
-                .iter()
-                .any(|field| attributes.bytes(&["upstream", field]).is_some()),
+            Self::Upstream => {
+                attributes.bytes(Element::UpstreamPeerSan).is_some()
+                    || attributes.bytes(&["upstream", "subject_peer_certificate"]).is_some()
+            }
         }
     }
 }
@@ -80,19 +85,17 @@ impl Peer {
     /// only where `endpoint` allows it: a waypoint does not use it.
     pub fn discover(
         attributes: &Attributes<'_>,
+        attachment: Attachment,
         side: Side,
         believed: bool,
         endpoint: bool,
         cache: &mut PeerCache,
     ) -> Self {
-        let key = match side {
-            Side::Downstream => DOWNSTREAM_PEER_KEY,
-            Side::Upstream => UPSTREAM_PEER_KEY,
-        };
-        let absence = match attributes.bytes(&[key]).as_deref() {
+        let told = cache.places.look(attributes, attachment, side);
+        let absence = match told.as_deref() {
             None => Absence::Pending,
             Some(_) if !believed => Absence::NoExchange,
-            Some(NO_PEER) => Absence::NoExchange,
+            Some(nobody) if nobody == NO_PEER || istio::is_nobody(nobody) => Absence::NoExchange,
             Some(encoded) => match cache.exchanged(encoded) {
                 Decoded::Workload(labels) => return Self::new(Some(labels), None),
                 Decoded::Failed(reason) => Absence::Undecodable(reason),
@@ -100,7 +103,7 @@ impl Peer {
         };
         let mut labels = None;
         if endpoint && side == Side::Upstream {
-            let endpoint = attributes.bytes(&endpoint::ATTRIBUTE);
+            let endpoint = attributes.bytes(Element::Endpoint);
             if let Some(Decoded::Workload(known)) = endpoint.map(|encoded| cache.endpoint(&encoded)) {
                 labels = Some(known);
             }

@@ -18,6 +18,7 @@ use crate::metric::Metric;
 /// compiled so far.
 #[derive(Debug)]
 pub struct Catalogue {
+    prefix: String,
     definitions: Vec<Definition>,
     overrides: Vec<Override>,
     labels: Option<Vec<String>>,
@@ -38,6 +39,8 @@ pub struct Conditions(pub u32);
 /// All plans for streams of which the same conditions are true.
 #[derive(Debug)]
 pub struct Variant {
+    /// Precedes the metrics' names.
+    pub prefix: String,
     /// Tells label sets of different variants apart.
     pub conditions: Conditions,
     /// By [`MetricIndex`]; `None` was dropped.
@@ -58,7 +61,7 @@ pub struct Key {
 /// One metric.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Its name without `istio_`.
+    /// Its name without the prefix.
     pub name: String,
     /// How it counts.
     pub kind: MetricKind,
@@ -102,6 +105,11 @@ impl MetricIndex {
         Self(Metric::ALL.len().saturating_add(n))
     }
 
+    /// The n-th of all metrics, the standard ones first.
+    pub fn of_number(n: usize) -> Self {
+        Self(n)
+    }
+
     /// The number, as an index.
     pub fn as_usize(self) -> usize {
         self.0
@@ -111,15 +119,20 @@ impl MetricIndex {
 // === impl Catalogue ===
 
 impl Catalogue {
-    /// Numbers the expressions. `labels` are the only standard labels to emit,
-    /// unless an override sets another.
-    pub fn new(definitions: Vec<Definition>, overrides: Vec<Override>, labels: Option<Vec<String>>) -> Self {
+    /// Numbers the expressions. `prefix` precedes the metrics' names. `labels` are
+    /// the only standard labels to emit, unless an override sets another.
+    pub fn new(
+        prefix: String,
+        definitions: Vec<Definition>,
+        overrides: Vec<Override>,
+        labels: Option<Vec<String>>,
+    ) -> Self {
         let expressions =
             distinct(overrides.iter().flat_map(|change| change.dimensions.iter().map(|(_, text)| text)));
         let conditions = distinct(overrides.iter().filter_map(|change| change.condition.as_ref()));
         let refused = Vec::new();
         let variants = RefCell::default();
-        Self { definitions, overrides, labels, expressions, conditions, refused, variants }
+        Self { prefix, definitions, overrides, labels, expressions, conditions, refused, variants }
     }
 
     /// The expressions of labels, by slot.
@@ -171,7 +184,7 @@ impl Catalogue {
             }
         }
         let keys = SETS.map(|set| key_of(set, &plans));
-        Variant { conditions, plans, keys }
+        Variant { prefix: self.prefix.clone(), conditions, plans, keys }
     }
 
     fn standard_plan(&self, metric: Metric) -> Plan {
@@ -222,26 +235,25 @@ impl Catalogue {
         }
     }
 
+    /// Shows the plans for every combination of conditions; none of them is kept.
+    pub fn each_variant(&self, mut show: impl FnMut(&Variant)) {
+        let bits = u32::try_from(self.conditions.len()).unwrap_or(u32::MAX);
+        for conditions in 0..1u32.checked_shl(bits).unwrap_or(1) {
+            show(&self.compile(Conditions(conditions)));
+        }
+    }
+
     /// Every label that some metric carries in some variant, in the order of the
     /// stat names; for the bootstrap's `stats_tags`.
     pub fn all_labels(&self) -> Vec<String> {
         let mut labels: Vec<String> = Vec::new();
-        let all = u32::MAX;
-        let mut add = |conditions| {
-            for (name, _) in
-                self.compile(Conditions(conditions)).plans.iter().flatten().flat_map(Plan::labels)
-            {
+        self.each_variant(|variant| {
+            for (name, _) in variant.plans.iter().flatten().flat_map(Plan::labels) {
                 if !labels.iter().any(|known| known == name) {
                     labels.push(name.to_owned());
                 }
             }
-        };
-        add(0);
-        add(all);
-        for bit in 0..self.conditions().count().min(32) {
-            add(1 << bit);
-            add(all & !(1 << bit));
-        }
+        });
         let position = |name: &String| Dimension::ALL.iter().position(|d| d.name() == name);
         labels.sort_by_key(|name| position(name).unwrap_or(Dimension::ALL.len()));
         labels
@@ -257,13 +269,8 @@ impl Variant {
     }
 
     /// How many metrics there are, dropped ones too.
-    pub fn len(&self) -> usize {
+    pub fn metrics(&self) -> usize {
         self.plans.len()
-    }
-
-    /// Whether there are none: never.
-    pub fn is_empty(&self) -> bool {
-        self.plans.is_empty()
     }
 
     /// What the values of a label set are found by.

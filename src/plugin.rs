@@ -2,27 +2,35 @@
 //! its streams share. Bad input of any kind ends in one log line, never in a
 //! plugin that stops the proxy.
 
+use core::fmt;
 use std::cell::RefCell;
+use std::iter;
 
 use hashbrown::HashMap;
 
 use crate::attribute::{Attributes, Era};
+use crate::background::Background;
+use crate::bulk::Bulk;
+use crate::clock::Clock;
 use crate::config::{Attachment, Config, Trust};
-use crate::dimension::{LabelSet, Values};
+use crate::connections::Connections;
 use crate::facts::{Identity, Messages};
 use crate::host::{Host, HostError, MetricKind};
 use crate::http;
 use crate::label::LabelValue;
 use crate::labels::WorkloadLabels;
+use crate::metric::PREFIX;
+use crate::needs::Needs;
 use crate::peer::cache::PeerCache;
 use crate::peer::{Peer, Side};
-use crate::registry::{Registry, Sample};
+use crate::registry::{Registry, Sample, Series};
 use crate::report::{self, Call};
 use crate::reporter::Reporter;
-use crate::rules::{Early, Rules, Ruling};
-use crate::service::Service;
+use crate::rules::{Early, Rules};
+use crate::service::{Service, UpstreamClusters};
 use crate::stat_name;
 use crate::tcp::Connection;
+use crate::version::VERSION;
 use crate::workload::{self, Workload};
 
 /// One configured stats plugin in one VM.
@@ -33,10 +41,15 @@ pub struct Plugin {
     reporter: Option<Reporter>,
     local: WorkloadLabels,
     rules: Rules,
+    needs: Needs,
+    pub(crate) bulk: Bulk,
     registry: RefCell<Registry>,
     peers: RefCell<PeerCache>,
+    upstream_clusters: RefCell<UpstreamClusters>,
+    connections: RefCell<Connections>,
     /// Open streams by context id.
     open: RefCell<HashMap<u32, Open>>,
+    clock: Clock,
 }
 
 /// A stream that is open.
@@ -67,40 +80,47 @@ impl Plugin {
     pub fn configure(host: &dyn Host) -> Option<Self> {
         let era = Era::detect(host);
         let (local, istio_version) = read_node(host);
-        define_build(host, &istio_version);
+        say(host, log::Level::Info, format_args!("version {VERSION}"));
 
         let bytes = host.plugin_configuration().unwrap_or_else(|error| {
-            host.log_once(log::Level::Error, &format!("istio-stats: configuration: {error}"));
+            say(host, log::Level::Error, format_args!("configuration: {error}"));
             Vec::new()
         });
         let (config, mut issues) = Config::compile(&bytes);
+        define_builds(host, config.as_ref().map_or(PREFIX, |config| &config.metric_prefix), &istio_version);
         let compiled = config.map(|config| {
             let rules = Rules::create(host, config.catalogue(), &mut issues);
             (config, rules)
         });
         for issue in &issues {
-            host.log_once(issue.level, &format!("istio-stats: configuration: {issue}"));
+            say(host, issue.level, format_args!("configuration: {issue}"));
         }
         let errors = issues.iter().filter(|issue| issue.level <= log::Level::Warn).count();
         if errors > 0 {
             define_config_errors(host, errors);
         }
         let (config, rules) = compiled?;
-        if let Err(error) = host.set_tick_period(config.reporting_period) {
-            host.log_once(
-                log::Level::Error,
-                &format!("istio-stats: no reports while streams are open: {error}"),
-            );
-        }
         let root_id = Attributes::new(host, era).bytes(&["plugin_root_id"]).unwrap_or_default();
+        let background = if config.define_in_place { None } else { Background::join(host) };
+        let clock = Clock::start(host, config.reporting_period, background.is_some());
+        let max_series = usize::try_from(config.max_series).unwrap_or(usize::MAX);
+        let (registry, result) = Registry::new(host, max_series, background);
+        log_failure(host, "setting a gauge", result);
+        let reporter = Reporter::fixed(config.waypoint, &root_id);
+        let needs = rules.needs();
         Some(Self {
             era,
-            reporter: Reporter::fixed(config.waypoint, &root_id),
+            reporter,
             local: WorkloadLabels::new(&local.overridden(&config.local)),
-            registry: RefCell::new(Registry::new(usize::try_from(config.max_series).unwrap_or(usize::MAX))),
+            bulk: Bulk::new(era),
+            needs,
             rules,
+            registry: RefCell::new(registry),
             peers: RefCell::default(),
+            upstream_clusters: RefCell::default(),
+            connections: RefCell::default(),
             open: RefCell::default(),
+            clock,
             config,
         })
     }
@@ -112,6 +132,7 @@ impl Plugin {
 
     /// A stream opened. Without a reporting period HTTP has nothing to remember.
     pub fn on_open(&self, host: &dyn Host, context_id: u32, attachment: Attachment) {
+        self.clock.saw_stream();
         let no_reports = self.config.reporting_period.is_zero();
         let reported = match attachment {
             Attachment::Http if no_reports => return,
@@ -127,8 +148,27 @@ impl Plugin {
         self.open.borrow_mut().remove(&context_id);
     }
 
-    /// The reporting period passed: reports what open streams did since.
+    /// Some time passed: reports what open streams did since the last report, if
+    /// it is time for that, and looks after series that are being defined.
     pub fn on_tick(&self, host: &dyn Host) {
+        let result = if self.clock.defines() {
+            self.registry.borrow().serve(host);
+            Ok(())
+        } else {
+            self.registry.borrow_mut().settle(host)
+        };
+        log_failure(host, "recording a metric", result);
+        if self.clock.is_report_due(host) {
+            self.upstream_clusters.borrow_mut().forget();
+            self.peers.borrow_mut().places.on_tick();
+            if !self.config.reporting_period.is_zero() {
+                self.report_open(host);
+            }
+        }
+        self.clock.keep_pace(host, self.registry.borrow().is_waiting());
+    }
+
+    fn report_open(&self, host: &dyn Host) {
         let ids: Vec<u32> = self.open.borrow().keys().copied().collect();
         for context_id in ids {
             if host.set_effective_context(context_id).is_err() {
@@ -156,6 +196,22 @@ impl Plugin {
         }
     }
 
+    /// As an access logger: a stream is over of which nothing was heard before.
+    pub fn on_access_log(&self, host: &dyn Host) {
+        self.clock.saw_stream();
+        match self.attachment(host) {
+            Attachment::Http => http::report(self, host, Messages::default()),
+            Attachment::Tcp => Connection::report_logged(self, host),
+        }
+    }
+
+    /// The root context goes, its streams are gone.
+    pub fn on_delete(&self, host: &dyn Host) {
+        self.clock.stop();
+        let result = self.registry.borrow_mut().close(host);
+        log_failure(host, "recording a metric", result);
+    }
+
     fn take_open(&self, context_id: u32) -> Option<Open> {
         self.open.borrow_mut().remove(&context_id)
     }
@@ -165,14 +221,51 @@ impl Plugin {
         self.reporter.unwrap_or_else(|| Reporter::of_listener(attributes))
     }
 
-    /// Reads who called whom. `host_header` is asked for the request's host
-    /// only where it may name the service.
+    /// The same for an HTTP stream, and what is known of its connection.
+    pub(crate) fn connection(&self, attributes: &Attributes<'_>) -> (Reporter, Option<Identity>) {
+        // Of a source it is the other connection that has the identities.
+        if self.reporter == Some(Reporter::Source) {
+            return (Reporter::Source, None);
+        }
+        let read = || {
+            let reporter = self.reporter(attributes);
+            let read = || Identity::read(attributes, reporter, &self.needs);
+            (reporter, (reporter != Reporter::Source).then(read))
+        };
+        self.connections.borrow_mut().find(attributes, read)
+    }
+
+    /// Reads who called whom, as far as metrics show it. `identity` is what was
+    /// known of that already. `host_header` is asked for the request's host only
+    /// where it may name the service.
     pub(crate) fn read_call(
+        &self,
+        attributes: &Attributes<'_>,
+        attachment: Attachment,
+        reporter: Reporter,
+        identity: Option<Identity>,
+        host_header: impl Fn() -> Option<LabelValue>,
+    ) -> Call {
+        let identity = identity.unwrap_or_else(|| Identity::read(attributes, reporter, &self.needs));
+        let peer = |side| self.peer(attributes, attachment, side, reporter);
+        let (downstream, upstream) = match reporter {
+            Reporter::Source => (Peer::unasked(), peer(Side::Upstream)),
+            Reporter::Destination => (peer(Side::Downstream), Peer::unasked()),
+            Reporter::Waypoint => (peer(Side::Downstream), peer(Side::Upstream)),
+        };
+        let service = self.read_service(attributes, reporter, host_header);
+        Call { reporter, downstream, upstream, identity, service }
+    }
+
+    fn read_service(
         &self,
         attributes: &Attributes<'_>,
         reporter: Reporter,
         host_header: impl Fn() -> Option<LabelValue>,
-    ) -> Call {
+    ) -> Service {
+        if !self.needs.service() {
+            return Service::default();
+        }
         let trusted = Service::trusts_host_header(reporter, self.config.host_header_fallback);
         let base = || {
             let local_service = || match reporter {
@@ -181,36 +274,38 @@ impl Plugin {
             };
             trusted.then(&host_header).flatten().or_else(local_service)
         };
-        let (downstream, upstream) = match reporter {
-            Reporter::Source => (Peer::unasked(), self.peer(attributes, Side::Upstream, true)),
-            Reporter::Destination => (self.peer(attributes, Side::Downstream, false), Peer::unasked()),
-            Reporter::Waypoint => {
-                let peer = |side| self.peer(attributes, side, false);
-                (peer(Side::Downstream), peer(Side::Upstream))
-            }
-        };
-        Call {
-            reporter,
-            downstream,
-            upstream,
-            identity: Identity::read(attributes, reporter),
-            service: Service::read(attributes, base),
+        Service::read(attributes, &mut self.upstream_clusters.borrow_mut(), base)
+    }
+
+    fn peer(
+        &self,
+        attributes: &Attributes<'_>,
+        attachment: Attachment,
+        side: Side,
+        reporter: Reporter,
+    ) -> Peer {
+        if !self.needs.peer_facts() && !report::shows_peer(&self.needs, side) {
+            return Peer::unasked();
         }
-    }
-
-    fn peer(&self, attributes: &Attributes<'_>, side: Side, endpoint: bool) -> Peer {
         let believed = self.config.trust == Trust::Always || side.showed_certificate(attributes);
-        Peer::discover(attributes, side, believed, endpoint, &mut self.peers.borrow_mut())
+        let endpoint = reporter == Reporter::Source;
+        Peer::discover(attributes, attachment, side, believed, endpoint, &mut self.peers.borrow_mut())
     }
 
-    /// Whether the peer told something that was still pending: cheap to ask.
+    /// Whether the peer of a TCP connection told something that was still pending:
+    /// cheap to ask.
     pub(crate) fn peer_told(&self, attributes: &Attributes<'_>, reporter: Reporter) -> bool {
-        let told = |side| !self.peer(attributes, side, false).is_pending();
+        let told = |side| !self.peer(attributes, Attachment::Tcp, side, reporter).is_pending();
         match reporter {
             Reporter::Source => told(Side::Upstream),
             Reporter::Destination => told(Side::Downstream),
             Reporter::Waypoint => told(Side::Downstream) || told(Side::Upstream),
         }
+    }
+
+    /// What is to be known of a stream.
+    pub(crate) fn needs(&self) -> &Needs {
+        &self.needs
     }
 
     /// The configuration's rules on metrics.
@@ -223,19 +318,26 @@ impl Plugin {
         &self.local
     }
 
-    /// Records samples; what goes wrong is logged once.
-    pub(crate) fn record<'a>(
-        &'a self,
+    /// Records samples and, of a stream that is `over`, those of the metrics that
+    /// the configuration defines; what goes wrong is logged once.
+    pub(crate) fn record(
+        &self,
         host: &dyn Host,
-        reporter: Reporter,
-        ruling: &Ruling,
-        set: LabelSet,
-        values: &Values<'a>,
-        samples: impl IntoIterator<Item = Sample>,
+        series: Series<'_>,
+        samples: &[Option<Sample>],
+        over: Option<&Call>,
     ) {
-        let overflow = || report::overflow_values(reporter, &self.local);
-        let result = self.registry.borrow_mut().record(host, ruling, set, values, samples, overflow);
+        let defined = over.into_iter().flat_map(|call| self.rules.defined_samples(host, call));
+        let mut samples = samples.iter().copied().flatten().chain(defined);
+        // `dyn` brings every method of an iterator along, and a chain's are long.
+        let mut samples = iter::from_fn(|| samples.next());
+        let overflow = || report::overflow_values(series.reporter, &self.local);
+        let mut registry = self.registry.borrow_mut();
+        let result = registry.record(host, series, &mut samples, &overflow);
         log_failure(host, "recording a metric", result);
+        if registry.is_waiting() {
+            self.clock.keep_pace(host, true);
+        }
     }
 
     /// Counts a peer whose metadata could not be decoded.
@@ -249,19 +351,26 @@ impl Plugin {
     }
 }
 
+/// One line in the log, once per process. Not inlined: it saves 1 kB.
+#[inline(never)]
+fn say(host: &dyn Host, level: log::Level, message: fmt::Arguments<'_>) {
+    host.log_once(level, &format!("istio-stats: {message}"));
+}
+
 fn read_node(host: &dyn Host) -> (Workload, String) {
     let (local, warnings) = Workload::from_node_metadata(host);
     for warning in warnings {
-        host.log_once(log::Level::Warn, &format!("istio-stats: {warning}"));
+        say(host, log::Level::Warn, format_args!("{warning}"));
     }
     let version = workload::istio_version(host);
     (local, version.unwrap_or_else(|| crate::label::UNKNOWN.to_owned()))
 }
 
-fn define_build(host: &dyn Host, istio_version: &str) {
+fn define_builds(host: &dyn Host, prefix: &str, istio_version: &str) {
     let version = LabelValue::clean_str(istio_version);
     let version = crate::labels::or(&version, crate::label::UNKNOWN);
-    set_gauge(host, &stat_name::build(version), 1);
+    set_gauge(host, &stat_name::build("proxy", version, &format!("{prefix}build")), 1);
+    set_gauge(host, &stat_name::build("istio_stats", VERSION, "istio_stats_build"), 1);
 }
 
 fn define_config_errors(host: &dyn Host, errors: usize) {
@@ -279,6 +388,6 @@ fn set_gauge(host: &dyn Host, stat_name: &str, value: u64) {
 /// should know.
 pub(crate) fn log_failure(host: &dyn Host, doing: &str, result: Result<(), HostError>) {
     if let Err(error) = result {
-        host.log_once(log::Level::Error, &format!("istio-stats: {doing} failed: {error}"));
+        say(host, log::Level::Error, format_args!("{doing} failed: {error}"));
     }
 }

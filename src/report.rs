@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::dimension::{Dimension, Values};
+use crate::dimension::{Dimension, DimensionSet, Values};
 use crate::facts::{Identity, Messages, Outcome, Protocol};
 use crate::label::{LATEST, OVERFLOW, UNKNOWN};
 use crate::labels::{or, WorkloadLabels};
 use crate::metric::Metric;
-use crate::peer::Peer;
+use crate::needs::Needs;
+use crate::peer::{Peer, Side};
 use crate::registry::Sample;
 use crate::reporter::Reporter;
 use crate::response_flags;
@@ -70,8 +71,49 @@ const DESTINATION: SideDimensions = SideDimensions {
     cluster_id: Dimension::DestinationClusterId,
 };
 
+/// Whether the label says the same for every stream of this reporter.
+pub fn is_local(reporter: Reporter, dimension: Dimension) -> bool {
+    const OF_SOURCE: DimensionSet = DimensionSet::of(&SOURCE.of_workload());
+    const OF_DESTINATION: DimensionSet = DimensionSet::of(&DESTINATION.of_workload());
+    dimension == Dimension::Reporter
+        || match reporter {
+            Reporter::Source => OF_SOURCE.contains(dimension),
+            Reporter::Destination => OF_DESTINATION.contains(dimension),
+            Reporter::Waypoint => false,
+        }
+}
+
+/// Whether any label that is shown speaks of the peer on this side.
+pub fn shows_peer(needs: &Needs, side: Side) -> bool {
+    match side {
+        Side::Downstream => needs.any_label(&SOURCE.of_workload()),
+        // The service's namespace is the peer's where nothing else tells.
+        Side::Upstream => {
+            needs.any_label(&DESTINATION.of_workload())
+                || needs.any_label(&[Dimension::DestinationServiceNamespace])
+        }
+    }
+}
+
+// === impl SideDimensions ===
+
+impl SideDimensions {
+    /// The labels that [`WorkloadLabels`] fill.
+    const fn of_workload(&self) -> [Dimension; 7] {
+        [
+            self.workload,
+            self.namespace,
+            self.app,
+            self.app_version,
+            self.canonical_service,
+            self.canonical_revision,
+            self.cluster_id,
+        ]
+    }
+}
+
 /// A side that nothing is known of.
-static NOBODY: WorkloadLabels = WorkloadLabels {
+const NOBODY: &WorkloadLabels = &WorkloadLabels {
     workload: None,
     namespace: None,
     cluster_id: None,
@@ -92,8 +134,8 @@ impl Call {
     /// The values of the labels that say who called whom; those that only the
     /// end of a request knows are `unknown` until [`OutcomeTexts::fill`].
     pub fn values<'a>(&'a self, local: &'a WorkloadLabels) -> Values<'a> {
-        let downstream = self.downstream.labels().unwrap_or(&NOBODY);
-        let upstream = self.upstream.labels().unwrap_or(&NOBODY);
+        let downstream = self.downstream.labels().unwrap_or(NOBODY);
+        let upstream = self.upstream.labels().unwrap_or(NOBODY);
         let (source, destination) = match self.reporter {
             Reporter::Source => (local, upstream),
             Reporter::Destination => (downstream, local),
@@ -104,7 +146,7 @@ impl Call {
             Reporter::Waypoint => UNKNOWN,
             _ => LATEST,
         };
-        let mut values = Values::all(UNKNOWN);
+        let mut values = Values::UNKNOWN;
         values.set(Dimension::Reporter, self.reporter.as_str());
         fill(&mut values, &SOURCE, source, LATEST);
         fill(&mut values, &DESTINATION, destination, destination_revision);
@@ -196,20 +238,56 @@ impl OutcomeTexts {
 
 /// What a finished request adds to the HTTP metrics. Without a duration (the
 /// request never completed) that histogram gets nothing.
-pub fn request_samples(outcome: &Outcome) -> impl Iterator<Item = Sample> {
-    let samples = [
+pub fn request_samples(outcome: &Outcome) -> [Option<Sample>; 4] {
+    [
         Some(Sample::new(Metric::Requests, 1)),
         outcome.duration_ms.map(|duration_ms| Sample::new(Metric::RequestDuration, duration_ms)),
         Some(Sample::new(Metric::RequestBytes, outcome.request_bytes)),
         Some(Sample::new(Metric::ResponseBytes, outcome.response_bytes)),
-    ];
-    samples.into_iter().flatten()
+    ]
 }
 
 /// What a gRPC stream adds to the message metrics.
-pub fn message_samples(messages: Messages) -> [Sample; 2] {
+pub fn message_samples(messages: Messages) -> [Option<Sample>; 2] {
     [
-        Sample::new(Metric::RequestMessages, messages.requests),
-        Sample::new(Metric::ResponseMessages, messages.responses),
+        Some(Sample::new(Metric::RequestMessages, messages.requests)),
+        Some(Sample::new(Metric::ResponseMessages, messages.responses)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Catalogue;
+
+    #[test]
+    fn what_a_reporter_always_says_of_itself_is_local() {
+        let local = |reporter| {
+            let local = Dimension::ALL.into_iter().filter(move |dimension| is_local(reporter, *dimension));
+            local.map(Dimension::name).collect::<Vec<_>>()
+        };
+        let of = |side: &str| {
+            let facts = ["workload", "workload_namespace", "app", "version"];
+            let more = ["canonical_service", "canonical_revision", "cluster"];
+            let names = facts.into_iter().chain(more).map(|fact| format!("{side}_{fact}"));
+            ["reporter".to_owned()].into_iter().chain(names).collect::<Vec<_>>()
+        };
+        assert_eq!(local(Reporter::Source), of("source"));
+        assert_eq!(local(Reporter::Destination), of("destination"));
+        assert_eq!(local(Reporter::Waypoint), ["reporter"]);
+    }
+
+    #[test]
+    fn a_peer_is_asked_for_only_if_a_label_shows_it() {
+        let shown = |label: &str| {
+            let catalogue =
+                Catalogue::new(String::new(), Vec::new(), Vec::new(), Some(vec![label.to_owned()]));
+            let needs = Needs::of(&catalogue, false);
+            [Side::Downstream, Side::Upstream].map(|side| shows_peer(&needs, side))
+        };
+        assert_eq!(shown("response_code"), [false, false]);
+        assert_eq!(shown("source_cluster"), [true, false]);
+        assert_eq!(shown("destination_app"), [false, true]);
+        assert_eq!(shown("destination_service_namespace"), [false, true]);
+    }
 }

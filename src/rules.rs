@@ -9,6 +9,7 @@ use crate::config::rewrite::rewrite;
 use crate::expression::{Condition, Number, Text};
 use crate::host::{Host, HostError};
 use crate::label::{LabelValue, UNKNOWN};
+use crate::needs::Needs;
 use crate::plan::{Catalogue, Conditions, MetricIndex, Variant};
 use crate::registry::Sample;
 use crate::report::Call;
@@ -77,6 +78,14 @@ impl Rules {
         Self { catalogue, texts, numbers, conditions }
     }
 
+    /// What they need to know of a stream.
+    pub fn needs(&self) -> Needs {
+        let texts = self.texts.iter().flatten().any(Text::names_peers);
+        let numbers = self.numbers.iter().flatten().any(Number::names_peers);
+        let conditions = self.conditions.iter().flatten().any(Condition::names_peers);
+        Needs::of(&self.catalogue, texts || numbers || conditions)
+    }
+
     /// What the rules say in a callback of the stream.
     pub fn at_end(&self, host: &dyn Host, call: &Call) -> Ruling {
         let conditions = self.holding(|condition| condition.holds(host, call));
@@ -133,21 +142,18 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn check<T>(&mut self, what: &str, text: &str, created: Result<T, HostError>) -> Option<T> {
+        self.explain(what, text, created.is_ok());
+        created.ok()
+    }
+
+    fn explain(&mut self, what: &str, text: &str, understood: bool) {
         for (from, to) in rewrite(text).changes {
             let message = format!("{from} reads {to} on this host");
             self.tell(log::Level::Info, what, text, &message);
         }
-        match created {
-            Ok(created) => Some(created),
-            Err(_) => {
-                self.tell(
-                    log::Level::Warn,
-                    what,
-                    text,
-                    "the host does not understand this expression; ignored",
-                );
-                None
-            }
+        if !understood {
+            let message = "the host does not understand this expression; ignored";
+            self.tell(log::Level::Warn, what, text, message);
         }
     }
 

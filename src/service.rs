@@ -1,8 +1,14 @@
 //! The destination service of a stream: its host, short name and namespace.
 
+use core::hash::BuildHasher;
+
+use hashbrown::DefaultHashBuilder;
+
 use crate::attribute::Attributes;
+use crate::bulk::Element;
 use crate::label::LabelValue;
 use crate::reporter::Reporter;
+use crate::slots::Slots;
 use crate::wire::pairs::Pairs;
 
 /// What the labels `destination_service*` say; absent parts have other sources.
@@ -29,6 +35,26 @@ const SPECIAL_UPSTREAM_CLUSTERS: [&str; 5] = [
 /// What Istio writes about the service into an upstream cluster's metadata.
 const SERVICE_METADATA: [&str; 6] = ["xds", "cluster_metadata", "filter_metadata", "istio", "services", "0"];
 
+/// What is known of upstream clusters (Envoy's), by name, so that their metadata
+/// is not read for every stream. A new configuration may change it: whoever
+/// keeps this forgets it every few seconds.
+#[derive(Debug, Default)]
+pub struct UpstreamClusters {
+    hasher: DefaultHashBuilder,
+    known: Slots<Vec<u8>, UpstreamCluster>,
+}
+
+/// What names the service behind an upstream cluster.
+#[derive(Clone, Debug)]
+enum UpstreamCluster {
+    /// Its own name.
+    Special(LabelValue),
+    /// Its metadata.
+    Described(Service),
+    /// Nothing.
+    Nameless,
+}
+
 // === impl Service ===
 
 impl Service {
@@ -36,52 +62,103 @@ impl Service {
     /// no upstream metadata does: the request's host if it may be trusted, or
     /// the local canonical service for inbound traffic.
     ///
-    /// Istio's order: route, then special upstream cluster, then metadata, then base.
-    pub fn read(attributes: &Attributes<'_>, base: impl FnOnce() -> Option<LabelValue>) -> Self {
-        let named = |name: &str, host| Self { host, name: LabelValue::clean_str(name), namespace: None };
-        match attributes.bytes(&["xds", "route_name"]).as_deref() {
-            Some(b"block_all") => return named("BlackHoleCluster", base()),
-            Some(b"allow_any") => return named("PassthroughCluster", base()),
-            _ => {}
-        }
-        if let Some(upstream_cluster) = attributes.bytes(&["xds", "cluster_name"]) {
-            let is_it = |name: &&&str| name.as_bytes() == upstream_cluster;
-            if let Some(name) = SPECIAL_UPSTREAM_CLUSTERS.iter().find(is_it) {
-                return named(name, base());
-            }
-        }
-        match attributes.bytes(&SERVICE_METADATA) {
-            Some(metadata) => Self::from_metadata(&metadata, base),
-            None => {
-                let host = base();
-                Self { name: host.clone(), host, namespace: None }
-            }
+    /// Istio's order: special route or upstream cluster, then metadata, then
+    /// base. (Istio's special routes lead to no upstream cluster that metadata
+    /// describes, so of one that does the route is not read.)
+    pub fn read(
+        attributes: &Attributes<'_>,
+        upstream_clusters: &mut UpstreamClusters,
+        base: impl FnOnce() -> Option<LabelValue>,
+    ) -> Self {
+        let named = |name, host| Self { host, name, namespace: None };
+        match upstream_clusters.read(attributes) {
+            UpstreamCluster::Special(name) => named(Some(name), base()),
+            UpstreamCluster::Described(service) => service.completed(base),
+            UpstreamCluster::Nameless => match special_route(attributes) {
+                Some(name) => named(LabelValue::clean_str(name), base()),
+                None => {
+                    let host = base();
+                    Self { name: host.clone(), host, namespace: None }
+                }
+            },
         }
     }
 
-    /// One `istio.services` entry, in the host's map form. Without a name the
-    /// service is called by the first label of its host.
-    fn from_metadata(metadata: &[u8], base: impl FnOnce() -> Option<LabelValue>) -> Self {
+    /// One `istio.services` entry, in the host's map form.
+    fn from_metadata(metadata: &[u8]) -> Self {
         let fields = Pairs::parse(metadata);
         let field = |key: &str| {
             let value = fields.as_ref()?.get(key.as_bytes())?;
             LabelValue::clean(value.to_vec())
         };
-        let host = field("host").or_else(base);
+        Self { host: field("host"), name: field("name"), namespace: field("namespace") }
+    }
+
+    /// Without a name the service is called by the first label of its host.
+    fn completed(self, base: impl FnOnce() -> Option<LabelValue>) -> Self {
+        let Self { host, name, namespace } = self;
+        let host = host.or_else(base);
         let first_label = |host: &LabelValue| {
             let (label, _) = host.as_str().split_once('.').unwrap_or((host.as_str(), ""));
             LabelValue::clean_str(label)
         };
-        Self {
-            name: field("name").or_else(|| host.as_ref().and_then(first_label)),
-            namespace: field("namespace"),
-            host,
-        }
+        Self { name: name.or_else(|| host.as_ref().and_then(first_label)), host, namespace }
     }
 
     /// Whether the request's `Host` may name the service: outbound unless
     /// switched off; where clients from anywhere choose it, only if asked for.
     pub fn trusts_host_header(reporter: Reporter, configured: Option<bool>) -> bool {
         configured.unwrap_or(reporter == Reporter::Source)
+    }
+}
+
+/// Istio's names of routes to no known service.
+fn special_route(attributes: &Attributes<'_>) -> Option<&'static str> {
+    match &*attributes.bytes(&["xds", "route_name"])? {
+        b"block_all" => Some("BlackHoleCluster"),
+        b"allow_any" => Some("PassthroughCluster"),
+        _ => None,
+    }
+}
+
+// === impl UpstreamClusters ===
+
+impl UpstreamClusters {
+    /// Forgets all: what is asked for next is read again.
+    pub fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    fn read(&mut self, attributes: &Attributes<'_>) -> UpstreamCluster {
+        let Some(name) = attributes.bytes(Element::UpstreamCluster) else {
+            return UpstreamCluster::described(attributes);
+        };
+        let number = self.hasher.hash_one(&*name);
+        if let Some(known) = self.known.get(number, |known| **known == *name) {
+            return known.clone();
+        }
+        let read = UpstreamCluster::of_name(attributes, &name);
+        self.known.put(number, name.into_owned(), read.clone());
+        read
+    }
+}
+
+// === impl UpstreamCluster ===
+
+impl UpstreamCluster {
+    fn of_name(attributes: &Attributes<'_>, name: &[u8]) -> Self {
+        let is_it = |special: &&&str| special.as_bytes() == name;
+        let special = SPECIAL_UPSTREAM_CLUSTERS.iter().find(is_it);
+        if let Some(name) = special.and_then(|name| LabelValue::clean_str(name)) {
+            return Self::Special(name);
+        }
+        Self::described(attributes)
+    }
+
+    fn described(attributes: &Attributes<'_>) -> Self {
+        match attributes.bytes(&SERVICE_METADATA) {
+            Some(metadata) => Self::Described(Service::from_metadata(&metadata)),
+            None => Self::Nameless,
+        }
     }
 }

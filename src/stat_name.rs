@@ -18,6 +18,15 @@ use crate::metric::PREFIX;
 /// );
 /// ```
 pub fn encode<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>, metric: &str) -> String {
+    encode_with_prefix(PREFIX, labels, metric)
+}
+
+/// The same with another prefix than `istio_`.
+pub fn encode_with_prefix<'a>(
+    prefix: &str,
+    labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+    metric: &str,
+) -> String {
     // 25 labels with long SPIFFE names make about 1 kB.
     let mut stat_name = String::with_capacity(1024);
     for (tag, value) in labels {
@@ -25,19 +34,20 @@ pub fn encode<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>, metric: 
             stat_name.push_str(part);
         }
     }
-    stat_name.push_str(PREFIX);
+    stat_name.push_str(prefix);
     stat_name.push_str(metric);
     stat_name
 }
 
-/// The stat name of `istio_build`. Istio's bootstraps hold regexes for the tags
-/// `component` and `tag` in just this form, with dots, which versions hold too:
-/// hence the `;` that ends the tag.
+/// The stat name of a metric that tells a component's version.
+/// Istio's bootstraps hold regexes for the tags `component` and `tag` in just
+/// this form, with dots, which versions hold too: hence the `;` that ends the
+/// tag. (A tag `version` would be found within `source_version`, too.)
 ///
 /// ```
 /// # use istio_stats::stat_name::build;
-/// assert_eq!(build("1.29.2"), "component.proxy.tag.1.29.2;.istio_build");
+/// assert_eq!(build("proxy", "1.29.2", "istio_build"), "component.proxy.tag.1.29.2;.istio_build");
 /// ```
-pub fn build(istio_version: &str) -> String {
-    format!("component.proxy.tag.{istio_version};.{PREFIX}build")
+pub fn build(component: &str, version: &str, metric: &str) -> String {
+    format!("component.{component}.tag.{version};.{metric}")
 }

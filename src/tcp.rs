@@ -7,12 +7,14 @@
 use std::time::Instant;
 
 use crate::attribute::Attributes;
+use crate::bulk::Element;
+use crate::config::Attachment;
 use crate::dimension::{Dimension, LabelSet};
-use crate::facts::{Bytes, Protocol};
+use crate::facts::{self, Bytes, Protocol};
 use crate::host::Host;
 use crate::metric::Metric;
 use crate::plugin::Plugin;
-use crate::registry::Sample;
+use crate::registry::{Sample, Series};
 use crate::report::Call;
 use crate::response_flags;
 use crate::rules::{Early, Ruling};
@@ -23,6 +25,8 @@ pub struct Connection {
     opened_at: Instant,
     /// Bytes already reported.
     reported: Bytes,
+    /// Whether it is counted, once that shows.
+    counts: Option<bool>,
     /// Whether the opening was reported.
     opened: bool,
     /// Reporting periods that were let pass because the peer was pending.
@@ -39,6 +43,15 @@ struct Known {
     frames: Option<Bytes>,
 }
 
+/// What an HTTP connection manager says of a connection when the first byte comes.
+const HTTP_PROTOCOL: [&str; 2] = ["request", "protocol"];
+
+/// The end of a connection; without a duration that histogram gets nothing.
+#[derive(Clone, Copy)]
+struct End {
+    open_ms: Option<u64>,
+}
+
 /// How many periods the reports wait for a peer that may still tell who it is.
 /// After that its labels are unknown: counters never stall.
 const MAX_HELD_PERIODS: u8 = 2;
@@ -48,12 +61,15 @@ const MAX_HELD_PERIODS: u8 = 2;
 impl Connection {
     /// A connection that opened now.
     pub fn new(now: Instant) -> Self {
-        Self { opened_at: now, reported: Bytes::default(), opened: false, held: 0, known: None }
+        Self { opened_at: now, reported: Bytes::default(), counts: None, opened: false, held: 0, known: None }
     }
 
     /// Reports what the open connection in effect did since the last time.
     pub(crate) fn report_open(&mut self, plugin: &Plugin, host: &dyn Host, early: Option<&Early>) {
         let attributes = Attributes::new(host, plugin.era);
+        if self.counts(&attributes) != Some(true) {
+            return;
+        }
         let mut known = self.look(plugin, &attributes);
         let bytes = known.bytes(&attributes);
         let news = !self.opened || bytes != self.reported;
@@ -61,7 +77,7 @@ impl Connection {
             self.held = self.held.saturating_add(1);
         } else if news {
             let ruling = plugin.rules().on_tick(&attributes, &known.call, early);
-            self.record(plugin, host, &known.call, &ruling, bytes, []);
+            self.record(plugin, host, &known.call, &ruling, bytes, None);
         }
         if bytes != Bytes::default() {
             self.known = Some(known);
@@ -69,18 +85,46 @@ impl Connection {
     }
 
     /// Reports the rest of a connection that is over.
-    pub(crate) fn report(mut self, plugin: &Plugin, host: &dyn Host) {
+    pub(crate) fn report(self, plugin: &Plugin, host: &dyn Host) {
+        let open_for = host.now().saturating_duration_since(self.opened_at);
+        let open_ms = u64::try_from(open_for.as_millis()).unwrap_or(u64::MAX);
+        self.report_end(plugin, host, Some(open_ms));
+    }
+
+    /// Reports a connection of which nothing was heard until it was over, as an
+    /// access logger does; Envoy knows how long it was open.
+    pub(crate) fn report_logged(plugin: &Plugin, host: &dyn Host) {
+        let open_ms = facts::duration_ms(&Attributes::new(host, plugin.era));
+        Self::new(host.now()).report_end(plugin, host, open_ms);
+    }
+
+    fn report_end(mut self, plugin: &Plugin, host: &dyn Host, open_ms: Option<u64>) {
         let attributes = Attributes::new(host, plugin.era);
+        if self.counts(&attributes) == Some(false) {
+            return;
+        }
         let mut known = self.look(plugin, &attributes);
         let bytes = known.bytes(&attributes);
         let call = known.call;
         plugin.count_decode_errors(host, &call);
-        let open_for = host.now().saturating_duration_since(self.opened_at);
-        let open_ms = u64::try_from(open_for.as_millis()).unwrap_or(u64::MAX);
-        let closed = [Sample::new(Metric::TcpClosed, 1), Sample::new(Metric::TcpDuration, open_ms)];
         let ruling = plugin.rules().at_end(host, &call);
-        let defined: Vec<_> = plugin.rules().defined_samples(host, &call).collect();
-        self.record(plugin, host, &call, &ruling, bytes, closed.into_iter().chain(defined));
+        self.record(plugin, host, &call, &ruling, bytes, Some(End { open_ms }));
+    }
+
+    /// Whether the connection is counted: not in front of an HTTP connection manager,
+    /// where Istio puts network plugins, too, and whose requests are counted each.
+    /// `None` if nothing was sent yet that would tell.
+    fn counts(&mut self, attributes: &Attributes<'_>) -> Option<bool> {
+        if self.counts.is_none() {
+            self.counts = if attributes.bytes(Element::UpstreamCluster).is_some() {
+                Some(true)
+            } else if attributes.bytes(&HTTP_PROTOCOL).is_some() {
+                Some(false)
+            } else {
+                (Bytes::read(attributes) != Bytes::default()).then_some(true)
+            };
+        }
+        self.counts
     }
 
     /// What is known by now: read again only while that may bring something new.
@@ -93,12 +137,13 @@ impl Connection {
             }
             _ => {
                 let reporter = plugin.reporter(attributes);
-                Known { call: plugin.read_call(attributes, reporter, || None), frames: None }
+                let call = plugin.read_call(attributes, Attachment::Tcp, reporter, None, || None);
+                Known { call, frames: None }
             }
         }
     }
 
-    /// Records what is new since the last time, and `more`.
+    /// Records what is new since the last time, and the end.
     fn record(
         &mut self,
         plugin: &Plugin,
@@ -106,23 +151,26 @@ impl Connection {
         call: &Call,
         ruling: &Ruling,
         bytes: Bytes,
-        more: impl IntoIterator<Item = Sample>,
+        end: Option<End>,
     ) {
         let attributes = Attributes::new(host, plugin.era);
-        let flags = attributes.count(&["response", "flags"]).unwrap_or(0);
-        let flags = response_flags::label(flags);
+        let shows_flags = plugin.needs().any_label(&[Dimension::ResponseFlags]);
+        let flags = shows_flags.then(|| attributes.count(Element::ResponseFlags)).flatten();
+        let flags = response_flags::label(flags.unwrap_or(0));
         let mut values = call.values(plugin.local());
         values.set(Dimension::RequestProtocol, Protocol::Tcp.as_str());
         values.set(Dimension::ResponseFlags, &flags);
 
         let new = bytes.since(self.reported);
         let samples = [
-            Sample::new(Metric::TcpOpened, u64::from(!self.opened)),
-            Sample::new(Metric::TcpSentBytes, new.sent),
-            Sample::new(Metric::TcpReceivedBytes, new.received),
+            Some(Sample::new(Metric::TcpOpened, u64::from(!self.opened))),
+            Some(Sample::new(Metric::TcpSentBytes, new.sent)),
+            Some(Sample::new(Metric::TcpReceivedBytes, new.received)),
+            end.map(|_| Sample::new(Metric::TcpClosed, 1)),
+            end.and_then(|end| end.open_ms).map(|open_ms| Sample::new(Metric::TcpDuration, open_ms)),
         ];
-        let samples = samples.into_iter().chain(more);
-        plugin.record(host, call.reporter, ruling, LabelSet::Tcp, &values, samples);
+        let series = Series::new(call.reporter, LabelSet::Tcp, &values, ruling);
+        plugin.record(host, series, &samples, end.map(|_| call));
         self.opened = true;
         self.reported = bytes;
     }

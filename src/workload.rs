@@ -2,6 +2,7 @@
 //! node's metadata, a peer's from the metadata it sent.
 
 use crate::config::local::LocalOverrides;
+use crate::config::reader::quoted_bytes;
 use crate::host::Host;
 
 /// Raw facts of a workload; nothing stands in for what is missing.
@@ -44,9 +45,6 @@ pub const LABEL_KEYS: [&str; 6] = [
 
 /// Longest fact in bytes; a label's value is no longer either.
 pub const MAX_FACT_BYTES: usize = 256;
-
-/// Bytes of an odd value that a warning shows.
-const EXCERPT_BYTES: usize = 32;
 
 // === impl Workload ===
 
@@ -162,8 +160,8 @@ impl NodeMetadata<'_> {
         let bytes = self.bytes(key)?;
         let text = core::str::from_utf8(&bytes).ok();
         let Some(text) = text.filter(|text| !text.chars().any(char::is_control)) else {
-            let excerpt = bytes.get(..EXCERPT_BYTES).unwrap_or(&bytes).escape_ascii();
-            self.warn(key, &format!("expected a text, found {} bytes, \"{excerpt}\"", bytes.len()));
+            let excerpt = quoted_bytes(&bytes);
+            self.warn(key, &format!("expected a text, found {} bytes, {excerpt}", bytes.len()));
             return None;
         };
         cut(text)

@@ -3,42 +3,37 @@
 
 use super::reader::Object;
 
-/// Overrides of the node metadata; `None` keeps what the node says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LocalOverrides {
-    /// Replaces `WORKLOAD_NAME`.
-    pub workload_name: Option<String>,
-    /// Replaces `NAMESPACE`.
-    pub namespace: Option<String>,
-    /// Replaces `CLUSTER_ID`.
-    pub cluster_id: Option<String>,
-    /// Replaces the label `app`.
-    pub app: Option<String>,
-    /// Replaces the label `version`.
-    pub app_version: Option<String>,
-    /// Replaces the label `service.istio.io/canonical-name`.
-    pub canonical_service: Option<String>,
-    /// Replaces the label `service.istio.io/canonical-revision`.
-    pub canonical_revision: Option<String>,
+macro_rules! overrides {
+    ($($fact:ident $key:literal $doc:literal,)*) => {
+        /// Overrides of the node metadata; `None` keeps what the node says.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct LocalOverrides {
+            $(#[doc = $doc] pub $fact: Option<String>,)*
+        }
+
+        impl LocalOverrides {
+            /// Reads the object `local` of a plugin configuration.
+            pub fn read(config: &mut Object<'_>) -> Self {
+                let read = |local: &mut Object<'_>| {
+                    Self { $($fact: local.string($key),)* }
+                };
+                config.object("local", read).unwrap_or_default()
+            }
+
+            /// Each with its key in a configuration.
+            pub fn by_key(&self) -> [(&'static str, &Option<String>); [$($key),*].len()] {
+                [$(($key, &self.$fact)),*]
+            }
+        }
+    };
 }
 
-// === impl LocalOverrides ===
-
-impl LocalOverrides {
-    /// Reads the object `local` of a plugin configuration.
-    pub fn read(config: &mut Object<'_>) -> Self {
-        let read = |local: &mut Object<'_>| {
-            let mut text = |key| local.string(key).map(str::to_owned);
-            Self {
-                workload_name: text("workload_name"),
-                namespace: text("namespace"),
-                cluster_id: text("cluster_id"),
-                app: text("app"),
-                app_version: text("version"),
-                canonical_service: text("canonical_service"),
-                canonical_revision: text("canonical_revision"),
-            }
-        };
-        config.object("local", read).unwrap_or_default()
-    }
+overrides! {
+    workload_name "workload_name" "Replaces `WORKLOAD_NAME`.",
+    namespace "namespace" "Replaces `NAMESPACE`.",
+    cluster_id "cluster_id" "Replaces `CLUSTER_ID`.",
+    app "app" "Replaces the label `app`.",
+    app_version "version" "Replaces the label `version`.",
+    canonical_service "canonical_service" "Replaces the label `service.istio.io/canonical-name`.",
+    canonical_revision "canonical_revision" "Replaces the label `service.istio.io/canonical-revision`.",
 }

@@ -1,7 +1,7 @@
 //! `definitions` and `metrics`: which metrics there are beside the standard
 //! ones, and how their labels differ from the standard.
 
-use super::reader::{quoted, Object};
+use super::reader::{is_identifier, quoted, Object};
 use crate::dimension::Dimension;
 use crate::host::MetricKind;
 use crate::metric::Metric;
@@ -42,9 +42,9 @@ const MAX_CONDITIONS: usize = 8;
 /// Reads `definitions`. An entry that cannot be followed is left out.
 pub fn read_definitions(config: &mut Object<'_>) -> Vec<Definition> {
     let mut definitions: Vec<Definition> = Vec::new();
-    config.objects("definitions", |entry| {
-        let name = entry.string("name").map(str::to_owned);
-        let value = entry.string("value").filter(|text| !text.is_empty()).map(str::to_owned);
+    config.objects("definitions", &mut |entry| {
+        let name = entry.string("name");
+        let value = entry.filled("value");
         let kinds = [
             ("COUNTER", MetricKind::Counter),
             ("GAUGE", MetricKind::Gauge),
@@ -75,10 +75,11 @@ pub fn read_definitions(config: &mut Object<'_>) -> Vec<Definition> {
 pub fn read_overrides(config: &mut Object<'_>, definitions: &[Definition]) -> Vec<Override> {
     let mut index = 0usize;
     let mut conditions: Vec<String> = Vec::new();
-    let overrides = config.objects("metrics", |entry| {
+    let mut overrides = Vec::new();
+    config.objects("metrics", &mut |entry| {
         let path = format!("metrics[{index}]");
         index = index.saturating_add(1);
-        let name = entry.string("name").filter(|name| !name.is_empty()).map(str::to_owned);
+        let name = entry.filled("name");
         let mut dimensions = entry.texts("dimensions");
         dimensions.retain(|(label, _)| {
             let usable = is_identifier(label);
@@ -94,7 +95,7 @@ pub fn read_overrides(config: &mut Object<'_>, definitions: &[Definition]) -> Ve
             path,
             dimensions,
             tags_to_remove: entry.strings("tags_to_remove"),
-            condition: entry.string("match").filter(|text| !text.is_empty()).map(str::to_owned),
+            condition: entry.filled("match"),
             drop: entry.boolean("drop").unwrap_or_default(),
             name,
         };
@@ -106,7 +107,7 @@ pub fn read_overrides(config: &mut Object<'_>, definitions: &[Definition]) -> Ve
                     None => "",
                 };
                 entry.warn("name", &format!("there is no metric {}{hint}; ignored", quoted(name)));
-                return None;
+                return;
             }
         }
         if let Some(condition) = change.condition.as_ref().filter(|text| !conditions.contains(text)) {
@@ -115,13 +116,13 @@ pub fn read_overrides(config: &mut Object<'_>, definitions: &[Definition]) -> Ve
                     "match",
                     &format!("more than {MAX_CONDITIONS} different conditions; entry ignored"),
                 );
-                return None;
+                return;
             }
             conditions.push(condition.clone());
         }
-        Some(change)
+        overrides.push(change);
     });
-    overrides.into_iter().flatten().collect()
+    overrides
 }
 
 /// Reads `labels`, the allow-list of labels; `None`: all of them.
@@ -137,10 +138,4 @@ pub fn read_labels(config: &mut Object<'_>) -> Option<Vec<String>> {
         }
     }
     Some(labels)
-}
-
-/// Names that Prometheus takes as they are and that cannot break a stat name.
-fn is_identifier(name: &str) -> bool {
-    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    starts && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

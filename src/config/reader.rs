@@ -66,48 +66,43 @@ impl<'a> Object<'a> {
     }
 
     /// A text.
-    pub fn string(&mut self, key: &'static str) -> Option<&'a str> {
+    pub fn string(&mut self, key: &'static str) -> Option<String> {
         let value = self.take(key)?;
-        self.expect(key, value, value.as_str(), "a string")
+        self.expect(key, value, value.as_str().map(str::to_owned), "a string")
+    }
+
+    /// A text; an empty one counts as absent.
+    pub fn filled(&mut self, key: &'static str) -> Option<String> {
+        self.string(key).filter(|text| !text.is_empty())
+    }
+
+    /// A text that is a name of a metric, or begins one.
+    pub fn identifier(&mut self, key: &'static str) -> Option<String> {
+        let value = self.take(key)?;
+        let read = value.as_str().filter(|text| is_identifier(text)).map(str::to_owned);
+        self.expect(key, value, read, "letters, digits and _")
     }
 
     /// A list of objects, each read by `read`; an element that is none is
     /// reported and left out.
-    pub fn objects<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Object<'_>) -> T) -> Vec<T> {
-        let Some(value) = self.take(key) else {
-            return Vec::new();
-        };
-        let Some(elements) = value.as_array() else {
-            self.mismatch(key, value, "a list of objects");
-            return Vec::new();
-        };
-        let mut objects = Vec::new();
-        for (index, element) in elements.iter().enumerate() {
+    pub fn objects(&mut self, key: &'static str, read: &mut dyn FnMut(&mut Object<'_>)) {
+        for (index, element) in self.elements(key, "a list of objects").iter().enumerate() {
             let key = format!("{key}[{index}]");
-            let Some(fields) = element.as_object() else {
-                self.mismatch(&key, element, "an object");
+            let Some(fields) = self.expect(&key, element, element.as_object(), "an object") else {
                 continue;
             };
             let path = self.path_of(&key);
             let mut nested = Object::new(&path, fields, self.issues);
-            objects.push(read(&mut nested));
+            read(&mut nested);
             nested.finish();
         }
-        objects
     }
 
     /// An object whose values are texts, sorted by key; another value is reported
     /// and left out.
     pub fn texts(&mut self, key: &'static str) -> Vec<(String, String)> {
-        let Some(value) = self.take(key) else {
-            return Vec::new();
-        };
-        let Some(fields) = value.as_object() else {
-            self.mismatch(key, value, "an object");
-            return Vec::new();
-        };
         let mut texts = Vec::new();
-        for (name, value) in fields {
+        for (name, value) in self.entries(key).into_iter().flatten() {
             match value.as_str() {
                 Some(text) => texts.push((name.clone(), text.to_owned())),
                 None => self.mismatch(&join(key, &named(name)), value, "a string"),
@@ -129,15 +124,8 @@ impl<'a> Object<'a> {
 
     /// A list of texts; an element that is none is reported and left out.
     pub fn strings(&mut self, key: &'static str) -> Vec<String> {
-        let Some(value) = self.take(key) else {
-            return Vec::new();
-        };
-        let Some(elements) = value.as_array() else {
-            self.mismatch(key, value, "a list of strings");
-            return Vec::new();
-        };
         let mut texts = Vec::new();
-        for (index, element) in elements.iter().enumerate() {
+        for (index, element) in self.elements(key, "a list of strings").iter().enumerate() {
             match element.as_str() {
                 Some(text) => texts.push(text.to_owned()),
                 None => self.mismatch(&format!("{key}[{index}]"), element, "a string"),
@@ -163,25 +151,21 @@ impl<'a> Object<'a> {
 
     /// One of the named choices, in any case.
     pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+        let chosen = self.chosen(key, &names)?;
+        choices.get(chosen).map(|(_, choice)| *choice)
+    }
+
+    fn chosen(&mut self, key: &'static str, names: &[&str]) -> Option<usize> {
         let value = self.take(key)?;
-        let read = value.as_str().and_then(|text| {
-            let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text))?;
-            Some(found.1)
-        });
-        if read.is_none() {
-            let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-            self.mismatch(key, value, &format!("one of {}", names.join(", ")));
-        }
-        read
+        let read =
+            value.as_str().and_then(|text| names.iter().position(|name| name.eq_ignore_ascii_case(text)));
+        self.expect(key, value, read, &format!("one of {}", names.join(", ")))
     }
 
     /// A nested object, read by `read`; its unknown fields are reported too.
     pub fn object<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Object<'_>) -> T) -> Option<T> {
-        let value = self.take(key)?;
-        let Some(fields) = value.as_object() else {
-            self.mismatch(key, value, "an object");
-            return None;
-        };
+        let fields = self.entries(key)?;
         let path = self.path_of(key);
         let mut nested = Object::new(&path, fields, self.issues);
         let result = read(&mut nested);
@@ -221,6 +205,16 @@ impl<'a> Object<'a> {
         (!value.is_null()).then_some(value)
     }
 
+    fn elements(&mut self, key: &'static str, wanted: &str) -> &'a [Value] {
+        let elements = self.take(key).and_then(|value| self.expect(key, value, value.as_array(), wanted));
+        elements.map_or(&[], Vec::as_slice)
+    }
+
+    fn entries(&mut self, key: &'static str) -> Option<&'a Map<String, Value>> {
+        let value = self.take(key)?;
+        self.expect(key, value, value.as_object(), "an object")
+    }
+
     fn expect<T>(&mut self, key: &str, value: &Value, read: Option<T>, wanted: &str) -> Option<T> {
         if read.is_none() {
             self.mismatch(key, value, wanted);
@@ -254,12 +248,16 @@ pub fn parse_root(bytes: &[u8]) -> Result<Map<String, Value>, Issue> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
-    let message = match serde_json::from_slice(bytes) {
+    let parsed = match core::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
+        Err(_) => Err("not UTF-8".to_owned()),
+    };
+    let message = match parsed {
         Ok(Value::Object(fields)) => return Ok(fields),
         Ok(other) => format!("expected a JSON object, found {}", excerpt(&other)),
         Err(error) => match super::structs::decode(bytes) {
             Ok(fields) => return Ok(fields),
-            Err(_) => format!("not JSON ({error}): {}", quoted(&String::from_utf8_lossy(bytes))),
+            Err(_) => format!("not JSON ({error}): {}", quoted_bytes(bytes)),
         },
     };
     Err(Issue { level: log::Level::Error, path: String::new(), message })
@@ -290,9 +288,20 @@ fn is_key(key: &str, name: &str) -> bool {
     name == key || name == camel
 }
 
+/// Names that Prometheus takes as they are and that cannot break a stat name.
+pub fn is_identifier(name: &str) -> bool {
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    starts && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// A text in quotes, as JSON, cut to a readable length.
 pub fn quoted(text: &str) -> String {
     excerpt(&Value::String(text.to_owned()))
+}
+
+/// The same of bytes that may be no text: one that was cut shows it.
+pub fn quoted_bytes(bytes: &[u8]) -> String {
+    quoted(&String::from_utf8_lossy(bytes.get(..EXCERPT_CHARS).unwrap_or(bytes)))
 }
 
 /// A key that anybody chose, in a path: in quotes unless it is a plain name.
@@ -498,7 +507,8 @@ mod tests {
         assert_eq!(parse_root(b"[1]").unwrap_err().to_string(), "expected a JSON object, found [1]");
         let said = parse_root(b"{oops").unwrap_err().to_string();
         assert!(said.starts_with("not JSON (") && said.contains("{oops"), "{said}");
-        assert!(parse_root(&[0xff, 0xfe]).is_err());
+        let said = parse_root(b"{\xff").unwrap_err().message;
+        assert_eq!(said, "not JSON (not UTF-8): \"{\u{fffd}\"");
         assert!(parse_root("[".repeat(100_000).as_bytes()).is_err());
     }
 }

@@ -30,7 +30,7 @@ impl HttpExchange {
     /// The request passes: learns the downstream peer, tells the upstream one.
     pub fn on_request_headers(&mut self, exchange: &Exchange, host: &dyn Host) {
         let attributes = exchange.attributes(host);
-        let direction = Direction::read(&attributes);
+        let direction = exchange.direction(&attributes);
         // Before headers change: that makes Envoy forget the route.
         self.asked_upstream = exchange.asks_upstream(&attributes, direction);
         let own = self.asked_upstream.then_some(&exchange.own);

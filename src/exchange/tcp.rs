@@ -49,7 +49,7 @@ impl TcpExchange {
             return Flow::Continue;
         }
         let attributes = exchange.attributes(host);
-        let direction = Direction::read(&attributes);
+        let direction = exchange.direction(&attributes);
         if direction != Direction::Outbound {
             match take_frame(host, Data::Downstream, end) {
                 Taken::NotYet => return self.await_frame(host, len_bytes),

@@ -25,14 +25,16 @@ mod phase;
 mod value;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub use phase::Phase;
 pub use value::{pairs, Value};
 
-use super::{Data, ExpressionToken, Flow, HeaderMap, Host, HostError, MetricId, MetricKind};
+use crate::expression::plain_path;
+
+use super::{Data, ExpressionToken, Flow, HeaderMap, Host, HostError, MetricId, MetricKind, QueueId, Shared};
 
 /// One VM in a fake Envoy.
 #[derive(Debug)]
@@ -64,15 +66,23 @@ pub enum Hostcall {
     SetTickPeriod,
     SetEffectiveContext,
     Log,
-    FirstInProcess,
+    SharedData,
+    SetSharedData,
+    SharedQueue,
+    Enqueue,
+    Dequeue,
 }
 
 /// What all VMs of an Envoy share.
 #[derive(Debug)]
 struct Process {
     metrics: Vec<Metric>,
-    seen_keys: BTreeSet<String>,
+    shared: BTreeMap<String, (Vec<u8>, u32)>,
+    /// Items by number of the queue; `None`: there are no queues.
+    queues: Option<Vec<(String, VecDeque<Vec<u8>>)>>,
     now: Instant,
+    /// What a metric takes that its module had not defined yet.
+    time_to_define: Duration,
     log: Vec<(log::Level, String)>,
 }
 
@@ -82,6 +92,8 @@ struct Metric {
     stat_name: String,
     value: u64,
     samples: Vec<u64>,
+    /// Numbers of the modules that defined it and are still there; Envoy drops it with the last.
+    modules: BTreeSet<u32>,
 }
 
 #[derive(Debug)]
@@ -102,6 +114,10 @@ struct Vm {
     expression_values: BTreeMap<String, Value>,
     /// Metrics by the ids that this VM was given, from one.
     metric_ids: Vec<usize>,
+    /// What its root contexts agree on.
+    shared_by_roots: Rc<super::Vm>,
+    /// Which module it runs.
+    module: u32,
 }
 
 #[derive(Debug)]
@@ -130,6 +146,7 @@ struct Calls {
     made: BTreeMap<Hostcall, usize>,
     returned_bytes: usize,
     failing: BTreeMap<Hostcall, u32>,
+    lasting: BTreeMap<Hostcall, Duration>,
 }
 
 /// Id of the root context; streams have higher ones.
@@ -152,6 +169,8 @@ fn is_balanced(text: &str) -> bool {
 
 /// A status of the ABI that the fake gives for what it does not model.
 const INTERNAL_FAILURE: u32 = 10;
+const CAS_MISMATCH: u32 = 8;
+const UNIMPLEMENTED: u32 = 12;
 
 // === impl FakeHost: the story ===
 
@@ -164,8 +183,14 @@ impl Default for FakeHost {
 impl FakeHost {
     /// An Envoy with one VM, being configured, that knows nothing of itself.
     pub fn new() -> Self {
-        let process =
-            Process { metrics: Vec::new(), seen_keys: BTreeSet::new(), now: Instant::now(), log: Vec::new() };
+        let process = Process {
+            metrics: Vec::new(),
+            time_to_define: Duration::ZERO,
+            shared: BTreeMap::new(),
+            queues: None,
+            now: Instant::now(),
+            log: Vec::new(),
+        };
         Self::in_process(Rc::new(RefCell::new(process)))
     }
 
@@ -175,7 +200,24 @@ impl FakeHost {
         let vm = Self::in_process(Rc::clone(&self.process));
         vm.vm.borrow_mut().attributes = self.vm.borrow().attributes.clone();
         vm.vm.borrow_mut().configuration = self.vm.borrow().configuration.clone();
+        vm.vm.borrow_mut().module = self.vm.borrow().module;
         vm
+    }
+
+    /// A VM that runs the next module, of which the process had none yet.
+    pub fn vm_of_next_module(&self) -> Self {
+        let next = self.another_vm();
+        let module = self.vm.borrow().module.saturating_add(1);
+        next.vm.borrow_mut().module = module;
+        next
+    }
+
+    /// The last VM goes that runs this module.
+    pub fn unload(&self) {
+        let module = self.vm.borrow().module;
+        for metric in &mut self.process.borrow_mut().metrics {
+            metric.modules.remove(&module);
+        }
     }
 
     fn in_process(process: Rc<RefCell<Process>>) -> Self {
@@ -190,8 +232,17 @@ impl FakeHost {
             expressions: Vec::new(),
             expression_values: BTreeMap::new(),
             metric_ids: Vec::new(),
+            shared_by_roots: Rc::default(),
+            module: 0,
         };
         Self { process, vm: RefCell::new(vm), calls: RefCell::default(), phase: Cell::new(Phase::Configure) }
+    }
+
+    /// Gives the process shared queues, as Envoy has them. Without, a plugin does
+    /// everything where it is noticed, which is what most tests are about.
+    pub fn with_queues(self) -> Self {
+        self.process.borrow_mut().queues = Some(Vec::new());
+        self
     }
 
     /// Sets the plugin's configuration.
@@ -387,7 +438,8 @@ impl FakeHost {
     /// Kind and stat name of every metric of the process, in order of definition.
     pub fn stat_names(&self) -> Vec<(MetricKind, String)> {
         let process = self.process.borrow();
-        let names = process.metrics.iter().map(|metric| (metric.kind, metric.stat_name.clone()));
+        let metrics = process.metrics.iter().filter(|metric| metric.is_there());
+        let names = metrics.map(|metric| (metric.kind, metric.stat_name.clone()));
         names.collect()
     }
 
@@ -396,10 +448,26 @@ impl FakeHost {
         self.process.borrow().log.clone()
     }
 
+    /// Lets it take time to define a metric that is new to the module.
+    pub fn set_time_to_define(&self, time: Duration) {
+        self.process.borrow_mut().time_to_define = time;
+    }
+
     /// Lets time pass.
     pub fn advance(&self, by: Duration) {
         let now = &mut self.process.borrow_mut().now;
         *now = now.checked_add(by).unwrap_or(*now);
+    }
+
+    /// Sets the clock back, which a monotonic one should never be.
+    pub fn go_back(&self, by: Duration) {
+        let now = &mut self.process.borrow_mut().now;
+        *now = now.checked_sub(by).unwrap_or(*now);
+    }
+
+    /// Makes time pass in every such hostcall from now on.
+    pub fn slow_down(&self, call: Hostcall, by: Duration) {
+        self.calls.borrow_mut().lasting.insert(call, by);
     }
 
     /// The period that the plugin's tick has, if it asked for one.
@@ -433,7 +501,7 @@ impl FakeHost {
     fn metric<T>(&self, kind: MetricKind, stat_name: &str, read: impl FnOnce(&Metric) -> T) -> Option<T> {
         let process = self.process.borrow();
         let mut metrics = process.metrics.iter();
-        metrics.find(|m| m.kind == kind && m.stat_name == stat_name).map(read)
+        metrics.find(|m| m.is(kind, stat_name)).map(read)
     }
 }
 
@@ -441,6 +509,8 @@ impl FakeHost {
 
 impl FakeHost {
     fn count(&self, call: Hostcall) -> Result<(), HostError> {
+        let lasts = self.calls.borrow().lasting.get(&call).copied();
+        self.advance(lasts.unwrap_or_default());
         let mut calls = self.calls.borrow_mut();
         let made = calls.made.entry(call).or_default();
         *made = made.saturating_add(1);
@@ -471,6 +541,22 @@ impl FakeHost {
             Some(_) => Phase::Tick,
             None => self.phase.get(),
         }
+    }
+
+    /// What a list of attributes, and of tests whether one is there, evaluates to:
+    /// all or nothing.
+    fn list_of_attributes(&self, text: &str) -> Option<Value> {
+        let at = |path: &[String]| self.attribute(&path.iter().map(String::as_str).collect::<Vec<_>>());
+        let items = text.strip_prefix('[')?.strip_suffix(']')?.split(',').map(|item| {
+            if let Some(name) = item.strip_prefix("has(").and_then(|item| item.strip_suffix(')')) {
+                return Some(at(&plain_path(name)?).is_some().into());
+            }
+            if let Some((key, map)) = item.strip_prefix('"').and_then(|item| item.split_once("\" in ")) {
+                return Some(at(&plain_path(&format!("{map}['{key}']"))?).is_some().into());
+            }
+            at(&plain_path(item)?)
+        });
+        items.collect::<Option<Vec<_>>>().map(Value::List)
     }
 
     fn attribute(&self, path: &[&str]) -> Option<Value> {
@@ -616,13 +702,28 @@ impl Host for FakeHost {
 
     fn define_metric(&self, kind: MetricKind, stat_name: &str) -> Result<MetricId, HostError> {
         self.count(Hostcall::DefineMetric)?;
-        let metrics = &mut self.process.borrow_mut().metrics;
-        let known = metrics.iter().position(|m| m.kind == kind && m.stat_name == stat_name);
+        let process = &mut *self.process.borrow_mut();
+        let metrics = &mut process.metrics;
+        let known = metrics.iter().position(|m| m.is(kind, stat_name));
         let index = known.unwrap_or(metrics.len());
-        if known.is_none() {
-            metrics.push(Metric { kind, stat_name: stat_name.to_owned(), value: 0, samples: Vec::new() });
+        let vm = &mut *self.vm.borrow_mut();
+        let is_new = !metrics.get(index).is_some_and(|metric| metric.modules.contains(&vm.module));
+        if is_new {
+            process.now = process.now.checked_add(process.time_to_define).unwrap_or(process.now);
         }
-        let ids = &mut self.vm.borrow_mut().metric_ids;
+        match metrics.get_mut(index) {
+            Some(metric) => {
+                metric.modules.insert(vm.module);
+            }
+            None => metrics.push(Metric {
+                kind,
+                stat_name: stat_name.to_owned(),
+                value: 0,
+                samples: Vec::new(),
+                modules: BTreeSet::from([vm.module]),
+            }),
+        }
+        let ids = &mut vm.metric_ids;
         ids.push(index);
         u32::try_from(ids.len()).map(MetricId).map_err(|_| Hostcall::DefineMetric.error(INTERNAL_FAILURE))
     }
@@ -669,7 +770,8 @@ impl Host for FakeHost {
             let Some(Some(text)) = index.and_then(|index| vm.expressions.get(index)) else {
                 return Err(Hostcall::EvaluateExpression.error(HostError::NOT_FOUND));
             };
-            let value = vm.expression_values.get(text).filter(|_| !self.phase.get().is_root());
+            let value = vm.expression_values.get(text).cloned().or_else(|| self.list_of_attributes(text));
+            let value = value.filter(|_| !self.phase.get().is_root());
             let failed = Hostcall::EvaluateExpression.error(INTERNAL_FAILURE);
             value.ok_or(failed)?.to_wire().map_err(|status| Hostcall::EvaluateExpression.error(status))?
         };
@@ -721,13 +823,68 @@ impl Host for FakeHost {
         self.process.borrow().now
     }
 
-    fn first_in_process(&self, key: &str) -> bool {
-        self.count(Hostcall::FirstInProcess).is_ok()
-            && self.process.borrow_mut().seen_keys.insert(key.to_owned())
+    fn shared_data(&self, key: &str) -> Result<Shared, HostError> {
+        self.count(Hostcall::SharedData)?;
+        let found = self.process.borrow().shared.get(key).cloned();
+        let (value, version) = found.map_or((None, 0), |(value, version)| (Some(value), version));
+        Ok(Shared { value: self.returning(value), version })
+    }
+
+    fn set_shared_data(&self, key: &str, value: &[u8], version: u32) -> Result<(), HostError> {
+        self.count(Hostcall::SetSharedData)?;
+        let shared = &mut self.process.borrow_mut().shared;
+        let (known, known_version) = shared.entry(key.to_owned()).or_default();
+        // Zero asks for no check.
+        if version != 0 && version != *known_version {
+            return Err(Hostcall::SetSharedData.error(CAS_MISMATCH));
+        }
+        *known = value.to_vec();
+        *known_version = known_version.saturating_add(1);
+        Ok(())
+    }
+
+    fn shared_queue(&self, name: &str) -> Result<QueueId, HostError> {
+        self.count(Hostcall::SharedQueue)?;
+        let mut process = self.process.borrow_mut();
+        let failed = Hostcall::SharedQueue.error(UNIMPLEMENTED);
+        let queues = process.queues.as_mut().ok_or(failed)?;
+        let known = queues.iter().position(|(known, _)| known == name);
+        let index = known.unwrap_or_else(|| {
+            queues.push((name.to_owned(), VecDeque::new()));
+            queues.len().saturating_sub(1)
+        });
+        u32::try_from(index).map(QueueId).map_err(|_| failed)
+    }
+
+    fn enqueue(&self, queue: QueueId, item: &[u8]) -> Result<(), HostError> {
+        self.count(Hostcall::Enqueue)?;
+        self.with_queue(queue, Hostcall::Enqueue, |items| items.push_back(item.to_vec()))
+    }
+
+    fn dequeue(&self, queue: QueueId) -> Result<Option<Vec<u8>>, HostError> {
+        self.count(Hostcall::Dequeue)?;
+        let item = self.with_queue(queue, Hostcall::Dequeue, VecDeque::pop_front)?;
+        Ok(self.returning(item))
+    }
+
+    fn vm(&self) -> Rc<super::Vm> {
+        Rc::clone(&self.vm.borrow().shared_by_roots)
     }
 }
 
 impl FakeHost {
+    fn with_queue<T>(
+        &self,
+        queue: QueueId,
+        call: Hostcall,
+        change: impl FnOnce(&mut VecDeque<Vec<u8>>) -> T,
+    ) -> Result<T, HostError> {
+        let mut process = self.process.borrow_mut();
+        let index = usize::try_from(queue.0).ok();
+        let found = process.queues.as_mut().zip(index).and_then(|(queues, index)| queues.get_mut(index));
+        found.map(|(_, items)| change(items)).ok_or(call.error(HostError::NOT_FOUND))
+    }
+
     fn change_metric(
         &self,
         id: MetricId,
@@ -746,6 +903,14 @@ impl FakeHost {
 // === impl Metric ===
 
 impl Metric {
+    fn is_there(&self) -> bool {
+        !self.modules.is_empty()
+    }
+
+    fn is(&self, kind: MetricKind, stat_name: &str) -> bool {
+        self.is_there() && (self.kind, &*self.stat_name) == (kind, stat_name)
+    }
+
     fn add(&mut self, delta: i64) -> Result<(), u32> {
         self.value = self.value.wrapping_add_signed(delta);
         Ok(())
@@ -774,7 +939,11 @@ impl Hostcall {
             Self::SetTickPeriod => "proxy_set_tick_period_milliseconds",
             Self::SetEffectiveContext => "proxy_set_effective_context",
             Self::Log => "proxy_log",
-            Self::FirstInProcess => "proxy_get_shared_data",
+            Self::SharedData => "proxy_get_shared_data",
+            Self::SetSharedData => "proxy_set_shared_data",
+            Self::SharedQueue => "proxy_register_shared_queue",
+            Self::Enqueue => "proxy_enqueue_shared_queue",
+            Self::Dequeue => "proxy_dequeue_shared_queue",
         };
         HostError { call, status }
     }

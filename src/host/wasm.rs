@@ -8,16 +8,25 @@
 
 use core::ptr;
 use core::time::Duration;
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Instant;
 
-use super::{Data, ExpressionToken, HeaderMap, Host, HostError, MetricId, MetricKind};
+use super::{Data, ExpressionToken, HeaderMap, Host, HostError, MetricId, MetricKind, QueueId, Shared, Vm};
 
 /// The proxy this module runs in.
 #[derive(Clone, Copy, Debug)]
 pub struct WasmHost;
 
 const OK: u32 = 0;
+const EMPTY: u32 = 7;
 const PLUGIN_CONFIGURATION: u32 = 7;
+
+thread_local! {
+    static VM: Rc<Vm> = Rc::default();
+    /// The last path; here so that its memory is used again.
+    static PATH: Cell<String> = const { Cell::new(String::new()) };
+}
 
 extern "C" {
     fn proxy_log(level: u32, message: *const u8, message_size: usize) -> u32;
@@ -67,6 +76,9 @@ extern "C" {
         value_size: usize,
         cas: u32,
     ) -> u32;
+    fn proxy_register_shared_queue(name: *const u8, name_size: usize, id: *mut u32) -> u32;
+    fn proxy_enqueue_shared_queue(id: u32, item: *const u8, item_size: usize) -> u32;
+    fn proxy_dequeue_shared_queue(id: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_set_effective_context(context_id: u32) -> u32;
     fn proxy_call_foreign_function(
         name: *const u8,
@@ -139,10 +151,18 @@ fn map_number(map: HeaderMap) -> u32 {
 // the host only reads it, and does not keep the pointer.
 impl Host for WasmHost {
     fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
-        let path = path.join("\0");
+        let mut joined = PATH.take();
+        joined.clear();
+        for name in path {
+            if !joined.is_empty() {
+                joined.push('\0');
+            }
+            joined.push_str(name);
+        }
         let result = bytes("proxy_get_property", |data, size| unsafe {
-            proxy_get_property(path.as_ptr(), path.len(), data, size)
+            proxy_get_property(joined.as_ptr(), joined.len(), data, size)
         });
+        PATH.set(joined);
         let value = absent_if(result, &[HostError::NOT_FOUND])?;
         Ok(value.filter(|bytes| !bytes.is_empty()))
     }
@@ -254,15 +274,40 @@ impl Host for WasmHost {
         let _ = unsafe { proxy_log(level, message.as_ptr(), message.len()) };
     }
 
-    fn first_in_process(&self, key: &str) -> bool {
-        let mut cas = 0;
-        let seen = bytes("proxy_get_shared_data", |data, size| unsafe {
-            proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut cas)
+    fn shared_data(&self, key: &str) -> Result<Shared, HostError> {
+        let mut version = 0;
+        let value = bytes("proxy_get_shared_data", |data, size| unsafe {
+            proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut version)
         });
-        if seen.is_ok() {
-            return false;
-        }
-        let status = unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), ptr::null(), 0, cas) };
-        status == OK
+        Ok(Shared { value: absent_if(value, &[HostError::NOT_FOUND])?, version })
+    }
+
+    fn set_shared_data(&self, key: &str, value: &[u8], version: u32) -> Result<(), HostError> {
+        let status =
+            unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) };
+        check("proxy_set_shared_data", status)
+    }
+
+    fn shared_queue(&self, name: &str) -> Result<QueueId, HostError> {
+        let mut id = 0;
+        let status = unsafe { proxy_register_shared_queue(name.as_ptr(), name.len(), &mut id) };
+        check("proxy_register_shared_queue", status)?;
+        Ok(QueueId(id))
+    }
+
+    fn enqueue(&self, queue: QueueId, item: &[u8]) -> Result<(), HostError> {
+        let status = unsafe { proxy_enqueue_shared_queue(queue.0, item.as_ptr(), item.len()) };
+        check("proxy_enqueue_shared_queue", status)
+    }
+
+    fn dequeue(&self, queue: QueueId) -> Result<Option<Vec<u8>>, HostError> {
+        let item = bytes("proxy_dequeue_shared_queue", |data, size| unsafe {
+            proxy_dequeue_shared_queue(queue.0, data, size)
+        });
+        absent_if(item, &[EMPTY])
+    }
+
+    fn vm(&self) -> Rc<Vm> {
+        VM.with(Rc::clone)
     }
 }

@@ -162,4 +162,11 @@ mod tests {
         assert_eq!(metadata_of(b""), Ok(None));
         assert_eq!(metadata_of(b"\xff"), Err(Malformed));
     }
+
+    #[test]
+    fn what_is_too_long_is_not_written() {
+        let length = |bytes: usize| encode(&vec![b'x'; bytes], None).map(|frame| frame.len());
+        let longest = (0..=MAX_PAYLOAD_BYTES).rev().find_map(length);
+        assert_eq!(longest, Some(MAGIC.len() + 4 + MAX_PAYLOAD_BYTES));
+    }
 }

@@ -32,13 +32,8 @@ impl<'a> Pairs<'a> {
     /// assert!(Pairs::parse(&bytes[..19]).is_none());
     /// ```
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let (count, rest) = split_number(bytes)?;
-        if count > MAX_ENTRIES {
-            return None;
-        }
-        let (lengths, contents) = rest.split_at_checked(count.checked_mul(2 * NUMBER)?)?;
-        let pairs = Self { lengths, contents };
-        (pairs.iter().count() == count).then_some(pairs)
+        let (count, entries) = walk(bytes)?;
+        (entries.clone().count() == count).then_some(entries.rest)
     }
 
     /// The entries in the order of the wire.
@@ -59,6 +54,17 @@ impl<'a> IntoIterator for Pairs<'a> {
     fn into_iter(self) -> Iter<'a> {
         self.iter()
     }
+}
+
+/// The number of entries, and these as far as their lengths fit: for one look at each,
+/// where a check of all beforehand would double it.
+pub fn walk(bytes: &[u8]) -> Option<(usize, Iter<'_>)> {
+    let (count, rest) = split_number(bytes)?;
+    if count > MAX_ENTRIES {
+        return None;
+    }
+    let (lengths, contents) = rest.split_at_checked(count.checked_mul(2 * NUMBER)?)?;
+    Some((count, Iter { rest: Pairs { lengths, contents } }))
 }
 
 /// Walks the entries of [`Pairs`]: key and value.

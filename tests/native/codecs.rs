@@ -14,6 +14,8 @@ use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 
+use crate::mutation::each_mutation;
+
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
@@ -103,21 +105,6 @@ fn reference(encoded: &[u8]) -> Option<Workload> {
         ..Workload::default()
     };
     Some(workload.with_labels(labels)).filter(|workload| *workload != Workload::default())
-}
-
-/// Calls with the bytes cut at every length, and with every bit flipped alone.
-fn each_mutation(bytes: &[u8], mut check: impl FnMut(&[u8])) {
-    for end in 0..=bytes.len() {
-        check(&bytes[..end]);
-    }
-    let mut changed = bytes.to_vec();
-    for at in 0..bytes.len() {
-        for bit in 0..8 {
-            changed[at] ^= 1 << bit;
-            check(&changed);
-            changed[at] ^= 1 << bit;
-        }
-    }
 }
 
 // === Peer metadata ===

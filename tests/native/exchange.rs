@@ -1,5 +1,6 @@
 //! What the metadata exchange does to headers and filter state.
 
+use istio_stats::config::Attachment;
 use istio_stats::exchange::http::{HttpExchange, ID_HEADER, METADATA_HEADER};
 use istio_stats::exchange::Exchange;
 use istio_stats::host::fake::{FakeHost, Hostcall, Phase, Value};
@@ -442,6 +443,37 @@ fn configured_facts_are_what_peers_are_told() {
 }
 
 #[test]
+fn the_root_id_decides_the_direction_before_the_listener() {
+    for (root_id, listener, tells) in
+        [("stats_outbound", INBOUND, true), ("stats_inbound", OUTBOUND, false), ("other", OUTBOUND, true)]
+    {
+        let host = FakeHost::new();
+        host.set_node_metadata("CLUSTER_ID", "east");
+        host.set_attribute(&["plugin_root_id"], root_id);
+        let proxy = Proxy::with_host(host, listener, "{}");
+        assert_eq!(proxy.serve(&[]).header(Request, METADATA_HEADER).is_some(), tells, "{root_id}");
+    }
+}
+
+#[test]
+fn the_kind_of_stream_is_found_out_or_configured() {
+    for (configuration, protocol, attachment) in [
+        ("{}", Some("HTTP/2"), Attachment::Http),
+        ("{}", None, Attachment::Tcp),
+        (r#"{"attachment": "http"}"#, None, Attachment::Http),
+        (r#"{"attachment": "tcp"}"#, Some("HTTP/2"), Attachment::Tcp),
+        ("unusable", Some("HTTP/1.1"), Attachment::Http),
+    ] {
+        let proxy = Proxy::of("east", OUTBOUND, configuration);
+        proxy.host.open_stream();
+        if let Some(protocol) = protocol {
+            proxy.host.set_attribute(&["request", "protocol"], protocol);
+        }
+        assert_eq!(proxy.exchange.attachment(&proxy.host), attachment, "{configuration} {protocol:?}");
+    }
+}
+
+#[test]
 fn no_configuration_is_the_default() {
     for configuration in ["", " ", "{}"] {
         let proxy = Proxy::of("east", OUTBOUND, configuration);
@@ -523,7 +555,7 @@ fn odd_node_values_are_complained_about_and_not_sent() {
     assert_eq!(
         proxy.complaints(),
         [
-            r#"metadata-exchange: node metadata CLUSTER_ID: expected a text, found 8 bytes, "\x00\x00\x00\x00\x00\x00\x08@"; ignored"#,
+            r#"metadata-exchange: node metadata CLUSTER_ID: expected a text, found 8 bytes, "\u0000\u0000\u0000\u0000\u0000\u0000\b@"; ignored"#,
             r#"metadata-exchange: node id "an\r\nid: x" cannot be a header's value; not sent"#,
         ]
     );
@@ -571,7 +603,8 @@ fn any_hostcall_may_fail_with_any_status() {
         Hostcall::RemoveHeader,
         Hostcall::PluginConfiguration,
         Hostcall::Log,
-        Hostcall::FirstInProcess,
+        Hostcall::SharedData,
+        Hostcall::SetSharedData,
     ];
     let claims = [(METADATA_HEADER, PEER), (ID_HEADER, PEER_ID)];
     for call in calls {

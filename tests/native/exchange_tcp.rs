@@ -3,10 +3,10 @@
 
 use istio_stats::exchange::tcp::TcpExchange;
 use istio_stats::exchange::Exchange;
-use istio_stats::host::fake::FakeHost;
+use istio_stats::host::fake::{FakeHost, Hostcall};
 use istio_stats::host::Data::{self, Downstream, Upstream};
 use istio_stats::peer::frame::MAGIC;
-use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY};
+use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY};
 use istio_stats::peer::{SENT_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY};
 
 const INBOUND: i64 = 1;
@@ -256,4 +256,40 @@ fn a_length_beyond_the_bound_is_data() {
     let mut west = Proxy::west();
     let data = [&MAGIC[..], &u32::MAX.to_be_bytes(), b"data"].concat();
     assert_eq!(west.arrive(Downstream, &data, false), data);
+}
+
+#[test]
+fn what_the_host_refuses_to_change_passes_as_it_came() {
+    let mut west = Proxy::west();
+    west.host.fail(Hostcall::ReplaceData, 10);
+    let frame = Proxy::east().arrive(Downstream, b"data", false);
+    assert!(frame.starts_with(&MAGIC) && frame.ends_with(b"data"));
+    assert_eq!(west.arrive(Downstream, &frame, false), frame);
+    assert_eq!(west.arrive(Upstream, b"answer", true), b"answer");
+    assert_eq!(west.state(DOWNSTREAM_PEER_KEY).as_deref(), Some(NO_PEER));
+    let lines = west.host.log_lines();
+    assert!(lines.iter().any(|(_, line)| line.contains("frame")), "{lines:?}");
+}
+
+#[test]
+fn who_ends_without_a_word_will_not_tell() {
+    for (direction, key) in [(Downstream, DOWNSTREAM_PEER_KEY), (Upstream, UPSTREAM_PEER_KEY)] {
+        let mut proxy = Proxy::new("mid", 0, "{}");
+        proxy.host.set_attribute(&OPTED_IN, true);
+        if direction == Upstream {
+            proxy.arrive(Downstream, b"hello", false);
+        }
+        proxy.arrive(direction, b"", false);
+        assert_eq!(proxy.state(key), None, "{direction:?}: no word yet");
+        proxy.arrive(direction, b"", true);
+        assert_eq!(proxy.state(key).as_deref(), Some(NO_PEER), "{direction:?}");
+    }
+}
+
+#[test]
+fn a_frame_that_has_begun_is_told_at_once() {
+    let frame = Proxy::east().arrive(Downstream, b"data", false);
+    let mut west = Proxy::west();
+    assert_eq!(west.arrive(Downstream, &frame[..2], false), b"");
+    assert_eq!(west.state(FRAME_BEGUN_KEY).as_deref(), Some(&b"1"[..]));
 }

@@ -6,7 +6,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
 
 #[path = "../../fuzz/src/lib.rs"]
-mod targets;
+pub mod targets;
 
 use targets::input::hash;
 
@@ -16,6 +16,8 @@ const MUTATIONS: [(&str, usize); targets::TARGETS.len()] = [
     ("peer_header", 6000),
     ("tcp_frame", 4000),
     ("pairs", 20_000),
+    ("flat_buffer", 10_000),
+    ("istio_peer", 4000),
     ("stat_name", 2500),
     ("http_story", 500),
 ];
@@ -41,6 +43,16 @@ fn pairs() {
 }
 
 #[test]
+fn flat_buffer() {
+    run("flat_buffer");
+}
+
+#[test]
+fn istio_peer() {
+    run("istio_peer");
+}
+
+#[test]
 fn stat_name() {
     run("stat_name");
 }
@@ -48,6 +60,16 @@ fn stat_name() {
 #[test]
 fn http_story() {
     run("http_story");
+}
+
+#[test]
+fn the_readme_describes_every_target() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    for (name, _) in targets::TARGETS {
+        let rows = readme.lines().filter(|line| line.starts_with(&format!("| `{name}` |")));
+        assert_eq!(rows.count(), 2, "{name}: what it promises, and its numbers");
+    }
 }
 
 fn run(name: &str) {

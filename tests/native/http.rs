@@ -172,6 +172,25 @@ fn the_service_is_named_by_route_then_upstream_cluster_then_metadata() {
 }
 
 #[test]
+fn a_change_of_an_upstream_clusters_metadata_shows_up_within_a_period() {
+    let story = Story::new(OUTBOUND, "{}");
+    let serve = |name: &str| {
+        let id = story.open();
+        story.host.set_attribute(&["xds", "cluster_name"], "outbound|80||reviews");
+        story.host.set_attribute(&SERVICE, Value::map([("name", name)]));
+        story.finish(id);
+    };
+    serve("before");
+    serve("after");
+    story.tick();
+    serve("after");
+    let names = story.series("requests_total").into_iter();
+    let counts: Vec<_> =
+        names.map(|(labels, count)| (labels["destination_service_name"].clone(), count)).collect();
+    assert_eq!(counts, [("before".to_owned(), 2), ("after".to_owned(), 1)]);
+}
+
+#[test]
 fn mutual_tls_names_principals_and_the_peers_namespace() {
     let [web, reviews] = ["spiffe://east.local/ns/shop/sa/web", "spiffe://west.local/ns/stars/sa/reviews"];
     let labels = [
@@ -184,6 +203,7 @@ fn mutual_tls_names_principals_and_the_peers_namespace() {
     ];
     let story = Story::new(OUTBOUND, "{}");
     let id = story.open();
+    story.host.set_attribute(&["upstream", "tls_version"], "TLSv1.3");
     story.host.set_attribute(&["upstream", "uri_san_local_certificate"], web);
     story.host.set_attribute(&["upstream", "uri_san_peer_certificate"], reviews);
     story.host.set_attribute(&["connection", "uri_san_peer_certificate"], "spiffe://x/ns/not-this/sa/app");
@@ -219,6 +239,7 @@ fn a_peer_without_a_certificate_may_be_disbelieved() {
             story.host.set_property(key, header.as_bytes()).unwrap();
         }
         if certified {
+            story.host.set_attribute(&["upstream", "tls_version"], "TLSv1.3");
             story.host.set_attribute(&["upstream", "uri_san_peer_certificate"], certificate);
             story.host.set_attribute(&["connection", "mtls"], true);
         }
@@ -264,6 +285,23 @@ fn a_waypoint_is_neither_side() {
         "mutual_tls",
     ];
     assert_eq!(pick(&labels, names), values);
+}
+
+#[test]
+fn a_waypoint_knows_whose_tunnel_it_was() {
+    let principal = "spiffe://td/ns/shop/sa/web";
+    let labels = |root_id: &str, configuration: &str| {
+        let story = Story::new(root_id, configuration);
+        let id = story.open();
+        story.host.set_attribute(&["filter_state", "io.istio.peer_principal"], principal);
+        story.host.set_attribute(&["connection", "mtls"], false);
+        story.finish(id);
+        let names = ["source_principal", "source_workload_namespace", "connection_security_policy"];
+        pick(&story.request_labels(), names)
+    };
+    assert_eq!(labels("", r#"{"reporter": "SERVER_GATEWAY"}"#), [principal, "shop", "mutual_tls"]);
+    // Elsewhere the connection itself tells.
+    assert_eq!(labels(INBOUND, "{}"), ["unknown", "unknown", "none"]);
 }
 
 #[test]
@@ -403,7 +441,6 @@ fn a_stream_that_only_its_host_names_waits_for_its_end() {
 #[test]
 fn a_period_of_zero_reports_messages_at_the_end_only() {
     let story = Story::new(INBOUND, r#"{"tcp_reporting_duration": "0s"}"#);
-    assert_eq!(story.host.tick_period(), None);
     let id = story.open();
     story.grpc_messages(2, 1);
     story.tick();
@@ -468,8 +505,9 @@ fn an_unusable_configuration_makes_the_plugin_inert_and_says_so_once() {
         assert!(Plugin::configure(vm).is_none());
     }
     let lines: Vec<_> = host.log_lines().into_iter().map(|(_, line)| line).collect();
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].starts_with("istio-stats: configuration: not JSON ("), "{lines:?}");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with("istio-stats: version "), "{lines:?}");
+    assert!(lines[1].starts_with("istio-stats: configuration: not JSON ("), "{lines:?}");
     assert_eq!(host.gauge("istio_stats_config_errors"), Some(1));
 }
 
@@ -556,4 +594,28 @@ fn a_host_that_refuses_everything_costs_one_log_line_per_kind() {
         let nothing = HostError { call: "", status };
         assert!(complaints[0].ends_with(&nothing.to_string().trim_start().to_string()), "{complaints:?}");
     }
+}
+
+#[test]
+fn beyond_the_bound_a_waypoint_says_only_that_it_is_one() {
+    let story = Story::new("", r#"{"max_series": 1, "reporter": "SERVER_GATEWAY"}"#);
+    for code in [200i64, 404] {
+        let id = story.open();
+        story.host.set_attribute(&["response", "code"], code);
+        story.finish(id);
+    }
+    let mut series = story.series("requests_total").into_iter().map(|(labels, _)| labels);
+    let mut labels = series.find(|labels| labels["response_code"] != "200").unwrap();
+    assert_eq!(labels.remove("reporter").as_deref(), Some("waypoint"));
+    assert!(labels.values().all(|value| value == "overflow"), "{labels:#?}");
+}
+
+#[test]
+fn an_unreadable_configuration_is_one_error_and_the_defaults() {
+    let host = FakeHost::new();
+    host.fail(Hostcall::PluginConfiguration, 10);
+    let story = Story::with_host(host, OUTBOUND, r#"{"labels": ["reporter"]}"#);
+    story.serve();
+    assert_eq!(story.request_labels().len(), 25);
+    assert_eq!(story.complaints(), ["istio-stats: configuration: proxy_get_buffer_bytes returned status 10"]);
 }

@@ -10,14 +10,23 @@
 )]
 #![allow(unreachable_pub, reason = "nothing is reachable from outside a test binary")]
 
+mod access_log;
+mod background;
+mod bulk;
+mod clock;
 mod codecs;
 mod documents;
 mod exchange;
 mod exchange_tcp;
+mod flatbuffer;
 mod fuzz;
 mod http;
+mod istio_peers;
+mod mutation;
 mod overrides;
+mod security;
 mod story;
 mod struct_configuration;
 mod tcp;
+mod upgrade;
 mod workload;

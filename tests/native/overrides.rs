@@ -3,6 +3,8 @@
 
 use istio_stats::expression::{printed, whole};
 use istio_stats::host::fake::FakeHost;
+use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY};
+use istio_stats::workload::Workload;
 
 use crate::story::{pick, Labels, Story, INBOUND};
 
@@ -76,8 +78,11 @@ fn drop_without_a_name_drops_all_definitions_too() {
     for metric in METRICS.into_iter().chain(["mine"]) {
         assert_eq!(labels(&story, metric), None, "{metric}");
     }
-    // What tells the version is no metric of traffic.
-    assert_eq!(story.host.stat_names().len(), 1);
+    // What the plugin tells about itself is no metric of traffic.
+    let names: Vec<_> = story.host.stat_names().into_iter().map(|(_, name)| name).collect();
+    let version = istio_stats::version::VERSION;
+    let own_build = format!("component.istio_stats.tag.{version};.istio_stats_build");
+    assert_eq!(names, ["component.proxy.tag.unknown;.istio_build", &own_build, "istio_stats_series"]);
 }
 
 #[test]
@@ -392,4 +397,42 @@ fn old_names_are_told_once_each() {
         panic!("{lines:#?}");
     };
     assert!(line.contains("\"node.id\": node reads xds.node on this host"), "{line}");
+}
+
+#[test]
+fn every_fact_of_a_peer_may_become_a_label() {
+    let facts = ["workload", "namespace", "cluster", "app", "version", "service", "revision"];
+    let dimensions: Vec<_> =
+        facts.iter().map(|fact| format!(r#""{fact}": "downstream_peer.{fact}""#)).collect();
+    let configuration = format!(r#"{{"metrics": [{{"dimensions": {{{}}}}}]}}"#, dimensions.join(", "));
+    let peer = Workload {
+        workload_name: Some("reviews-v1".to_owned()),
+        namespace: Some("stars".to_owned()),
+        cluster_id: Some("west".to_owned()),
+        labels: ["reviews-app", "reviews-app", "v1", "reviews", "r1", "v1"].map(|text| Some(text.to_owned())),
+        ..Workload::default()
+    };
+    let story = Story::new(INBOUND, &configuration);
+    let id = story.open();
+    story.host.set_attribute(&[DOWNSTREAM_PEER_KEY], metadata::encode(&peer).as_str());
+    story.finish(id);
+    let values = ["reviews-v1", "stars", "west", "reviews-app", "v1", "reviews", "r1"];
+    assert_eq!(pick(&labels(&story, "requests_total").unwrap(), facts), values);
+}
+
+#[test]
+fn what_cannot_be_followed_is_named_and_the_rest_is() {
+    let story = request(
+        r#"{"definitions": [{"name": "mine", "value": "v"}, {"name": "mine", "value": "w"}],
+            "metrics": [{"dimensions": ["x"]}, {"name": "istio_requests_total"}, {"name": "other"}]}"#,
+        &[],
+    );
+    let complaints = [
+        "definitions[1].name: \"mine\" is defined twice; the first one counts",
+        "metrics[0].dimensions: expected an object, found [\"x\"]; ignored",
+        "metrics[1].name: there is no metric \"istio_requests_total\"; leave out \"istio_\"; ignored",
+        "metrics[2].name: there is no metric \"other\"; ignored",
+    ];
+    assert_eq!(story.complaints(), complaints.map(|text| format!("istio-stats: configuration: {text}")));
+    assert_eq!(labels(&story, "requests_total").unwrap().len(), 25);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use istio_stats::config::Attachment;
 use istio_stats::host::fake::{FakeHost, Phase};
-use istio_stats::host::{HeaderMap, MetricKind};
+use istio_stats::host::{HeaderMap, Host as _, MetricKind};
 use istio_stats::plugin::Plugin;
 
 /// A configured plugin in a fake Envoy.
@@ -27,7 +27,11 @@ impl Story {
     /// A plugin with this root id and configuration in the web workload's proxy
     /// in Kubernetes cluster `east`.
     pub fn new(root_id: &str, configuration: &str) -> Self {
-        let host = FakeHost::new();
+        Self::of_web(FakeHost::new(), root_id, configuration)
+    }
+
+    /// The same on a fresh host.
+    pub fn of_web(host: FakeHost, root_id: &str, configuration: &str) -> Self {
         host.set_attribute(&["xds", "node", "id"], "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local");
         for (key, value) in [
             ("NAME", "web-1"),
@@ -60,6 +64,13 @@ impl Story {
     /// Opens a stream of a plain HTTP request that is answered with 200; the
     /// caller may change its attributes until it is [`Self::finish`]ed.
     pub fn open(&self) -> u32 {
+        let id = self.open_unseen();
+        self.plugin.on_open(&self.host, id, Attachment::Http);
+        id
+    }
+
+    /// The same without telling the plugin: an access logger does not hear of it.
+    pub fn open_unseen(&self) -> u32 {
         let id = self.host.open_stream();
         let host = &self.host;
         host.set_attribute(&["request", "protocol"], "HTTP/1.1");
@@ -71,7 +82,6 @@ impl Story {
         host.set_attribute(&["response", "flags"], 0i64);
         host.set_attribute(&["connection", "mtls"], false);
         host.set_header_to(HeaderMap::Request, "content-type", "text/plain");
-        self.plugin.on_open(&self.host, id, Attachment::Http);
         id
     }
 
@@ -117,8 +127,34 @@ impl Story {
         self.host.close_stream(id);
     }
 
-    /// The reporting period passes.
+    /// The same plugin in another VM of the process.
+    pub fn another_vm(&self) -> Self {
+        Self::configured(self.host.another_vm())
+    }
+
+    /// The plugin of another build, the next module of the process.
+    pub fn upgraded(&self) -> Self {
+        let host = self.host.vm_of_next_module();
+        // The build that is tested came after another one.
+        host.set_shared_data("istio_stats.build", b"0.0.1", 0).unwrap();
+        Self::configured(host)
+    }
+
+    fn configured(host: FakeHost) -> Self {
+        host.enter(Phase::Configure);
+        let plugin = Plugin::configure(&host).expect("a usable configuration");
+        Self { host, plugin }
+    }
+
+    /// Serves one request, from beginning to end.
+    pub fn serve(&self) {
+        let id = self.open();
+        self.finish(id);
+    }
+
+    /// The period passes that the plugin asked for, and ends in a tick.
     pub fn tick(&self) {
+        self.host.advance(self.host.tick_period().unwrap_or_default());
         self.host.enter(Phase::Tick);
         self.plugin.on_tick(&self.host);
     }
@@ -140,6 +176,15 @@ impl Story {
                 (labels_of(&name), count)
             })
             .collect()
+    }
+
+    /// The samples of a histogram's only series.
+    pub fn samples(&self, metric: &str) -> Vec<u64> {
+        let names = self.host.stat_names().into_iter().map(|(_, name)| name);
+        let mut named = names.filter(|name| metric_of(name) == format!("istio_{metric}"));
+        let samples = self.host.histogram(&named.next().unwrap()).unwrap();
+        assert_eq!(named.next(), None);
+        samples
     }
 
     /// The labels of the only series of `requests_total`.

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use istio_stats::host::fake::Hostcall;
 use istio_stats::host::Host;
 use istio_stats::peer::{
     metadata, DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY,
@@ -150,6 +151,22 @@ fn the_frames_of_the_exchange_are_nobodys_bytes() {
 }
 
 #[test]
+fn a_frame_that_comes_after_the_servers_first_words_is_nobodys_either() {
+    let story = Story::new(INBOUND, "{}");
+    let id = story.connect();
+    story.transferred(0, 20);
+    for _ in 0..3 {
+        story.tick();
+    }
+    assert_eq!(totals(&story), [1, 0, 0, 20]);
+    story.host.set_property(RECEIVED_FRAME_BYTES_KEY, b"300").unwrap();
+    story.host.set_property(DOWNSTREAM_PEER_KEY, reviews().as_bytes()).unwrap();
+    story.transferred(306, 20);
+    story.disconnect(id, 0);
+    assert_eq!(totals(&story), [1, 1, 6, 20]);
+}
+
+#[test]
 fn what_looked_like_a_frame_and_was_none_counts() {
     let story = Story::new(INBOUND, "{}");
     let id = story.connect();
@@ -177,6 +194,7 @@ fn a_refused_connection_is_opened_closed_and_flagged() {
 fn an_idle_connection_is_opened_once_and_its_tls_is_read_when_it_is_there() {
     let story = Story::new(INBOUND, "{}");
     let id = story.connect();
+    story.host.set_attribute(&["xds", "cluster_name"], "inbound|5432||");
     for _ in 0..5 {
         story.tick();
     }
@@ -188,6 +206,39 @@ fn an_idle_connection_is_opened_once_and_its_tls_is_read_when_it_is_there() {
     assert_eq!(pick(labels, ["connection_security_policy"]), ["mutual_tls"]);
     story.disconnect(id, 0);
     assert_eq!(totals(&story), [1, 1, 5, 5]);
+}
+
+/// Istio puts network plugins in front of HTTP connection managers, too.
+#[test]
+fn a_connection_with_http_is_not_counted() {
+    let story = Story::new(INBOUND, "{}");
+    let id = story.connect();
+    story.tick();
+    // It shows with the first byte.
+    story.host.set_attribute(&["request", "protocol"], "HTTP/1.1");
+    story.transferred(300, 400);
+    for _ in 0..3 {
+        story.tick();
+    }
+    story.host.reset_calls();
+    story.tick();
+    assert_eq!(story.host.calls(Hostcall::Property), 0, "nothing is read again");
+    story.disconnect(id, 0);
+    assert_eq!(totals(&story), [0; 4]);
+}
+
+#[test]
+fn a_connection_that_no_tcp_proxy_serves_counts_from_its_first_byte_on() {
+    let story = Story::new(INBOUND, "{}");
+    let id = story.connect();
+    story.host.set_property(DOWNSTREAM_PEER_KEY, NO_PEER).unwrap();
+    story.tick();
+    assert_eq!(totals(&story), [0; 4], "it may become HTTP");
+    story.transferred(3, 4);
+    story.tick();
+    assert_eq!(totals(&story), [1, 0, 3, 4]);
+    story.disconnect(id, 0);
+    assert_eq!(totals(&story), [1, 1, 3, 4]);
 }
 
 #[test]
@@ -218,4 +269,25 @@ fn an_open_connection_costs_three_reads_of_bytes_a_period() {
     story.host.reset_calls();
     story.tick();
     assert_eq!(story.host.calls_that_returned_bytes(), 2, "no news, no flags");
+}
+
+#[test]
+fn the_sizes_of_frames_are_read_until_the_server_answered() {
+    let story = Story::new(INBOUND, "{}");
+    story.connect();
+    for key in [RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY] {
+        story.host.set_property(key, b"300").unwrap();
+    }
+    story.host.set_property(DOWNSTREAM_PEER_KEY, reviews().as_bytes()).unwrap();
+    let reads = |received, sent| {
+        story.transferred(received, sent);
+        story.host.reset_calls();
+        story.tick();
+        story.host.calls_that_returned_bytes()
+    };
+    reads(301, 0);
+    let unanswered = reads(302, 0);
+    reads(303, 301);
+    assert_eq!(reads(304, 302) + 2, unanswered);
+    assert_eq!(totals(&story), [1, 0, 4, 2]);
 }

@@ -124,14 +124,14 @@ fn values_that_are_no_text_are_absent_and_named() {
     assert_eq!(
         warnings,
         [
-            r#"node metadata LABELS.app: expected a text, found 15 bytes, "\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00x\x00\x00"; ignored"#,
-            r#"node metadata LABELS.version: expected a text, found 8 bytes, "\x00\x00\x00\x00\x00\x00\x04@"; ignored"#,
+            r#"node metadata LABELS.app: expected a text, found 15 bytes, "\u0001\u0000\u0000\u0000\u0001\u0000\u0000\u0000\u0000\u0000\u0000\u0000x\u0000…; ignored"#,
+            r#"node metadata LABELS.version: expected a text, found 8 bytes, "\u0000\u0000\u0000\u0000\u0000\u0000\u0004@"; ignored"#,
             r#"node metadata NAME: expected a text, found 9 bytes, "two\nlines"; ignored"#,
-            r#"node metadata NAMESPACE: expected a text, found 16 bytes, "\x01\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00a\x00b\x00"; ignored"#,
+            r#"node metadata NAMESPACE: expected a text, found 16 bytes, "\u0001\u0000\u0000\u0000\u0001\u0000\u0000\u0000\u0001\u0000\u0000\u0000a\u0000…; ignored"#,
             "node metadata WORKLOAD_NAME: expected a text, found nothing readable (proxy_get_property returned status 3); ignored",
-            r#"node metadata CLUSTER_ID: expected a text, found 8 bytes, "\x00\x00\x00\x00\x00\x00\x1c@"; ignored"#,
-            r#"node metadata MESH_ID: expected a text, found 1 bytes, "\x01"; ignored"#,
-            r#"node metadata OWNER: expected a text, found 2 bytes, "\xff\xfe"; ignored"#,
+            r#"node metadata CLUSTER_ID: expected a text, found 8 bytes, "\u0000\u0000\u0000\u0000\u0000\u0000\u001c@"; ignored"#,
+            r#"node metadata MESH_ID: expected a text, found 1 bytes, "\u0001"; ignored"#,
+            r#"node metadata OWNER: expected a text, found 2 bytes, "��"; ignored"#,
         ]
     );
 }

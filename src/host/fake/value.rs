@@ -18,6 +18,9 @@ pub enum Value {
     Bool(bool),
     /// A map or Struct: proxy-wasm pairs.
     Map(BTreeMap<String, Value>),
+    /// An object of the filter state with fields: they are read one by one; the
+    /// whole is a map without entries.
+    Fields(BTreeMap<String, Value>),
     /// A list: pairs with the elements as keys and no values.
     List(Vec<Value>),
     /// A null: it has no byte form, nor has any map or list that holds one.
@@ -31,6 +34,12 @@ impl Value {
     pub fn map<K: Into<String>, V: Into<Value>>(entries: impl IntoIterator<Item = (K, V)>) -> Self {
         let entries = entries.into_iter().map(|(key, value)| (key.into(), value.into()));
         Self::Map(entries.collect())
+    }
+
+    /// An object of these fields.
+    pub fn object<K: Into<String>, V: Into<Value>>(fields: impl IntoIterator<Item = (K, V)>) -> Self {
+        let fields = fields.into_iter().map(|(key, value)| (key.into(), value.into()));
+        Self::Fields(fields.collect())
     }
 
     /// The bytes that Envoy returns for this value.
@@ -47,6 +56,7 @@ impl Value {
                 let pair = |(key, value): (&String, &Value)| Ok((key.clone().into_bytes(), value.to_wire()?));
                 pairs(&entries.iter().map(pair).collect::<Result<Vec<_>, u32>>()?)
             }
+            Self::Fields(_) => pairs(&[]),
             Self::List(elements) => {
                 let pair = |element: &Value| Ok((element.to_wire()?, Vec::new()));
                 pairs(&elements.iter().map(pair).collect::<Result<Vec<_>, u32>>()?)
@@ -61,7 +71,7 @@ impl Value {
             return Some(self);
         };
         let next = match self {
-            Self::Map(entries) => entries.get(*key),
+            Self::Map(entries) | Self::Fields(entries) => entries.get(*key),
             Self::List(elements) => elements.get(key.parse::<usize>().ok()?),
             _ => None,
         };

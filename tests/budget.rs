@@ -1,0 +1,270 @@
+//! What a stream costs, counted exactly: hostcalls, those that return bytes,
+//! and heap allocations, once its series exist. Each hostcall that returns bytes
+//! takes Envoy 1–2 µs, so a change that adds one shall be seen.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    unsafe_code,
+    reason = "a test may fail that way; an allocator is unsafe by nature"
+)]
+#![allow(unreachable_pub, dead_code, reason = "shared with the native tests, which use more of it")]
+
+#[path = "native/story.rs"]
+mod story;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use istio_stats::host::fake::{FakeHost, Hostcall, Phase, Value};
+use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
+use istio_stats::workload::Workload;
+use story::{Story, INBOUND, OUTBOUND, SERVICE};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting.
+struct Counting;
+
+// SAFETY: all is left to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What a callback did.
+#[derive(Debug, PartialEq, Eq)]
+struct Cost {
+    /// Hostcalls of any kind.
+    calls: usize,
+    /// Those that returned bytes.
+    returning: usize,
+    /// Those that recorded a sample.
+    records: usize,
+}
+
+const RECORDS: [Hostcall; 2] = [Hostcall::IncrementMetric, Hostcall::RecordMetric];
+/// Never on a stream whose series exist.
+const FORBIDDEN: [Hostcall; 6] = [
+    Hostcall::DefineMetric,
+    Hostcall::CreateExpression,
+    Hostcall::SetTickPeriod,
+    Hostcall::Enqueue,
+    Hostcall::SharedData,
+    Hostcall::Log,
+];
+
+fn cost_of(host: &FakeHost, run: impl FnOnce()) -> Cost {
+    host.reset_calls();
+    run();
+    for call in FORBIDDEN {
+        assert_eq!(host.calls(call), 0, "{call:?}");
+    }
+    Cost {
+        calls: host.all_calls(),
+        returning: host.calls_that_returned_bytes(),
+        records: RECORDS.iter().map(|call| host.calls(*call)).sum(),
+    }
+}
+
+/// A proxy as Istio's are: mutual TLS aside, everything that it can know is there.
+fn proxied(story: &Story) {
+    let host = &story.host;
+    host.set_attribute(&["connection", "id"], 7i64);
+    host.set_attribute(&["xds", "cluster_name"], "outbound|80||reviews.shop.svc.cluster.local");
+    host.set_attribute(&["xds", "route_name"], "default");
+    host.set_attribute(&["xds", "listener_direction"], 1i64);
+    host.set_attribute(
+        &SERVICE,
+        Value::map([("host", "reviews.shop"), ("name", "reviews"), ("namespace", "shop")]),
+    );
+    let peer = Workload { workload_name: Some("reviews-v2".into()), ..Workload::default() };
+    let peer = metadata::encode(&peer);
+    host.set_attribute(&[UPSTREAM_PEER_KEY], peer.as_str());
+    host.set_attribute(&["filter_state", "wasm.istio_stats.upstream_peer"], peer.as_str());
+    host.set_attribute(&[DOWNSTREAM_PEER_KEY], peer.as_str());
+    host.set_attribute(&["filter_state", "wasm.istio_stats.downstream_peer"], peer.as_str());
+}
+
+/// Requests of one kind after which the plugin knows what they have.
+const WARM_UP: usize = 17;
+/// Requests that a list has to be common to.
+const WINDOW: usize = 8;
+
+/// The cost of a request's end, when many of its kind went before.
+fn request(root_id: &str, configuration: &str, prepare: impl Fn(&Story)) -> Cost {
+    let story = Story::new(root_id, configuration);
+    let serve = || {
+        let id = story.open();
+        proxied(&story);
+        prepare(&story);
+        story.host.enter_stream(id, Phase::Log);
+        id
+    };
+    let finish = |id| {
+        story.plugin.on_log(&story.host, id, istio_stats::config::Attachment::Http);
+        story.plugin.on_close(id);
+    };
+    for _ in 0..WARM_UP {
+        finish(serve());
+    }
+    let id = serve();
+    cost_of(&story.host, || finish(id))
+}
+
+#[test]
+fn a_request_costs_one_read_and_its_samples() {
+    // One list, and the samples. It tells that there is no TLS, so no identities.
+    let source = Cost { calls: 5, returning: 1, records: 4 };
+    assert_eq!(request(OUTBOUND, "{}", |_| {}), source);
+    // Over mutual TLS the list brings these, too.
+    let mutual_tls = |story: &Story| {
+        story.host.set_attribute(&["upstream", "tls_version"], "TLSv1.3");
+        story.host.set_attribute(&["upstream", "uri_san_local_certificate"], "spiffe://td/ns/shop/sa/web");
+        story.host.set_attribute(&["upstream", "uri_san_peer_certificate"], "spiffe://td/ns/shop/sa/reviews");
+    };
+    assert_eq!(request(OUTBOUND, "{}", mutual_tls), source);
+    // Without an exchange it tells that there is none, and brings the endpoint.
+    let endpoint = |story: &Story| {
+        story.host.remove_attribute(&[UPSTREAM_PEER_KEY]);
+        story.host.remove_attribute(&["filter_state", "wasm.istio_stats.upstream_peer"]);
+        story.host.set_attribute(&istio_stats::peer::endpoint::ATTRIBUTE, "reviews-v2;shop;reviews;v2;west");
+    };
+    assert_eq!(request(OUTBOUND, "{}", endpoint), source);
+    // The connection's identities are remembered.
+    let destination = Cost { calls: 5, returning: 1, records: 4 };
+    assert_eq!(request(INBOUND, "{}", |_| {}), destination);
+}
+
+#[test]
+fn what_no_metric_shows_is_not_read() {
+    let labels = r#"{"labels": ["source_cluster", "destination_cluster", "response_code"],
+        "metrics": [{"name": "request_bytes", "drop": true}, {"name": "response_bytes", "drop": true}]}"#;
+    // Code, duration and peer; too few for a list.
+    assert_eq!(request(OUTBOUND, labels, |_| {}), Cost { calls: 6, returning: 4, records: 2 });
+}
+
+#[test]
+fn a_grpc_request_costs_two_reads_more() {
+    let grpc = |story: &Story| {
+        story.grpc_messages(3, 2);
+        story.host.set_attribute(&["response", "grpc_status"], 0i64);
+    };
+    assert_eq!(request(OUTBOUND, "{}", grpc), Cost { calls: 9, returning: 3, records: 6 });
+    assert_eq!(request(INBOUND, "{}", grpc), Cost { calls: 9, returning: 3, records: 6 });
+}
+
+#[test]
+fn the_list_follows_what_streams_have() {
+    let story = Story::new(OUTBOUND, "{}");
+    let evaluated = |answered: bool| {
+        let id = story.open();
+        proxied(&story);
+        if !answered {
+            story.host.remove_attribute(&["response", "code"]);
+        }
+        story.host.enter_stream(id, Phase::Log);
+        story.host.reset_calls();
+        story.plugin.on_log(&story.host, id, istio_stats::config::Attachment::Http);
+        story.plugin.on_close(id);
+        [Hostcall::CreateExpression, Hostcall::EvaluateExpression, Hostcall::Property]
+            .map(|call| story.host.calls(call))
+    };
+    let many = |answered: bool| (0..WINDOW).map(|_| evaluated(answered)).collect::<Vec<_>>();
+    // Nothing is known yet: all singly. The first also reads what is remembered.
+    assert_eq!(many(true).split_off(1), [[0, 0, 9]; WINDOW - 1]);
+    assert_eq!(evaluated(true), [1, 1, 0]);
+    assert_eq!(evaluated(true), [0, 1, 0]);
+    // Without a response the list fails, once: the next has no code.
+    assert_eq!(evaluated(false), [0, 1, 9]);
+    assert_eq!(evaluated(false), [1, 1, 1]);
+    // The code comes back when it has been there for a while.
+    assert_eq!(evaluated(true), [0, 1, 1]);
+    many(true);
+    many(true);
+    assert_eq!(evaluated(true), [0, 1, 0]);
+}
+
+#[test]
+fn a_logged_request_costs_what_a_filter_s_does() {
+    let story = Story::new(OUTBOUND, r#"{"attachment": "http"}"#);
+    let serve = || {
+        let id = story.open_unseen();
+        proxied(&story);
+        story.host.enter_stream(id, Phase::Log);
+    };
+    for _ in 0..WARM_UP {
+        serve();
+        story.plugin.on_access_log(&story.host);
+    }
+    serve();
+    let cost = cost_of(&story.host, || story.plugin.on_access_log(&story.host));
+    assert_eq!(cost, Cost { calls: 5, returning: 1, records: 4 });
+}
+
+#[test]
+fn an_open_connection_costs_three_reads_a_period_and_its_end_as_many() {
+    let story = Story::new(OUTBOUND, "{}");
+    let id = story.connect();
+    proxied(&story);
+    for bytes in [100, 200] {
+        story.transferred(bytes, bytes);
+        story.host.enter_stream(id, Phase::Log);
+        story.tick();
+    }
+    story.transferred(300, 300);
+    let cost = cost_of(&story.host, || story.tick());
+    assert_eq!((cost.returning, cost.records), (3, 2), "{cost:?}");
+    story.transferred(400, 400);
+    let other = story.connect();
+    proxied(&story);
+    story.disconnect(other, 0);
+    story.host.enter_stream(id, Phase::Log);
+    let cost =
+        cost_of(&story.host, || story.plugin.on_log(&story.host, id, istio_stats::config::Attachment::Tcp));
+    assert_eq!((cost.returning, cost.records), (3, 4), "{cost:?}");
+}
+
+#[test]
+fn opening_a_stream_costs_no_hostcall() {
+    let story = Story::new(OUTBOUND, "{}");
+    let id = story.open_unseen();
+    let http = istio_stats::config::Attachment::Http;
+    assert_eq!(cost_of(&story.host, || story.plugin.on_open(&story.host, id, http)).calls, 0);
+}
+
+/// Allocations of the plugin itself: those of the fake host are counted aside, by
+/// what differs between 3 labels and 25.
+#[test]
+fn allocations_do_not_grow_with_the_labels() {
+    let few = r#"{"labels": ["reporter", "response_code", "response_flags", "destination_service_name",
+        "destination_workload", "request_protocol", "source_principal", "destination_principal"]}"#;
+    let allocations = |configuration: &str| {
+        let story = Story::new(OUTBOUND, configuration);
+        let mut last = 0;
+        for _ in 0..3 {
+            let id = story.open();
+            proxied(&story);
+            story.host.enter_stream(id, Phase::Log);
+            let before = ALLOCATIONS.with(Cell::get);
+            story.plugin.on_log(&story.host, id, istio_stats::config::Attachment::Http);
+            last = ALLOCATIONS.with(Cell::get) - before;
+            story.plugin.on_close(id);
+        }
+        last
+    };
+    assert_eq!(allocations("{}"), allocations(few));
+}

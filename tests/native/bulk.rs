@@ -1,0 +1,121 @@
+//! The list that most attributes of a request are read by.
+
+use istio_stats::host::fake::{Hostcall, Value};
+use istio_stats::host::MetricKind;
+
+use crate::story::{Story, OUTBOUND};
+
+/// As many as it takes for the list to follow.
+const MANY: usize = 20;
+
+/// What the list is then.
+const LIST: &str = "[response.code,response.flags,request.duration,request.total_size,response.total_size,\
+    xds.cluster_name,request.headers[\"content-type\"],\"wasm.istio_stats.upstream_peer\" in filter_state,has(filter_state.upstream_peer),\
+    has(metadata.filter_metadata.istio_stats),has(upstream.tls_version)]";
+
+fn warm_up(story: &Story) {
+    for _ in 0..MANY {
+        serve(story, &[]);
+    }
+}
+
+/// Serves a request without these attributes; returns how often an expression was
+/// created, evaluated and deleted.
+fn serve(story: &Story, absent: &[&[&str]]) -> [usize; 3] {
+    let id = story.open();
+    story.host.set_attribute(&["xds", "cluster_name"], "outbound|80||web");
+    for path in absent {
+        story.host.remove_attribute(path);
+    }
+    story.host.reset_calls();
+    story.finish(id);
+    [Hostcall::CreateExpression, Hostcall::EvaluateExpression, Hostcall::DeleteExpression]
+        .map(|call| story.host.calls(call))
+}
+
+#[test]
+fn labels_and_values_are_the_same_however_they_are_read() {
+    let metrics = |fails: Option<Hostcall>| {
+        let story = Story::new(OUTBOUND, "{}");
+        if let Some(call) = fails {
+            story.host.fail(call, 2);
+        }
+        for _ in 0..MANY {
+            serve(&story, &[]);
+            serve(&story, &[&["response", "code"]]);
+        }
+        let durations =
+            story.host.stat_names().into_iter().filter(|(kind, _)| *kind == MetricKind::Histogram);
+        let samples: Vec<_> = durations.map(|(_, name)| (story.host.histogram(&name), name)).collect();
+        (story.series("requests_total"), samples)
+    };
+    let singly = metrics(Some(Hostcall::CreateExpression));
+    assert_eq!(metrics(None), singly);
+    assert_eq!(metrics(Some(Hostcall::EvaluateExpression)), singly);
+}
+
+#[test]
+fn a_list_that_fails_though_nothing_is_missing_is_not_tried_again() {
+    let story = Story::new(OUTBOUND, "{}");
+    story.host.fail(Hostcall::EvaluateExpression, 2);
+    let evaluations: usize = (0..MANY).map(|_| serve(&story, &[])[1]).sum();
+    // Once with tests, once without.
+    assert_eq!(evaluations, 2);
+}
+
+#[test]
+fn a_host_without_expressions_is_asked_for_them_once() {
+    let story = Story::new(OUTBOUND, "{}");
+    story.host.fail(Hostcall::CreateExpression, 2);
+    let creations: usize = (0..MANY).map(|_| serve(&story, &[])[0]).sum();
+    // Once with tests, once without.
+    assert_eq!(creations, 2);
+}
+
+#[test]
+fn a_null_in_the_list_is_as_good_as_absent() {
+    let story = Story::new(OUTBOUND, "{}");
+    warm_up(&story);
+    let numbers = [200i64, 0, 1_000_000, 5, 7].map(Value::from);
+    let texts = ["", "text/plain"].map(Value::from);
+    let tests = [false; 4].map(Value::from);
+    story.host.set_expression(LIST, Value::List(numbers.into_iter().chain(texts).chain(tests).collect()));
+    assert_eq!(serve(&story, &[]), [0, 1, 0]);
+    // The list goes on without it.
+    let [created, evaluated, _] = serve(&story, &[&["xds", "cluster_name"]]);
+    assert_eq!([created, evaluated], [1, 1]);
+}
+
+#[test]
+fn a_list_of_the_wrong_length_is_not_believed() {
+    let story = Story::new(OUTBOUND, "{}");
+    warm_up(&story);
+    story.host.set_expression(LIST, Value::List([500i64, 4].map(Value::from).into()));
+    serve(&story, &[]);
+    assert!(story.series("requests_total").iter().all(|(labels, _)| labels["response_code"] == "200"));
+}
+
+/// Whoever changes what its requests have, again and again, must not have lists
+/// pile up in the host.
+#[test]
+fn few_lists_are_kept() {
+    let story = Story::new(OUTBOUND, "{}");
+    let optional: [&[&str]; 4] =
+        [&["response", "code"], &["response", "flags"], &["request", "duration"], &["xds", "cluster_name"]];
+    // The list needs five, and there are two more.
+    story.host.set_attribute(&["upstream", "tls_version"], "TLSv1.3");
+    story.host.set_attribute(&["upstream", "uri_san_local_certificate"], "spiffe://td/ns/shop/sa/web");
+    story.host.set_attribute(&["upstream", "uri_san_peer_certificate"], "spiffe://td/ns/shop/sa/reviews");
+    let mut live = 0;
+    for round in 0..3 {
+        for kind in 0..16 {
+            let absent: Vec<_> = (0..4).filter(|bit| kind >> bit & 1 == 1).map(|bit| optional[bit]).collect();
+            for _ in 0..MANY {
+                let [created, _, deleted] = serve(&story, &absent);
+                live = live + created - deleted;
+                assert!(live <= 4, "round {round}");
+            }
+        }
+    }
+    assert_eq!(live, 4);
+}

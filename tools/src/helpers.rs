@@ -23,7 +23,7 @@ pub(crate) fn cut_off(module: &mut Module) {
         let mut entries = entries.clone();
         for entry in &mut entries {
             let name = module.funcs.get(*entry).name.as_deref();
-            if name.is_some_and(|name| is_helper(&format!("{:#}", demangle(name)))) {
+            if name.is_some_and(is_helper) {
                 *entry = stub_of(module, *entry);
             }
         }
@@ -31,9 +31,19 @@ pub(crate) fn cut_off(module: &mut Module) {
     }
 }
 
+/// How Rust's v0 mangling, which the Makefile asks for, begins the symbol of a
+/// trait's own body of a method; an implementation's begins with `_RNvX`.
+const DEFAULT_BODY: &str = "_RNvY";
+
 /// Whether this is the SDK's own body of a trait method that is no callback.
-fn is_helper(name: &str) -> bool {
-    let Some((_, method)) = name.strip_prefix("proxy_wasm::traits::").and_then(|rest| rest.split_once("::"))
+fn is_helper(symbol: &str) -> bool {
+    if !symbol.starts_with(DEFAULT_BODY) {
+        return false;
+    }
+    // `<Type as proxy_wasm::traits::Trait>::method`
+    let name = format!("{:#}", demangle(symbol));
+    let Some((_, method)) =
+        name.split_once(" as proxy_wasm::traits::").and_then(|(_, rest)| rest.split_once(">::"))
     else {
         return false;
     };
@@ -73,13 +83,14 @@ mod tests {
         let names = names(
             r#"(module
                 (table (export "table") 2 funcref)
-                (elem (i32.const 0) $_ZN10proxy_wasm6traits7Context4done17h0123456789abcdefE
-                                    $_ZN10proxy_wasm6traits7Context7on_done17h0123456789abcdefE)
-                (func $_ZN10proxy_wasm6traits7Context4done17h0123456789abcdefE (param i32) call $hostcall)
-                (func $_ZN10proxy_wasm6traits7Context7on_done17h0123456789abcdefE (param i32) (result i32) i32.const 1)
+                (elem (i32.const 0) $_RNvYNtCs1_11istio_stats9StatsRootNtNtCs2_10proxy_wasm6traits7Context4done
+                                    $_RNvYNtCs1_11istio_stats9StatsRootNtNtCs2_10proxy_wasm6traits7Context7on_done)
+                (func $_RNvYNtCs1_11istio_stats9StatsRootNtNtCs2_10proxy_wasm6traits7Context4done (param i32) call $hostcall)
+                (func $_RNvYNtCs1_11istio_stats9StatsRootNtNtCs2_10proxy_wasm6traits7Context7on_done (param i32) (result i32) i32.const 1)
                 (func $hostcall))"#,
         );
-        assert_eq!(names, [STUB_NAME, "proxy_wasm::traits::Context::on_done"]);
+        let on_done = "<istio_stats::StatsRoot as proxy_wasm::traits::Context>::on_done";
+        assert_eq!(names, [on_done, STUB_NAME]);
     }
 
     #[test]
@@ -87,25 +98,28 @@ mod tests {
         let names = names(
             r#"(module
                 (table (export "table") 1 funcref)
-                (elem (i32.const 0) $_ZN10proxy_wasm6traits7Context4done17h0123456789abcdefE)
-                (func $_ZN10proxy_wasm6traits7Context4done17h0123456789abcdefE)
-                (func (export "proxy_on_tick") call $_ZN10proxy_wasm6traits7Context4done17h0123456789abcdefE))"#,
+                (elem (i32.const 0) $_RNvYNtCs1_11istio_stats9StatsRootNtNtCs2_10proxy_wasm6traits7Context4done)
+                (func $_RNvYNtCs1_11istio_stats9StatsRootNtNtCs2_10proxy_wasm6traits7Context4done)
+                (func (export "proxy_on_tick") call $_RNvYNtCs1_11istio_stats9StatsRootNtNtCs2_10proxy_wasm6traits7Context4done))"#,
         );
-        assert!(names.contains(&"proxy_wasm::traits::Context::done".to_owned()), "{names:?}");
+        let done = "<istio_stats::StatsRoot as proxy_wasm::traits::Context>::done";
+        assert!(names.contains(&done.to_owned()), "{names:?}");
     }
 
     #[test]
     fn callbacks_and_other_code_are_no_helpers() {
-        for name in [
-            "proxy_wasm::traits::HttpContext::on_log",
-            "proxy_wasm::traits::RootContext::create_http_context",
-            "proxy_wasm::traits::RootContext::get_type",
-            "<istio_stats::abi::StatsHttp as proxy_wasm::traits::Context>::done",
-            "proxy_wasm::hostcalls::done",
+        for symbol in [
+            "_RNvYNtCs1_11istio_stats5StatsNtNtCs2_10proxy_wasm6traits11HttpContext6on_log",
+            "_RNvYNtCs1_11istio_stats5StatsNtNtCs2_10proxy_wasm6traits11RootContext19create_http_context",
+            "_RNvYNtCs1_11istio_stats5StatsNtNtCs2_10proxy_wasm6traits11RootContext8get_type",
+            // An implementation of its own, of this and of another trait.
+            "_RNvXCs1_11istio_statsNtB2_5StatsNtNtCs2_10proxy_wasm6traits7Context4done",
+            "_RNvYNtCs1_11istio_stats5StatsNtNtCs2_11istio_stats4host4Host4done",
+            "_RNvNtCs2_10proxy_wasm9hostcalls4done",
             "",
         ] {
-            assert!(!is_helper(name), "{name}");
+            assert!(!is_helper(symbol), "{symbol}");
         }
-        assert!(is_helper("proxy_wasm::traits::HttpContext::get_http_request_headers"));
+        assert!(is_helper("_RNvYNtCs1_11istio_stats5StatsNtNtCs2_10proxy_wasm6traits7Context4done"));
     }
 }

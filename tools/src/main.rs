@@ -1,14 +1,29 @@
 //! The `istio-stats` command: one subcommand per file.
 
 mod artefact;
+mod cel;
+mod check;
+mod doctor;
+mod endpoint;
+mod exposition;
+mod extraction;
+mod find;
 mod helpers;
+mod names;
+mod output;
 mod pack;
+mod panics;
+mod peer_header;
+mod stat_names;
+mod tags;
+mod top;
+mod yaml;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Works on the Wasm modules of istio-stats, on the build machine.
+/// Checks and prepares what the Wasm modules of istio-stats need.
 #[derive(Debug, Parser)]
 #[command(name = "istio-stats", version)]
 struct Cli {
@@ -18,12 +33,22 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Args),
+    Tags(tags::Args),
+    PeerHeader(peer_header::Args),
+    Doctor(doctor::Args),
     Pack(pack::Args),
+    Top(top::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Check(args) => check::run(&args),
+        Command::Tags(args) => tags::run(&args),
+        Command::PeerHeader(args) => peer_header::run(&args),
+        Command::Doctor(args) => return doctor::run(&args),
         Command::Pack(args) => pack::run(&args),
+        Command::Top(args) => top::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,7 +8,7 @@ use rustc_demangle::demangle;
 use walrus::{Module, ModuleConfig};
 
 use crate::artefact::{Artefact, Fate};
-use crate::helpers;
+use crate::{helpers, panics};
 
 /// Keeps the exports an artefact needs and drops all code only the others reach.
 #[derive(Debug, clap::Args)]
@@ -54,6 +54,7 @@ fn pack(wasm: &[u8], artefact: Artefact, names: bool) -> Result<Vec<u8>> {
         .context("not a valid Wasm module")?;
     keep_exports(&mut module, artefact)?;
     helpers::cut_off(&mut module);
+    panics::cut_off(&mut module);
     drop_custom_sections(&mut module);
     rename_functions(&mut module, names);
     walrus::passes::gc::run(&mut module);

@@ -1,0 +1,113 @@
+//! `istio-stats check`: compiles plugin configurations and says what is wrong
+//! with them, before a proxy does.
+
+mod bootstrap;
+mod fields;
+mod locals;
+mod plugin;
+mod problem;
+mod report;
+mod suggest;
+
+use std::path::PathBuf;
+
+use anyhow::{ensure, Result};
+use clap::ValueEnum as _;
+
+use crate::find::{self, File, Plugin};
+use crate::yaml::{Malformed, Position};
+use problem::{Level, Problem, Problems};
+
+/// Compiles plugin configurations and says what is wrong with them
+///
+/// FILE is a plugin configuration by itself (JSON), or what contains some: an
+/// Envoy bootstrap, listeners, or a dump of /config_dump; an EnvoyFilter,
+/// WasmPlugin or TrafficExtension of Istio; an EnvoyExtensionPolicy of Envoy
+/// Gateway. YAML or JSON, with any number of documents.
+///
+/// An error is what the plugin would not follow: an unknown field, a value it
+/// cannot read, a metric that does not exist, an expression that Envoy does not
+/// compile. A warning is what it follows, but hardly as you want: a proxy that
+/// answers 503 should the plugin fail, a label without its line in stats_tags.
+///
+/// The exit status is 1 if there are errors, else 0.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Files to check; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The plugin that a configuration by itself is for
+    #[arg(long, default_value = "istio-stats")]
+    plugin: Plugin,
+    /// Print one JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut problems = Problems::default();
+    let mut checked = Vec::new();
+    for path in &args.files {
+        match find::read(path, args.plugin) {
+            Ok(file) => {
+                check(&file, &mut problems);
+                checked.push(file);
+            }
+            Err(error) => problems.push(of_file(&error)),
+        }
+        problems.settle(&find::name_of(path));
+    }
+    if args.json {
+        println!("{:#}", report::json(&checked, &problems));
+    } else {
+        print!("{}", report::text(&problems));
+    }
+    let sum = report::sum(&problems, &checked);
+    ensure!(problems.errors() == 0, "{sum}");
+    ensure!(checked.iter().any(|file| file.found().next().is_some()), "nothing to check: {NOTHING}");
+    if !args.json {
+        println!("{sum}");
+    }
+    Ok(())
+}
+
+const NOTHING: &str =
+    "no configuration of istio_stats or metadata_exchange (they are told apart by the module's \
+                       file name or image, else by the plugin's name)";
+
+fn check(file: &File, problems: &mut Problems) {
+    for document in &file.documents {
+        for found in &document.found {
+            plugin::check(found, problems);
+        }
+        for other in &document.others {
+            let message = "runs another module; not checked".to_owned();
+            problems.push(Problem::new(Level::Info, other.position, &other.place, message));
+        }
+        bootstrap::check(document, &file.name, problems);
+    }
+    locals::check(file, problems);
+    if file.found().next().is_none() {
+        problems.push(Problem::new(Level::Info, Position::START, &[], NOTHING.to_owned()));
+    }
+}
+
+/// A file that cannot be checked at all.
+fn of_file(error: &anyhow::Error) -> Problem {
+    match error.downcast_ref::<Malformed>() {
+        Some(Malformed { position, why }) => {
+            Problem::new(Level::Error, *position, &[], format!("not YAML: {why}"))
+        }
+        None => Problem::new(Level::Error, Position::START, &[], format!("{error:#}")),
+    }
+}
+
+// === impl Plugin ===
+
+impl Plugin {
+    /// Its name in messages and options.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,171 @@
+//! A Wasm plugin in an Envoy's configuration.
+
+use istio_stats::config::reader::Issue;
+use istio_stats::{config, exchange};
+use serde_json::Value;
+
+use super::config::text;
+
+/// One plugin at one place.
+#[derive(Clone, Debug)]
+pub(crate) struct Plugin {
+    /// Name of the filter or access logger, for messages.
+    pub(crate) filter: String,
+    /// `name` of the plugin; part of the names of its VM's stats.
+    pub(crate) name: String,
+    pub(crate) root_id: String,
+    pub(crate) runtime: String,
+    /// As configured; empty means `FAIL_CLOSED`.
+    pub(crate) failure_policy: String,
+    pub(crate) role: Role,
+    configuration: Vec<u8>,
+}
+
+/// Which of the two modules a plugin runs, if any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Stats,
+    Exchange,
+    /// Somebody else's.
+    Other,
+}
+
+/// What flows through a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    #[default]
+    Http,
+    Tcp,
+}
+
+// === impl Plugin ===
+
+impl Plugin {
+    /// From a filter's name and a `PluginConfig`.
+    pub(crate) fn parse(filter: &str, plugin: &Value) -> Self {
+        let failure_policy = match plugin.get("fail_open") {
+            Some(Value::Bool(true)) => "FAIL_OPEN",
+            _ => text(plugin, "/failure_policy"),
+        };
+        Self {
+            filter: filter.to_owned(),
+            name: text(plugin, "/name").to_owned(),
+            root_id: text(plugin, "/root_id").to_owned(),
+            runtime: text(plugin, "/vm_config/runtime").to_owned(),
+            failure_policy: failure_policy.to_owned(),
+            role: role_of(filter, plugin),
+            configuration: configuration(plugin),
+        }
+    }
+
+    /// The configuration of a stats plugin; `None` if it is unusable.
+    pub(crate) fn stats_config(&self) -> Option<config::Config> {
+        config::Config::compile(&self.configuration).0
+    }
+
+    /// The configuration of a metadata exchange; `None` if it is unusable.
+    pub(crate) fn exchange_config(&self) -> Option<exchange::config::Config> {
+        exchange::config::Config::compile(&self.configuration).0
+    }
+
+    /// What precedes the names of its metrics, if it is a stats plugin that counts.
+    pub(crate) fn metric_prefix(&self) -> Option<String> {
+        self.stats_config().filter(|_| self.role == Role::Stats).map(|config| config.metric_prefix)
+    }
+
+    /// What is wrong with its configuration, as the plugin itself finds it.
+    pub(crate) fn mistakes(&self) -> Vec<Issue> {
+        let issues = match self.role {
+            Role::Stats => config::Config::compile(&self.configuration).1,
+            Role::Exchange => exchange::config::Config::compile(&self.configuration).1,
+            Role::Other => Vec::new(),
+        };
+        issues.into_iter().filter(|issue| issue.level <= log::Level::Warn).collect()
+    }
+}
+
+/// By the file of its code, else by what it is called: names are free, and Istio
+/// stores code under its checksum.
+fn role_of(filter: &str, plugin: &Value) -> Role {
+    let code = ["/vm_config/code/local/filename", "/vm_config/code/remote/http_uri/uri"];
+    let file =
+        code.iter().find_map(|path| text(plugin, path).rsplit('/').next().filter(|name| !name.is_empty()));
+    let names = [file.unwrap_or_default(), text(plugin, "/name"), filter, text(plugin, "/vm_config/vm_id")];
+    let by_name = names.iter().find_map(|name| {
+        let name = name.to_ascii_lowercase().replace('-', "_");
+        match name {
+            _ if name.contains("metadata_exchange") => Some(Role::Exchange),
+            _ if name.contains("istio_stats") => Some(Role::Stats),
+            _ => None,
+        }
+    });
+    by_name.unwrap_or_else(|| match text(plugin, "/root_id") {
+        "stats_inbound" | "stats_outbound" => Role::Stats,
+        _ => Role::Other,
+    })
+}
+
+/// The bytes that Envoy hands to the plugin, as JSON.
+fn configuration(plugin: &Value) -> Vec<u8> {
+    let Some(any) = plugin.get("configuration") else {
+        return Vec::new();
+    };
+    match any.get("value") {
+        Some(Value::String(text)) => text.clone().into_bytes(),
+        Some(value) => value.to_string().into_bytes(),
+        None => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn role(file: &str, name: &str, root_id: &str) -> Role {
+        let plugin = json!({
+            "name": name, "root_id": root_id,
+            "vm_config": {"code": {"local": {"filename": file}}},
+        });
+        Plugin::parse("filter", &plugin).role
+    }
+
+    #[test]
+    fn plugins_are_known_by_file_then_name_then_root_id() {
+        assert_eq!(
+            role("/istio-stats/metadata_exchange.wasm", "istio_stats", "stats_inbound"),
+            Role::Exchange
+        );
+        assert_eq!(role("dist/istio_stats.wasm", "x", ""), Role::Stats);
+        assert_eq!(role("/var/lib/istio/data/0ab1.wasm", "istio-system.istio-stats", ""), Role::Stats);
+        assert_eq!(role("/var/lib/istio/data/0ab1.wasm", "x", "stats_outbound"), Role::Stats);
+        assert_eq!(role("coraza.wasm", "waf", ""), Role::Other);
+    }
+
+    #[test]
+    fn configurations_are_texts_or_structs() {
+        let text =
+            json!({"configuration": {"@type": "StringValue", "value": "{\"reporter\": \"SERVER_GATEWAY\"}"}});
+        let object = json!({"configuration": {"@type": "Struct", "value": {"reporter": "SERVER_GATEWAY"}}});
+        for plugin in [text, object] {
+            assert!(Plugin::parse("istio_stats", &plugin).stats_config().unwrap().waypoint, "{plugin}");
+        }
+        let none = Plugin::parse("istio_stats", &json!({}));
+        assert!(none.stats_config().is_some() && none.mistakes().is_empty());
+    }
+
+    #[test]
+    fn mistakes_are_those_the_plugin_finds() {
+        let plugin = json!({"configuration": {"value": "{\"max_series\": \"many\", \"colour\": 1}"}});
+        let paths: Vec<_> =
+            Plugin::parse("istio_stats", &plugin).mistakes().into_iter().map(|one| one.path).collect();
+        assert_eq!(paths, ["max_series", "colour"]);
+    }
+
+    #[test]
+    fn the_old_field_for_failing_open_counts() {
+        assert_eq!(Plugin::parse("f", &json!({"fail_open": true})).failure_policy, "FAIL_OPEN");
+        assert_eq!(Plugin::parse("f", &json!({})).failure_policy, "");
+    }
+}

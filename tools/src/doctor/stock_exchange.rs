@@ -1,0 +1,133 @@
+//! The metadata exchange by filters of Envoy's own: `header_mutation`, or the routes,
+//! tell the peer who we are, `header_to_metadata` keeps what it tells.
+
+use istio_stats::exchange::http::METADATA_HEADER;
+use istio_stats::peer::places::{DYNAMIC_METADATA_KEYS, DYNAMIC_METADATA_NAMESPACE};
+use istio_stats::peer::Side;
+use serde_json::Value;
+
+use super::config::{list, text};
+
+/// Which parts of it are configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StockExchange {
+    asks_upstream: bool,
+    keeps_upstream: bool,
+    keeps_downstream: bool,
+}
+
+// === impl StockExchange ===
+
+impl StockExchange {
+    /// Whether this peer can become known. A downstream one tells unasked.
+    pub(crate) fn reaches(self, peer: Side) -> bool {
+        match peer {
+            Side::Downstream => self.keeps_downstream,
+            Side::Upstream => self.asks_upstream && self.keeps_upstream,
+        }
+    }
+
+    /// Whether there is any part of it.
+    pub(crate) fn is_begun(self) -> bool {
+        self != Self::default()
+    }
+
+    /// Reads a part of a configuration; filters may be wrapped into others.
+    pub(crate) fn add(&mut self, configuration: &Value) {
+        let [downstream, upstream] = DYNAMIC_METADATA_KEYS;
+        match configuration {
+            Value::Array(items) => items.iter().for_each(|item| self.add(item)),
+            Value::Object(fields) => {
+                for (field, value) in fields {
+                    match field.as_str() {
+                        "request_mutations" => self.asks_upstream |= adds_header(value, "/append/header/key"),
+                        "request_headers_to_add" => self.asks_upstream |= adds_header(value, "/header/key"),
+                        "request_rules" => self.keeps_downstream |= keeps_header(value, downstream),
+                        "response_rules" => self.keeps_upstream |= keeps_header(value, upstream),
+                        _ => self.add(value),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn adds_header(changes: &Value, path: &str) -> bool {
+    list(changes, "").iter().any(|change| is_header(text(change, path)))
+}
+
+/// Whether the header goes where the plugin looks for it.
+fn keeps_header(rules: &Value, key: &str) -> bool {
+    list(rules, "").iter().any(|rule| {
+        is_header(text(rule, "/header"))
+            && text(rule, "/on_header_present/metadata_namespace") == DYNAMIC_METADATA_NAMESPACE
+            && text(rule, "/on_header_present/key") == key
+    })
+}
+
+fn is_header(name: &str) -> bool {
+    name.eq_ignore_ascii_case(METADATA_HEADER)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(configuration: &Value) -> StockExchange {
+        let mut exchange = StockExchange::default();
+        exchange.add(configuration);
+        exchange
+    }
+
+    fn mutation() -> Value {
+        json!({"mutations": {"request_mutations": [
+            {"append": {"header": {"key": "X-Envoy-Peer-Metadata", "value": "x"}}},
+        ]}})
+    }
+
+    fn rules(direction: &str, namespace: &str, key: &str) -> Value {
+        json!({direction: [{
+            "header": "x-envoy-peer-metadata",
+            "on_header_present": {"metadata_namespace": namespace, "key": key},
+        }]})
+    }
+
+    #[test]
+    fn an_upstream_peer_is_asked_and_listened_to() {
+        let kept = rules("response_rules", "istio_stats", "upstream_peer");
+        let by_route = json!({"virtual_hosts": [{"request_headers_to_add": [
+            {"header": {"key": "x-envoy-peer-metadata", "value": "x"}},
+        ]}]});
+        for asking in [mutation(), by_route] {
+            assert!(of(&json!([asking, kept])).reaches(Side::Upstream), "{asking}");
+            assert!(!of(&asking).reaches(Side::Upstream), "{asking}");
+        }
+        assert!(!of(&kept).reaches(Side::Upstream) && of(&kept).is_begun());
+    }
+
+    #[test]
+    fn a_downstream_peer_is_listened_to() {
+        let wrapped = json!({"extension_config": {"typed_config":
+            rules("request_rules", "istio_stats", "downstream_peer")}});
+        assert!(of(&wrapped).reaches(Side::Downstream));
+        assert!(!of(&json!([wrapped, mutation()])).reaches(Side::Upstream));
+    }
+
+    #[test]
+    fn other_headers_and_places_are_no_exchange() {
+        let mut other = mutation();
+        other["mutations"]["request_mutations"][0]["append"]["header"]["key"] = json!("x-request-id");
+        for configuration in [
+            other,
+            rules("request_rules", "envoy.lb", "downstream_peer"),
+            rules("request_rules", "istio_stats", "upstream_peer"),
+            rules("response_rules", "istio_stats", "downstream_peer"),
+            json!({"response_mutations": mutation()["mutations"]["request_mutations"]}),
+        ] {
+            assert!(!of(&configuration).is_begun(), "{configuration}");
+        }
+    }
+}

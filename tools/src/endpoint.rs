@@ -1,0 +1,138 @@
+//! Where metrics are read from: an Envoy's admin interface, or any URL that
+//! answers with a page in the Prometheus text format.
+
+use std::time::Duration;
+
+use anyhow::{bail, ensure, Context as _, Result};
+use ureq::Agent;
+
+/// One such place.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    url: String,
+    agent: Agent,
+}
+
+/// Envoy renders a page of 20 000 series in a second.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// A page of a proxy with tens of thousands of series, and far more.
+const MAX_BYTES: u64 = 1 << 30;
+/// Envoy's own page.
+const PROMETHEUS: &str = "/stats/prometheus";
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// From what the user typed; `http://` may be left out.
+    ///
+    /// # Errors
+    /// Only plain HTTP is spoken.
+    pub(crate) fn new(typed: &str) -> Result<Self> {
+        let url = match typed.split_once("://") {
+            None => format!("http://{typed}"),
+            Some(("http", _)) => typed.to_owned(),
+            Some((scheme, _)) => {
+                bail!("{typed}: {scheme} is not supported, only http (for Kubernetes: kubectl port-forward)")
+            }
+        };
+        let url = url.trim_end_matches('/').to_owned();
+        ensure!(url.len() > "http://".len(), "{typed:?} is no URL; http://127.0.0.1:15000 would be one");
+        let agent = Agent::config_builder().timeout_global(Some(TIMEOUT)).build().into();
+        Ok(Self { url, agent })
+    }
+
+    /// As it is shown.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The root of an admin interface, if this may be one: no path was given, or
+    /// that of its page.
+    pub(crate) fn admin_root(&self) -> Option<&str> {
+        let root = self.url.strip_suffix(PROMETHEUS).unwrap_or(&self.url);
+        let (_, host) = root.split_once("://")?;
+        (!host.contains(['/', '?'])).then_some(root)
+    }
+
+    /// The page in the Prometheus text format. Of an Envoy only the stats whose
+    /// name matches `filter`, a regular expression.
+    ///
+    /// # Errors
+    /// It did not come; the message names the URL.
+    pub(crate) fn page(&self, filter: Option<&str>) -> Result<String> {
+        match (self.admin_root(), filter) {
+            (Some(root), Some(filter)) => self.get(&format!("{root}{PROMETHEUS}?filter={filter}")),
+            (Some(root), None) => self.get(&format!("{root}{PROMETHEUS}")),
+            (None, _) => self.get(&self.url),
+        }
+    }
+
+    /// Another page of the admin interface; `None` if this is none.
+    ///
+    /// # Errors
+    /// As for [`Self::page`], but for a page that is not there.
+    pub(crate) fn admin(&self, path: &str) -> Result<Option<String>> {
+        let Some(root) = self.admin_root() else {
+            return Ok(None);
+        };
+        match self.get(&format!("{root}{path}")) {
+            Ok(body) => Ok(Some(body)),
+            Err(error) => match error.downcast_ref() {
+                Some(ureq::Error::StatusCode(403..=405)) => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn get(&self, url: &str) -> Result<String> {
+        let mut response =
+            self.agent.get(encode(url)).call().with_context(|| format!("cannot read {url}"))?;
+        let body = response.body_mut().with_config().limit(MAX_BYTES).lossy_utf8(true).read_to_string();
+        body.with_context(|| format!("cannot read all of {url}"))
+    }
+}
+
+/// Selectors such as `match[]={__name__=~"istio_.*"}` are typed as they are; a URL
+/// cannot hold all of their characters.
+fn encode(url: &str) -> String {
+    let mut encoded = String::with_capacity(url.len());
+    for c in url.chars() {
+        match c {
+            '{' | '}' | '"' | '<' | '>' | '\\' | '^' | '`' | '|' | ' ' => {
+                encoded.push_str(&format!("%{:02X}", u32::from(c)));
+            }
+            c => encoded.push(c),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_need_no_encoding() {
+        assert_eq!(encode(r#"http://x/f?match[]={n=~"a|b"}"#), "http://x/f?match[]=%7Bn=~%22a%7Cb%22%7D");
+        assert_eq!(encode("http://x/f?a=%7B"), "http://x/f?a=%7B");
+    }
+
+    #[test]
+    fn admin_interfaces_are_known_by_their_path() {
+        for (typed, root) in [
+            ("127.0.0.1:15000", Some("http://127.0.0.1:15000")),
+            ("http://127.0.0.1:15000/", Some("http://127.0.0.1:15000")),
+            ("http://[::1]:15090/stats/prometheus", Some("http://[::1]:15090")),
+            ("http://pod:15020/metrics", None),
+            ("http://prometheus:9090/federate?match[]={__name__=~\"istio_.*\"}", None),
+        ] {
+            assert_eq!(Endpoint::new(typed).unwrap().admin_root(), root, "{typed}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_and_nothing_are_refused() {
+        assert!(Endpoint::new("https://x").unwrap_err().to_string().contains("https is not supported"));
+        assert!(Endpoint::new("").unwrap_err().to_string().contains("no URL"));
+    }
+}

@@ -1,0 +1,255 @@
+//! Envoy's own configuration: whatever holds a Wasm `PluginConfig`, wherever it
+//! is nested.
+
+use base64::prelude::{Engine as _, BASE64_STANDARD};
+use istio_stats::config::Attachment;
+
+use super::{Configuration, Failure, Finder, Found};
+use crate::yaml::Node;
+
+/// Top-level fields by which a bootstrap, a listener, a dump or an xDS response
+/// is told from a plugin configuration.
+const FIELDS: [&str; 10] = [
+    "static_resources",
+    "dynamic_resources",
+    "stats_config",
+    "admin",
+    "node",
+    "configs",
+    "resources",
+    "filter_chains",
+    "typed_config",
+    "@type",
+];
+
+/// Whether the root of a document is one of Envoy's.
+pub(super) fn is_resource(root: &Node) -> bool {
+    FIELDS.iter().any(|field| root.get(field).is_some())
+}
+
+/// Looks whether the node is a Wasm extension; true if there is nothing more to
+/// find in it.
+pub(super) fn visit(node: &Node, name: Option<&str>, finder: &mut Finder) -> bool {
+    let Some((kind, extension)) = extension(node) else {
+        return false;
+    };
+    let Some(plugin) = extension.get("config") else {
+        return false;
+    };
+    let names = [
+        plugin.text_at(&["vm_config", "code", "local", "filename"]),
+        plugin.text_at(&["vm_config", "code", "remote", "http_uri", "uri"]),
+        plugin.text_at(&["vm_config", "code", "local", "inline_string"]),
+        plugin.text_at(&["name"]),
+        name,
+        plugin.text_at(&["root_id"]),
+        plugin.text_at(&["vm_config", "vm_id"]),
+    ];
+    let title = names[3].or(name).or(names[5]).unwrap_or_default();
+    finder.add(&names, Some(format!("{} {title:?}", kind.word())), node.position, |wasm, place| Found {
+        plugin: wasm,
+        place,
+        position: node.position,
+        configuration: configuration(plugin),
+        attachment: kind.attachment(),
+        failure: Some(failure(plugin)),
+    });
+    true
+}
+
+/// What a Wasm extension extends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    HttpFilter,
+    NetworkFilter,
+    AccessLogger,
+    Service,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    fn of_type(url: &str) -> Option<Self> {
+        let has = |part: &str| url.contains(part);
+        match url.rsplit('.').next()? {
+            "Wasm" if has(".http.wasm.") => Some(Self::HttpFilter),
+            "Wasm" if has(".network.wasm.") => Some(Self::NetworkFilter),
+            "WasmAccessLog" => Some(Self::AccessLogger),
+            "WasmService" => Some(Self::Service),
+            _ => None,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::HttpFilter => "HTTP filter",
+            Self::NetworkFilter => "network filter",
+            Self::AccessLogger => "access logger",
+            Self::Service => "bootstrap extension",
+        }
+    }
+
+    fn attachment(self) -> Option<Attachment> {
+        match self {
+            Self::HttpFilter => Some(Attachment::Http),
+            Self::NetworkFilter => Some(Attachment::Tcp),
+            Self::AccessLogger | Self::Service => None,
+        }
+    }
+}
+
+/// The Wasm extension that a typed configuration is, also inside a
+/// `TypedStruct`.
+fn extension(node: &Node) -> Option<(Kind, &Node)> {
+    let url = node.text_at(&["@type"])?;
+    if url.ends_with(".TypedStruct") {
+        return Some((Kind::of_type(node.text_at(&["type_url"])?)?, node.get("value")?));
+    }
+    Some((Kind::of_type(url)?, node))
+}
+
+/// The bytes that Envoy hands to the plugin for its `configuration`.
+fn configuration(plugin: &Node) -> Configuration {
+    let Some(any) = plugin.get("configuration") else {
+        return Configuration { bytes: Ok(Vec::new()), tree: None, position: plugin.position };
+    };
+    let value = any.get("value");
+    let position = value.unwrap_or(any).position;
+    let refuse = |why: &str| {
+        let how = "use a google.protobuf.StringValue with JSON, or a google.protobuf.Struct";
+        Configuration { bytes: Err(format!("{why}: {how}")), tree: None, position }
+    };
+    let Some(url) = any.text_at(&["@type"]) else {
+        return refuse("configuration: has no \"@type\"");
+    };
+    match (url.rsplit('/').next().unwrap_or(url), value) {
+        ("google.protobuf.StringValue" | "google.protobuf.BytesValue" | "google.protobuf.Struct", None) => {
+            Configuration { bytes: Ok(Vec::new()), tree: None, position }
+        }
+        ("google.protobuf.StringValue", Some(value)) => match value.text() {
+            Some(text) => {
+                Configuration { bytes: Ok(text.as_bytes().to_vec()), tree: value.nested(), position }
+            }
+            None => refuse("configuration.value: is no text"),
+        },
+        ("google.protobuf.BytesValue", Some(value)) => {
+            match value.text().and_then(|text| BASE64_STANDARD.decode(text).ok()) {
+                Some(bytes) => Configuration { bytes: Ok(bytes), tree: None, position },
+                None => refuse("configuration.value: is no base64"),
+            }
+        }
+        ("google.protobuf.Struct", Some(value)) => of_struct(value),
+        (other, _) => refuse(&format!("configuration: the plugin cannot read a {other}")),
+    }
+}
+
+/// What a `Struct` written as YAML comes to.
+pub(super) fn of_struct(value: &Node) -> Configuration {
+    let bytes = Ok(value.to_json().to_string().into_bytes());
+    Configuration { bytes, tree: Some(value.clone()), position: value.position }
+}
+
+fn failure(plugin: &Node) -> Failure {
+    let open = "failure_policy: FAIL_OPEN";
+    if let Some(policy) = plugin.get("failure_policy") {
+        return Failure { is_open: policy.text() == Some("FAIL_OPEN"), open, position: policy.position };
+    }
+    // Its name before Envoy 1.32.
+    let flag = plugin.get("fail_open");
+    let is_open = flag.is_some_and(|flag| flag.to_json() == true);
+    Failure { is_open, open, position: flag.unwrap_or(plugin).position }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::find::{find, Plugin};
+
+    fn found(text: &str) -> Vec<Found> {
+        find(text, Plugin::Stats).unwrap().into_iter().flat_map(|document| document.found).collect()
+    }
+
+    fn filter(configuration: &str) -> String {
+        format!(
+            "typed_config:\n  \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n  \
+             config:\n    name: istio_stats\n    configuration: {configuration}\n"
+        )
+    }
+
+    #[test]
+    fn a_filter_is_found_wherever_it_is_nested() {
+        let text = r#"
+static_resources:
+  listeners:
+    - name: inbound
+      filter_chains:
+        - filters:
+            - name: hcm
+              typedConfig:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                httpFilters:
+                  - name: stats
+                    typed_config:
+                      "@type": type.googleapis.com/udpa.type.v1.TypedStruct
+                      type_url: type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+                      value: { config: { root_id: stats_inbound, failOpen: true } }
+                access_log:
+                  - name: envoy.access_loggers.wasm
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog
+                      config: { name: istio_stats, failure_policy: FAIL_RELOAD }
+            - name: metadata_exchange
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm
+                config: { vm_config: { code: { local: { filename: /x/metadata_exchange.wasm } } } }
+"#;
+        let found = found(text);
+        let said: Vec<_> = found
+            .iter()
+            .map(|one| (one.plugin, one.place.join(", "), one.attachment, one.failure.unwrap().is_open))
+            .collect();
+        let listener = "listener \"inbound\", ";
+        assert_eq!(
+            said,
+            [
+                (Plugin::Stats, format!("{listener}HTTP filter \"stats\""), Some(Attachment::Http), true),
+                (Plugin::Stats, format!("{listener}access logger \"istio_stats\""), None, false),
+                (
+                    Plugin::Exchange,
+                    format!("{listener}network filter \"metadata_exchange\""),
+                    Some(Attachment::Tcp),
+                    false
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_bytes_are_those_that_envoy_hands_over() {
+        let t = "\"@type\": type.googleapis.com/google.protobuf";
+        for (configuration, bytes) in [
+            (format!("{{{t}.StringValue, value: '{{}}'}}"), "{}"),
+            (format!("{{{t}.StringValue}}"), ""),
+            (format!("{{{t}.BytesValue, value: e30=}}"), "{}"),
+            (
+                format!("{{{t}.Struct, value: {{labels: [a], max_series: 7}}}}"),
+                r#"{"labels":["a"],"max_series":7}"#,
+            ),
+        ] {
+            let found = found(&filter(&configuration));
+            assert_eq!(found[0].configuration.bytes.as_deref(), Ok(bytes.as_bytes()), "{configuration}");
+        }
+        for (configuration, why) in [
+            ("'{}'".to_owned(), "configuration: has no \"@type\""),
+            (format!("{{{t}.StringValue, value: {{}}}}"), "configuration.value: is no text"),
+            (
+                format!("{{{t}.Duration, value: 1s}}"),
+                "configuration: the plugin cannot read a google.protobuf.Duration",
+            ),
+        ] {
+            let found = found(&filter(&configuration));
+            let said = found[0].configuration.bytes.clone().unwrap_err();
+            assert!(said.starts_with(why), "{said}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! `istio-stats peer-header`: what the metadata exchange would send.
+
+use std::path::PathBuf;
+
+use anyhow::{bail, Context as _, Result};
+use istio_stats::exchange::http::{HttpExchange, ID_HEADER, METADATA_HEADER};
+use istio_stats::exchange::Exchange;
+use istio_stats::host::fake::{FakeHost, Phase, Value};
+use istio_stats::host::HeaderMap;
+use istio_stats::peer::metadata;
+use serde_json::{json, Value as Json};
+
+use crate::find;
+use crate::yaml::{self, Node};
+
+/// Prints the value of the header x-envoy-peer-metadata for a node
+///
+/// For proxies that exchange metadata with filters of Envoy's own, such as
+/// header_mutation: byte for byte what metadata_exchange.wasm sends for the same
+/// node metadata.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// An Envoy bootstrap, its `node`, or the node's `metadata`, as YAML or JSON;
+    /// - is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print the value of x-envoy-peer-metadata-id instead: the node's id
+    #[arg(long)]
+    id: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let name = find::name_of(&args.file);
+    let text = find::read_text(&args.file).with_context(|| name.clone())?;
+    let roots = yaml::parse(&text).with_context(|| name.clone())?;
+    let [root] = roots.as_slice() else {
+        bail!("{name}: expected one document, found {}", roots.len());
+    };
+    let headers = Headers::of(root).with_context(|| name.clone())?;
+    for warning in headers.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let header = if args.id { ID_HEADER } else { METADATA_HEADER };
+    let value = if args.id { headers.id } else { headers.metadata };
+    let lacking =
+        if args.id { "the node has no id" } else { "the node's metadata tells nothing of a workload" };
+    let value = value.with_context(|| format!("{name}: {lacking}: {header} would not be sent"))?;
+    println!("{value}");
+    Ok(())
+}
+
+/// What a node tells its peers.
+#[derive(Debug, Default)]
+struct Headers {
+    metadata: Option<String>,
+    id: Option<String>,
+    warnings: Vec<String>,
+}
+
+// === impl Headers ===
+
+impl Headers {
+    /// Asks the metadata exchange itself, in a proxy that is this node.
+    fn of(root: &Node) -> Result<Self> {
+        let proxy = FakeHost::new();
+        let (metadata, id) = node_of(root)?;
+        for (key, value) in
+            metadata.iter().flat_map(|metadata| metadata.entries()).map(|e| (&e.key, &e.value))
+        {
+            proxy.set_node_metadata(key, attribute(&value.to_json()));
+        }
+        if let Some(id) = id {
+            proxy.set_attribute(&["xds", "node", "id"], id);
+        }
+        if let Some(local) = find::local_of(root) {
+            proxy.set_plugin_configuration(json!({ "local": local }).to_string());
+        }
+        let exchange = Exchange::configure(&proxy);
+        proxy.open_stream();
+        proxy.enter(Phase::RequestHeaders);
+        HttpExchange::default().on_request_headers(&exchange, &proxy);
+        Ok(Self::sent(&proxy))
+    }
+
+    fn sent(proxy: &FakeHost) -> Self {
+        let header = |name| {
+            let values = proxy.header_values(HeaderMap::Request, name).into_iter();
+            values.filter_map(|value| String::from_utf8(value).ok()).next()
+        };
+        let said = proxy.log_lines().into_iter().filter(|(level, _)| *level <= log::Level::Warn);
+        let mut warnings: Vec<_> = said.map(|(_, line)| line).collect();
+        let metadata = header(METADATA_HEADER);
+        let workload = metadata.as_ref().and_then(|value| metadata::decode(value.as_bytes()).ok());
+        if workload.is_some_and(|workload| workload.cluster_id.is_none()) {
+            warnings.push(
+                "the node's metadata has no CLUSTER_ID: peers will report this side's Kubernetes cluster as \
+                 \"unknown\""
+                    .to_owned(),
+            );
+        }
+        Self { metadata, id: header(ID_HEADER), warnings }
+    }
+}
+
+/// The node's metadata and its id, whether the node is given by itself, in a
+/// bootstrap, or only its metadata is.
+fn node_of(root: &Node) -> Result<(Option<&Node>, Option<&str>)> {
+    let is_bootstrap =
+        ["static_resources", "dynamic_resources", "admin"].iter().any(|key| root.get(key).is_some());
+    let node = match root.get("node") {
+        Some(node) => node,
+        None if is_bootstrap => bail!("the bootstrap has no node"),
+        None if root.get("metadata").is_some() || root.get("id").is_some() => root,
+        None => return Ok((Some(root), None)),
+    };
+    Ok((node.get("metadata"), node.text_at(&["id"])))
+}
+
+/// A value of node metadata as Envoy holds it, in a protobuf Struct.
+fn attribute(value: &Json) -> Value {
+    match value {
+        Json::Null => Value::Null,
+        Json::Bool(flag) => Value::Bool(*flag),
+        Json::Number(number) => Value::Double(number.as_f64().unwrap_or_default()),
+        Json::String(text) => Value::Bytes(text.clone().into_bytes()),
+        Json::Array(elements) => Value::List(elements.iter().map(attribute).collect()),
+        Json::Object(fields) => Value::map(fields.iter().map(|(key, value)| (key.clone(), attribute(value)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use istio_stats::workload::Workload;
+
+    fn headers(text: &str) -> Headers {
+        Headers::of(&yaml::parse(text).unwrap()[0]).unwrap()
+    }
+
+    fn workload(text: &str) -> Workload {
+        metadata::decode(headers(text).metadata.unwrap().as_bytes()).unwrap()
+    }
+
+    const METADATA: &str = "{ CLUSTER_ID: east, NAME: web-1, LABELS: { app: web, version: v1 } }";
+
+    #[test]
+    fn a_node_is_found_in_each_form() {
+        let in_bootstrap = format!("admin: {{}}\nnode: {{ id: web, metadata: {METADATA} }}");
+        let by_itself = format!("{{ id: web, metadata: {METADATA} }}");
+        for text in [&in_bootstrap, &by_itself] {
+            assert_eq!(headers(text).id.as_deref(), Some("web"));
+            assert_eq!(headers(text).metadata, headers(METADATA).metadata);
+        }
+        let found = workload(METADATA);
+        assert_eq!(found.cluster_id.as_deref(), Some("east"));
+        assert_eq!(found.app.as_deref(), Some("web"));
+        assert!(Headers::of(&yaml::parse("admin: {}").unwrap()[0]).is_err());
+    }
+
+    #[test]
+    fn only_what_becomes_a_label_is_told() {
+        let more = "{ CLUSTER_ID: east, NAME: web-1, SECRET: x, LABELS: { app: web, version: v1, team: y } }";
+        assert_eq!(headers(more).metadata, headers(METADATA).metadata);
+    }
+
+    #[test]
+    fn what_is_no_text_or_missing_is_a_warning() {
+        assert_eq!(headers(METADATA).warnings, [""; 0]);
+        let warnings = headers("{ NAME: web-1, NAMESPACE: 7, WORKLOAD_NAME: ~ }").warnings;
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        assert!(warnings[0].contains("NAMESPACE: expected a text"), "{warnings:?}");
+        assert!(warnings[2].contains("no CLUSTER_ID"), "{warnings:?}");
+        assert_eq!(headers("{}").metadata, None);
+    }
+
+    #[test]
+    fn the_plugins_local_facts_win() {
+        let text = r#"
+node: { id: web, metadata: { CLUSTER_ID: east } }
+static_resources:
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+    config:
+      name: istio_stats
+      configuration:
+        "@type": type.googleapis.com/google.protobuf.StringValue
+        value: '{"local": {"cluster_id": "west"}, "max_series": 7}'
+"#;
+        assert_eq!(workload(text).cluster_id.as_deref(), Some("west"));
+    }
+}

@@ -1,0 +1,255 @@
+//! `istio-stats tags`: the expressions that make labels of stat names.
+
+use std::path::PathBuf;
+
+use anyhow::{anyhow, Context as _, Result};
+use istio_stats::config::Config;
+use istio_stats::stat_name;
+
+use crate::find::{self, Plugin};
+use crate::stat_names::{self, Place, StatName};
+
+/// Prints the stats_tags of a bootstrap for the labels of a configuration
+///
+/// Envoy knows a metric of a Wasm plugin by a name and nothing else, so labels
+/// are written into the name; stats_tags take them out again. A label without its
+/// line stays in the metric's name.
+///
+/// The expressions say how many labels precede each, where that is the same in
+/// every metric. So they fit one configuration: run this again when its labels
+/// change, or see --anywhere.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What `check` takes: a configuration, a bootstrap, resources; - is
+    /// standard input. Left out: the configuration that says nothing
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Print the pod annotation for Istio's sidecars instead
+    #[arg(long)]
+    istio: bool,
+    /// Find every label wherever it stands, so that the list also fits
+    /// configurations that have fewer labels; at most a tenth more work for Envoy
+    #[arg(long, conflicts_with = "istio")]
+    anywhere: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut names =
+        if args.files.is_empty() { stat_names::of_config(&Config::default()) } else { Vec::new() };
+    for path in &args.files {
+        names.extend(read(path)?);
+    }
+    names.extend(stat_names::of_plugin());
+    let mut places = stat_names::places(&names);
+    if args.anywhere {
+        places.iter_mut().for_each(|place| place.position = None);
+    }
+    for (one, other) in stat_names::suffixes(&places) {
+        eprintln!("warning: {}", suffix_trap(one, other));
+    }
+    if args.istio {
+        println!("{}", annotation(&places));
+    } else {
+        print!("{}", block(&places));
+    }
+    Ok(())
+}
+
+/// What a label's name does to another's.
+pub(crate) fn suffix_trap(one: &str, other: &str) -> String {
+    format!(
+        "label {other:?} ends like label {one:?}: Istio's expressions (extraStatTags) take the value of one for \
+         the other"
+    )
+}
+
+/// The stat names of all stats plugins in a file.
+fn read(path: &std::path::Path) -> Result<Vec<StatName>> {
+    let file = find::read(path, Plugin::Stats).with_context(|| find::name_of(path))?;
+    let mut names = None;
+    for found in file.found() {
+        if found.plugin != Plugin::Stats {
+            continue;
+        }
+        let bytes = found.configuration.bytes.as_ref().map_err(|why| anyhow!("{}: {why}", file.name))?;
+        let (config, issues) = Config::compile(bytes);
+        let config = config.ok_or_else(|| {
+            let issues: Vec<_> = issues.iter().map(ToString::to_string).collect();
+            anyhow!("{}: {}", file.name, issues.join("; "))
+        })?;
+        if issues.iter().any(|issue| issue.level <= log::Level::Warn) {
+            eprintln!(
+                "warning: {}: parts of the configuration are not followed; see istio-stats check",
+                file.name
+            );
+        }
+        names.get_or_insert_with(Vec::new).extend(stat_names::of_config(&config));
+    }
+    names.ok_or_else(|| anyhow!("{}: no configuration of istio_stats found", file.name))
+}
+
+const HEADER: &str = "\
+# The labels, as `istio-stats tags` prints them. A Wasm plugin can give Envoy only
+# a name for a metric, so it writes the labels into that name,
+# `reporter=.=source;.;source_workload=.=web;.;…`, and these expressions take them
+# out again: the first group is removed from the name, the second is the label's
+# value. Without its entry here a label stays in the metric's name.
+#
+# Copy the list into `stats_config.stats_tags` of your bootstrap. Its order is
+# the order of the labels in Prometheus. The expressions begin at the prefix of
+# every Wasm metric, so that they cost other metrics nothing, and step over whole
+# labels, so that a value cannot pass for a label.
+";
+
+/// What to know of a list whose expressions count.
+const COUNTING: &str = "\
+#
+# Most of them count the labels in front of theirs: a configuration that adds or
+# removes labels needs a list of its own, from `istio-stats tags FILE`.
+";
+
+/// The part of a stat name in front of its labels: Envoy's prefix for plugins.
+pub(crate) const PREFIX: &str = "wasmcustom.";
+
+/// The list, with what it is.
+fn block(places: &[Place]) -> String {
+    let counts = places.iter().any(|place| place.position.is_some());
+    let note = if counts { COUNTING } else { "" };
+    let labels = places.iter().map(|place| entry(&place.label, &regex(place)));
+    let build = BUILD.iter().map(|(name, regex)| entry(name, regex));
+    let lines: String = labels.chain(build).map(|line| format!("  {line}\n")).collect();
+    format!("{HEADER}{note}stats_tags:\n{lines}")
+}
+
+/// The entry for a label wherever it stands in a stat name.
+pub(crate) fn anywhere(label: &str) -> String {
+    match BUILD.iter().find(|(name, _)| *name == label) {
+        Some((name, regex)) => entry(name, regex),
+        None => entry(label, &regex(&Place { label: label.to_owned(), position: None })),
+    }
+}
+
+fn entry(name: &str, regex: &str) -> String {
+    format!("- {{ tag_name: {name}, regex: '{regex}' }}")
+}
+
+/// The expression for a label in this place.
+fn regex(Place { label, position }: &Place) -> String {
+    let before = match position {
+        Some(0) => String::new(),
+        Some(position) => format!(r"(?:[^;]*;\.;){{{position}}}"),
+        None => r"(?:[^;]*;\.;)*?".to_owned(),
+    };
+    format!(r"^wasmcustom\.{before}({label}=\.=([^;]*);\.;)")
+}
+
+/// For `istio_build` and the like, whose names have Istio's older form.
+const BUILD: [(&str, &str); 2] = [
+    ("component", r"^wasmcustom\.(component\.([^.]+)\.)"),
+    ("tag", r"^wasmcustom\.component\.[^.]+\.(tag\.([^;]+);\.)"),
+];
+
+/// The annotation. Istio's bootstrap has the tags of `istio_build` already.
+fn annotation(places: &[Place]) -> String {
+    let labels: Vec<_> = places.iter().map(|place| place.label.as_str()).collect();
+    format!("sidecar.istio.io/extraStatTags: {}", labels.join(","))
+}
+
+/// The name by which Envoy knows a metric, with the nth label's value from `value`.
+pub(crate) fn full_name(name: &StatName, value: impl Fn(usize) -> String) -> String {
+    let values: Vec<_> = (0..name.labels.len()).map(value).collect();
+    let labels = name.labels.iter().zip(&values).map(|(label, value)| (label.name.as_str(), value.as_str()));
+    PREFIX.to_owned() + &stat_name::encode(labels, &name.metric)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extraction::StatsTags;
+    use istio_stats::host::fake::FakeHost;
+    use istio_stats::metric;
+    use istio_stats::plugin::Plugin as StatsPlugin;
+
+    fn stats_tags(names: &[StatName]) -> StatsTags {
+        read_block(&stat_names::places(names))
+    }
+
+    fn read_block(places: &[Place]) -> StatsTags {
+        let list = crate::yaml::parse(&block(places)).unwrap();
+        StatsTags::read(list[0].get("stats_tags").unwrap())
+    }
+
+    fn of(configuration: &str) -> Vec<StatName> {
+        let (config, issues) = Config::compile(configuration.as_bytes());
+        assert_eq!(issues, []);
+        let mut names = stat_names::of_config(&config.unwrap());
+        names.extend(stat_names::of_plugin());
+        names
+    }
+
+    #[test]
+    fn every_label_comes_out_of_every_name() {
+        let many = r#"{
+            "definitions": [{"name": "n", "value": "1"}],
+            "metrics": [
+                {"dimensions": {"a": "request.id", "source_app": "string(response.code)", "reason": "'x'"}},
+                {"name": "requests_total", "match": "request.method == 'GET'", "tags_to_remove": ["source_cluster"]},
+                {"name": "tcp_sent_bytes_total", "match": "request.method == 'PUT'", "tags_to_remove": ["reporter"]}
+            ]
+        }"#;
+        for configuration in ["{}", r#"{"labels": ["response_code", "source_app"]}"#, many] {
+            let names = of(configuration);
+            let tags = stats_tags(&names);
+            for name in &names {
+                // What a value may hold that looks most like a separator.
+                let value = |n| format!("{n}.=.:=");
+                let extracted = tags.extract(&full_name(name, value));
+                let expected =
+                    name.labels.iter().enumerate().map(|(n, label)| (label.name.clone(), value(n)));
+                let mut labels = extracted.labels;
+                labels.sort();
+                let mut expected: Vec<_> = expected.collect();
+                expected.sort();
+                assert_eq!(labels, expected, "{configuration}");
+                assert_eq!(extracted.name, format!("{PREFIX}{}{}", metric::PREFIX, name.metric));
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_that_searches_fits_configurations_with_fewer_labels() {
+        let mut places = stat_names::places(&of("{}"));
+        let counting = read_block(&places);
+        places.iter_mut().for_each(|place| place.position = None);
+        let searching = read_block(&places);
+        let fewer = of(r#"{"metrics": [{"tags_to_remove": ["reporter"]}]}"#);
+        let name = full_name(&fewer[0], |n| n.to_string());
+        assert_eq!(searching.extract(&name).labels.len(), fewer[0].labels.len());
+        assert_eq!(counting.extract(&name).labels, []);
+    }
+
+    /// What the plugin really defines when it starts: gauges about itself.
+    #[test]
+    fn the_plugins_own_names_come_out_clean() {
+        let proxy = FakeHost::new();
+        proxy.set_node_metadata("ISTIO_VERSION", "1.29.2");
+        proxy.set_plugin_configuration("{\"zone\": 1}");
+        assert!(StatsPlugin::configure(&proxy).is_some());
+        let tags = stats_tags(&of("{}"));
+        let names = proxy.stat_names();
+        assert!(names.len() >= 2, "{names:?}");
+        for (_, name) in names {
+            let extracted = tags.extract(&format!("{PREFIX}{name}"));
+            let metric = extracted.name.strip_prefix(PREFIX).unwrap();
+            let is_clean = metric.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            assert!(is_clean && metric.starts_with(metric::PREFIX), "{name} leaves {metric}");
+        }
+    }
+
+    #[test]
+    fn istios_annotation_names_every_label() {
+        let places = stat_names::places(&of(r#"{"labels": ["reporter"]}"#));
+        assert_eq!(annotation(&places), "sidecar.istio.io/extraStatTags: reporter,reason");
+    }
+}

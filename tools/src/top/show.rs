@@ -1,0 +1,270 @@
+//! Rows as text and as JSON.
+
+use istio_stats::label::UNKNOWN;
+use serde_json::{json, Value};
+
+use super::rows::{By, Row, Side};
+
+/// What the numbers of rows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Since the proxies' start.
+    Total,
+    /// Per second.
+    PerSecond,
+}
+
+/// A cell's text; the title's is the column's.
+struct Column {
+    title: String,
+    is_number: bool,
+    cells: Vec<String>,
+}
+
+/// The lines of a table, its two head lines first.
+pub(crate) fn table(rows: &[Row], by: By, unit: Unit) -> Vec<String> {
+    let columns: Vec<_> = name_columns(rows, by).into_iter().chain(number_columns(rows, unit)).collect();
+    let widths: Vec<_> = columns.iter().map(Column::width).collect();
+    let line = |cells: Vec<&str>| {
+        let aligned = cells.iter().zip(&widths).zip(&columns).map(|((cell, width), column)| {
+            let width = *width;
+            if column.is_number {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            }
+        });
+        aligned.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let rules: Vec<_> = widths.iter().map(|width| "─".repeat(*width)).collect();
+    let head = [
+        line(columns.iter().map(|column| column.title.as_str()).collect()),
+        line(rules.iter().map(String::as_str).collect()),
+    ];
+    let body = (0..rows.len()).map(|row| {
+        line(columns.iter().filter_map(|column| column.cells.get(row)).map(String::as_str).collect())
+    });
+    head.into_iter().chain(body).collect()
+}
+
+/// For scripts.
+pub(crate) fn json(rows: &[Row], by: By, side: Side, unit: Unit) -> Value {
+    let row = |row: &Row| {
+        let mut object = serde_json::Map::new();
+        for (label, value) in &row.labels {
+            object.insert((*label).to_owned(), json!(value));
+        }
+        let http = row.http.as_ref();
+        object.insert("requests".to_owned(), json!(http.map(|http| http.requests)));
+        object.insert("success_ratio".to_owned(), json!(row.success_ratio()));
+        for (name, q) in [("p50_ms", 0.5), ("p99_ms", 0.99)] {
+            object.insert(name.to_owned(), json!(http.and_then(|http| http.duration_ms.quantile(q))));
+        }
+        object.insert("tcp_open".to_owned(), json!(row.tcp.map(|tcp| tcp.open)));
+        object.insert("tcp_opened".to_owned(), json!(row.tcp.map(|tcp| tcp.opened)));
+        object.insert("tcp_received_bytes".to_owned(), json!(row.tcp.map(|tcp| tcp.received_bytes)));
+        object.insert("tcp_sent_bytes".to_owned(), json!(row.tcp.map(|tcp| tcp.sent_bytes)));
+        Value::Object(object)
+    };
+    json!({
+        "unit": match unit { Unit::Total => "total", Unit::PerSecond => "per second" },
+        "by": format!("{by:?}").to_lowercase(),
+        "reporter": format!("{side:?}").to_lowercase(),
+        "rows": rows.iter().map(row).collect::<Vec<_>>(),
+    })
+}
+
+// === impl Column ===
+
+impl Column {
+    fn new(title: &str, is_number: bool, cells: impl Iterator<Item = String>) -> Self {
+        Self { title: title.to_owned(), is_number, cells: cells.collect() }
+    }
+
+    fn width(&self) -> usize {
+        let all = self.cells.iter().map(String::as_str).chain([self.title.as_str()]);
+        all.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    }
+}
+
+fn name_columns(rows: &[Row], by: By) -> Vec<Column> {
+    let labels: Vec<_> = by.labels().iter().map(|label| label.name()).chain(["reporter"]).collect();
+    let value = |row: &Row, label: &str| {
+        let found = row.labels.iter().find(|(name, _)| *name == label);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    let is_namespace = |label: &str| label.ends_with("_namespace");
+    let column = |label: &&str| {
+        // A namespace stands before the name it belongs to, not in a column of its own.
+        let namespace = format!("{}_namespace", label.trim_end_matches("_name"));
+        let qualified = labels.contains(&namespace.as_str());
+        let cell = |row: &Row| match value(row, &namespace) {
+            namespace if qualified && namespace != UNKNOWN => format!("{namespace}/{}", value(row, label)),
+            _ => value(row, label),
+        };
+        Column::new(label, false, rows.iter().map(cell))
+    };
+    labels.iter().filter(|label| !is_namespace(label)).map(column).collect()
+}
+
+fn number_columns(rows: &[Row], unit: Unit) -> Vec<Column> {
+    let amount: fn(f64) -> String = match unit {
+        Unit::Total => count,
+        Unit::PerSecond => rate,
+    };
+    let mut columns = Vec::new();
+    let mut column = |title: &str, cell: &dyn Fn(&Row) -> Option<String>| {
+        let cells = rows.iter().map(|row| cell(row).unwrap_or_else(|| "-".to_owned()));
+        columns.push(Column::new(title, true, cells));
+    };
+    let of = |total: &'static str, per_second: &'static str| match unit {
+        Unit::Total => total,
+        Unit::PerSecond => per_second,
+    };
+    if rows.iter().any(|row| row.http.is_some()) {
+        column(of("requests", "req/s"), &|row| Some(amount(row.http.as_ref()?.requests)));
+        column("success", &|row| row.success_ratio().map(percent));
+        for (title, q) in [("p50 ms", 0.5), ("p99 ms", 0.99)] {
+            column(title, &|row| Some(format!("{:.1}", row.http.as_ref()?.duration_ms.quantile(q)?)));
+        }
+    }
+    if rows.iter().any(|row| row.tcp.is_some()) {
+        column("tcp open", &|row| Some(count(row.tcp?.open)));
+        column(of("opened", "opened/s"), &|row| Some(amount(row.tcp?.opened)));
+        column(of("bytes in", "B/s in"), &|row| Some(scaled(row.tcp?.received_bytes)));
+        column(of("bytes out", "B/s out"), &|row| Some(scaled(row.tcp?.sent_bytes)));
+    }
+    columns
+}
+
+fn count(value: f64) -> String {
+    format!("{value:.0}")
+}
+
+/// Enough digits to tell a small rate from none.
+fn rate(value: f64) -> String {
+    match value {
+        0.0 => "0".to_owned(),
+        value if value < 10.0 => format!("{value:.2}"),
+        value if value < 1000.0 => format!("{value:.1}"),
+        value => scaled(value),
+    }
+}
+
+/// In thousands, millions and so on.
+fn scaled(value: f64) -> String {
+    let mut scaled = value;
+    for unit in ["", "k", "M", "G"] {
+        if scaled < 1000.0 {
+            return match unit {
+                "" => format!("{scaled:.0}"),
+                unit => format!("{scaled:.1}{unit}"),
+            };
+        }
+        scaled /= 1000.0;
+    }
+    format!("{scaled:.1}T")
+}
+
+/// Never 100% unless all succeeded, never 0% unless all failed.
+fn percent(ratio: f64) -> String {
+    let hundredths = ratio * 10_000.0;
+    let rounded = match hundredths.round() {
+        10_000.0 if ratio < 1.0 => 9_999.0,
+        0.0 if ratio > 0.0 => 1.0,
+        rounded => rounded,
+    };
+    match rounded {
+        10_000.0 => "100%".to_owned(),
+        0.0 => "0%".to_owned(),
+        rounded => format!("{:.2}%", rounded / 100.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::top::latency::Buckets;
+    use crate::top::rows::{Http, Tcp};
+
+    fn row(source: &str, http: Option<Http>, tcp: Option<Tcp>) -> Row {
+        let labels = vec![
+            ("source_cluster", source.to_owned()),
+            ("destination_cluster", "west".to_owned()),
+            ("destination_service_name", "db".to_owned()),
+            ("destination_service_namespace", "shop".to_owned()),
+            ("reporter", "source".to_owned()),
+        ];
+        Row { labels, http, tcp }
+    }
+
+    fn http() -> Http {
+        let mut duration_ms = Buckets::default();
+        for (bound, sum) in [(5.0, 50.0), (10.0, 100.0), (f64::INFINITY, 100.0)] {
+            duration_ms.add(bound, sum);
+        }
+        Http { requests: 1234.5, failed: 1.0, duration_ms }
+    }
+
+    const TCP: Tcp = Tcp { open: 1.0, opened: 11.0, received_bytes: 99.0, sent_bytes: 1_500_000.0 };
+
+    #[test]
+    fn tables_are_aligned_and_namespaces_stand_before_names() {
+        let rows = [row("east", Some(http()), None), row("far-away", None, Some(TCP))];
+        assert_eq!(
+            table(&rows, By::Service, Unit::PerSecond),
+            [
+                "source_cluster  destination_cluster  destination_service_name  reporter  req/s  success  p50 ms  p99 ms  \
+                 tcp open  opened/s  B/s in  B/s out",
+                "──────────────  ───────────────────  ────────────────────────  ────────  ─────  ───────  ──────  ──────  \
+                 ────────  ────────  ──────  ───────",
+                "east            west                 shop/db                   source     1.2k   99.92%     5.0     9.9  \
+                 \u{20}      -         -       -        -",
+                "far-away        west                 shop/db                   source        -        -       -       -  \
+                 \u{20}      1      11.0      99     1.5M",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_namespace_says_nothing() {
+        let mut nowhere = row("east", None, Some(TCP));
+        nowhere.labels[2].1 = "nowhere.test".to_owned();
+        nowhere.labels[3].1 = UNKNOWN.to_owned();
+        assert!(table(&[nowhere], By::Service, Unit::Total)[2].contains("  nowhere.test  "));
+    }
+
+    #[test]
+    fn columns_without_any_value_are_left_out() {
+        let head = |rows: &[Row]| table(rows, By::Cluster, Unit::Total).swap_remove(0);
+        assert!(
+            head(&[row("east", Some(http()), None)]).ends_with("reporter  requests  success  p50 ms  p99 ms")
+        );
+        assert!(head(&[row("east", None, Some(TCP))]).ends_with("tcp open  opened  bytes in  bytes out"));
+        assert_eq!(head(&[]), "source_cluster  destination_cluster  reporter");
+    }
+
+    #[test]
+    fn scripts_get_labels_and_plain_numbers() {
+        let json = json(&[row("east", Some(http()), None)], By::Service, Side::Auto, Unit::Total);
+        assert_eq!((json["unit"].as_str(), json["by"].as_str()), (Some("total"), Some("service")));
+        let row = &json["rows"][0];
+        assert_eq!(row["destination_service_namespace"], "shop");
+        assert_eq!(row["requests"].to_string(), "1234.5");
+        assert_eq!(row["p50_ms"].to_string(), "5.0");
+        assert_eq!(row["tcp_open"], Value::Null);
+    }
+
+    #[test]
+    fn numbers_are_short_and_never_say_too_much() {
+        assert_eq!([0.0, 0.034, 12.34, 1500.0].map(rate), ["0", "0.03", "12.3", "1.5k"]);
+        assert_eq!(
+            [0.0, 999.0, 1000.0, 2.5e6, 3e9, 4e12].map(scaled),
+            ["0", "999", "1.0k", "2.5M", "3.0G", "4.0T"]
+        );
+        assert_eq!(
+            [1.0, 0.999_999, 0.9990, 0.5, 0.000_001, 0.0].map(percent),
+            ["100%", "99.99%", "99.90%", "50.00%", "0.01%", "0%"]
+        );
+    }
+}

@@ -28,7 +28,7 @@ const MAX_STREAMS: usize = 4;
 const MAX_STEPS: usize = 32;
 
 /// Attributes that may be anything, since they end in labels at most.
-const FREE: [&[&str]; 22] = [
+const FREE: [&[&str]; 28] = [
     &["xds", "listener_direction"],
     &["xds", "route_name"],
     &["xds", "cluster_name"],
@@ -51,6 +51,12 @@ const FREE: [&[&str]; 22] = [
     &["response", "flags"],
     &["response", "grpc_status"],
     &["filter_state", "x"],
+    &["filter_state", "downstream_peer"],
+    &["filter_state", "upstream_peer"],
+    &["filter_state", "peer_not_found"],
+    &["upstream_filter_state", "upstream_peer"],
+    &["upstream_peer"],
+    &["metadata", "filter_metadata", "istio_stats", "downstream_peer"],
 ];
 
 /// Keys of the node's metadata.
@@ -86,7 +92,8 @@ pub fn run(data: &[u8]) {
     let totals = story.end();
 
     let names = story.host.stat_names();
-    let names = names.iter().filter(|(_, name)| !name.ends_with(";.istio_build"));
+    let is_own = |name: &str| name.starts_with("component.") || name == "istio_stats_series";
+    let names = names.iter().filter(|(_, name)| !is_own(name));
     let series: Vec<_> = names.map(|(kind, name)| Series::read(&story.host, *kind, name)).collect();
     if let Some((config, catalogue)) = config.zip(catalogue) {
         let expected = Expected { series, config, catalogue, expressions, totals };

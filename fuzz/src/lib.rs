@@ -5,8 +5,11 @@
 //! includes these very files (`tests/native/fuzz.rs`).
 
 pub mod configuration;
+pub mod flat_buffer;
+pub mod flat_node;
 pub mod http_story;
 pub mod input;
+pub mod istio_peer;
 pub mod pairs;
 pub mod peer_header;
 pub mod stat_name;
@@ -17,11 +20,13 @@ pub mod tcp_frame;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("configuration", configuration::run),
     ("peer_header", peer_header::run),
     ("tcp_frame", tcp_frame::run),
     ("pairs", pairs::run),
+    ("flat_buffer", flat_buffer::run),
+    ("istio_peer", istio_peer::run),
     ("stat_name", stat_name::run),
     ("http_story", http_story::run),
 ];

@@ -54,7 +54,7 @@ fn clean(bytes: &[u8]) -> String {
 /// `^wasmcustom\.component\.[^.]+\.(tag\.([^;]+);\.)` on the build's stat name.
 fn check_build(version: &str) {
     let version = if version.is_empty() { UNKNOWN } else { version };
-    let name = format!("{PREFIX}{}", stat_name::build(version));
+    let name = format!("{PREFIX}{}", stat_name::build("proxy", version, "istio_build"));
     let rest = name.strip_prefix("wasmcustom.component.").expect("begins so");
     let (component, rest) = rest.split_once('.').expect("goes on so");
     assert_eq!(component, "proxy");

@@ -8,6 +8,7 @@ from harness import tcp_traffic as traffic
 from harness.customised import Customised, all_changed, times, together, without_build
 from harness.grpc_stream import Stream
 from harness.polling import wait_until
+from harness.scrape import standard
 from harness.sidecar import SERVICE, east, west
 from harness.tcp_families import Counts, families
 from harness.workloads import SHOP, STOCK
@@ -55,7 +56,7 @@ def _dimensions(dimensions, **more):
 def test_results_of_every_type_are_printed(mesh, backend):
     expressions = {label: expression for label, (expression, _) in PRINTED.items()}
     stats = _configured(metrics=[_dimensions(expressions)])
-    with clients.http1(mesh.start(Customised(west(backend, stats=stats), expressions))) as caller:
+    with clients.http1(mesh.start(Customised(west(backend, stats=stats)))) as caller:
         assert caller.get("/", headers={"x-colour": "blue"}).status_code == 200
     printed = {label: text for label, (_, text) in PRINTED.items()}
     plain = golden.load("plain_client.yaml")["west"]
@@ -86,8 +87,9 @@ def test_values_of_definitions(mesh, backend):
             assert caller.get("/", headers={"x-cost": cost}).status_code == 200
     wait_until(lambda: "istio_sizes" in mesh["west"].families(), 8, "west: istio_sizes")
     time.sleep(0.4)
-    found = {name: family.series for name, family in mesh["west"].families().items()}
-    del found["istio_build"]
+    exported = standard(mesh["west"].families())
+    del exported["istio_build"]
+    found = {name: family.series for name, family in exported.items()}
     values = {
         "istio_whole_total": 14,
         "istio_unsigned_total": 14,
@@ -161,9 +163,9 @@ def test_names_from_before_envoy_1_33_are_rewritten_and_told(mesh, backend):
     # At the destination the two peers change places.
     mirrored = {"callers": "downstream_peer.labels['app'].value", "callers_id": "downstream_peer.cluster_id + '!'"}
     west_stats = _configured(metrics=[_dimensions(mirrored)])
-    west_port = mesh.start(Customised(west(backend, stats=west_stats), mirrored))
+    west_port = mesh.start(Customised(west(backend, stats=west_stats)))
     sidecar = east(west_port, stats=_configured(metrics=[_dimensions(expressions)]))
-    with clients.http1(mesh.start(Customised(sidecar, expressions))) as caller:
+    with clients.http1(mesh.start(Customised(sidecar))) as caller:
         assert caller.get("/").status_code == 200
     plain = golden.load("one_request.yaml")
     added = {
@@ -204,7 +206,7 @@ def test_an_entry_applies_only_where_its_condition_is_true(mesh, backend):
     """A condition that is false, cannot be evaluated or is no truth value changes nothing."""
     stats = _configured(metrics=CONDITIONAL)
     cases = list(product(("yes", "no", None), repeat=2))
-    with clients.http1(mesh.start(Customised(west(backend, stats=stats), ("first", "shared")))) as caller:
+    with clients.http1(mesh.start(Customised(west(backend, stats=stats)))) as caller:
         for count, (a, b) in enumerate(cases, start=1):
             sent = {name: value for name, value in (("x-a", a), ("x-b", b)) if value is not None}
             for _ in range(count):
@@ -240,9 +242,9 @@ def test_messages_of_an_open_stream_have_the_labels_that_can_be_told(
     stats = _configured(metrics=[_dimensions(OPEN)], tcp_reporting_duration=f"{PERIOD_SECONDS}s")
     tls = bootstrap.downstream_tls(stock_identity)
     answering = west(grpc_backend_port, protocol="http2", stats=stats, tls=tls)
-    west_port = mesh.start(Customised(answering, OPEN))
+    west_port = mesh.start(Customised(answering))
     tls = bootstrap.upstream_tls(shop_identity, peer_spiffe_id=STOCK.spiffe_id())
-    port = mesh.start(Customised(east(west_port, stats=stats, tls=tls), OPEN))
+    port = mesh.start(Customised(east(west_port, stats=stats, tls=tls)))
     known = {
         "east": {"backend": f"127.0.0.1:{west_port}", "encrypted": "false", "zone": "zone-1"},
         "west": {"backend": f"127.0.0.1:{grpc_backend_port}", "encrypted": "true", "zone": "zone-1"},
@@ -258,7 +260,8 @@ def test_messages_of_an_open_stream_have_the_labels_that_can_be_told(
         for name in known:
             at_end = {**known[name], "verb": "POST", "joined": known[name]["backend"] + "!"}
             # What was reported while it was open stays where it was.
-            wait_until(lambda name=name: "istio_requests_total" in mesh[name].families(), 8, f"{name}: the end")
+            for metric in MESSAGES:
+                mesh.await_total(name, metric, 5)
             reported = _messages(mesh[name])
             for metric in MESSAGES:
                 assert reported[metric].keys() == {_key({**known[name], **unknown}), _key(at_end)}
@@ -294,7 +297,7 @@ def test_an_open_tcp_connection_has_the_labels_that_can_be_told(mesh, doubler):
         {"name": "tcp_sent_bytes_total", "match": "connection.mtls", "drop": True},
     ]
     stats = {"attachment": "tcp", "tcp_reporting_duration": f"{PERIOD_SECONDS}s", "metrics": metrics}
-    port = mesh.start(Customised(tcp.west(doubler, stats=stats), dimensions))
+    port = mesh.start(Customised(tcp.west(doubler, stats=stats)))
     told = {"backend": f"127.0.0.1:{doubler}", "encrypted": "false", "zone": "zone-1", "source_app": None}
     opened, ended = {**told, "joined": "unknown"}, {**told, "joined": f"127.0.0.1:{doubler}!"}
     with traffic.connect(port) as connection:

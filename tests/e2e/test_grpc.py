@@ -1,12 +1,12 @@
 """gRPC calls: status, and messages counted while a stream is open."""
 
-import queue
 import time
 from contextlib import contextmanager
 
 import grpc
 import pytest
 from harness import clients
+from harness.grpc_stream import Stream
 from harness.sidecar import east, west
 
 # Streams are reported several times before a test gives up waiting.
@@ -20,28 +20,6 @@ def _calling(mesh, backend, **changes):
     port = mesh.start(east(west_port, stats=STATS, **changes))
     with clients.grpc_client(port) as caller:
         yield caller
-
-
-class Stream:
-    """A stream on which every message is answered before the next one is sent."""
-
-    def __init__(self, caller):
-        self._outgoing = queue.Queue()
-        self._answers = caller.watch(iter(self._outgoing.get, None))
-
-    def exchange(self, messages):
-        for number in range(messages):
-            self._outgoing.put(b"item %d" % number)
-            assert next(self._answers) == b"seen item %d" % number
-
-    def end(self):
-        self._outgoing.put(None)
-        assert list(self._answers) == []
-        assert self._answers.code() == grpc.StatusCode.OK
-
-    def cancel(self):
-        self._answers.cancel()
-        self._outgoing.put(None)
 
 
 def test_unary_calls(mesh, grpc_backend_port):

@@ -1,10 +1,12 @@
 """Peer metadata from someone who means harm: requests are served, labels stay clean, headers stop here."""
 
 import base64
+from collections import Counter
 
 import pytest
-from harness import bootstrap, clients
-from harness.peer_metadata import METADATA, NODE_ID, armour, encode, found_in, serialize
+from harness import bootstrap, clients, unharmed
+from harness.peer_metadata import METADATA, NODE_ID, armour, encode, found_in, headers, serialize
+from harness.requests import send
 from harness.sidecar import west
 from harness.workloads import SHOP
 
@@ -77,6 +79,73 @@ def test_values_cannot_write_labels(mesh, backend, tags):
         response = caller.get("/", headers={METADATA: encode(hostile), NODE_ID: BREAKOUT})
     assert response.status_code == 200
     mesh.expect("separators.yaml")
+
+
+def _field(number, content):
+    """A length-delimited field of less than 16 kB."""
+    length = bytes([len(content) & 0x7F | 0x80, len(content) >> 7])
+    return bytes([number << 3 | 2]) + length + content
+
+
+def _entry(key, value):
+    """Of a Struct: a text, or a Value as it is."""
+    value = _field(3, value.encode()) if isinstance(value, str) else value
+    return _field(1, _field(1, key.encode()) + _field(2, value))
+
+
+FIRST, SECOND = (_entry("WORKLOAD_NAME", name) for name in ("first", "second"))
+# Metadata that a library would not write, and the workload that is understood.
+ODD = {
+    "a_key_twice": ([armour(FIRST + SECOND)], "second"),
+    "a_key_hundreds_of_times": ([armour(FIRST * 200 + SECOND)], "second"),
+    "two_texts_in_one_value": ([armour(_entry("WORKLOAD_NAME", _field(3, b"a") + _field(3, b"last")))], "last"),
+    "labels_twice": ([armour((_entry("LABELS", _field(5, _entry("app", "x"))) * 2) + FIRST)], "first"),
+    "labels_in_labels": ([armour(_entry("LABELS", _field(5, _entry("LABELS", _field(5, SECOND)))) + FIRST)], "first"),
+    "thousands_of_empty_fields": ([armour(b"\x0a\x00" * 2500 + FIRST)], "first"),
+    "unknown_fields": ([armour(b"\xf8\x7f\x01\xf9\x7f" + bytes(8) + b"\xfd\x7f" + bytes(4) + FIRST)], "first"),
+    "a_group": ([armour(b"\x0b\x0c" + FIRST)], "unknown"),
+    "field_0": ([armour(b"\x02\x00" + FIRST)], "unknown"),
+    "a_tag_without_end": ([armour(b"\x8a" + b"\x80" * 20 + FIRST)], "unknown"),
+    "a_length_in_ten_bytes": ([armour(b"\x0a" + b"\x80" * 9 + b"\x00" + FIRST)], "first"),
+    "a_list_of_keys": ([armour(_entry("WORKLOAD_NAME", _field(6, _field(1, _field(3, b"a")) * 300)))], "unknown"),
+    "no_padding": ([armour(FIRST + SECOND + b"\x10\x01").rstrip("=")], "second"),
+    "url_alphabet": ([armour(_entry("WORKLOAD_NAME", "???>>>")).replace("+", "-").replace("/", "_")], "unknown"),
+    "spaces_within": ([armour(FIRST)[:8] + "  " + armour(FIRST)[8:]], "unknown"),
+    "padding_within": ([armour(FIRST) + "=" + armour(SECOND)], "unknown"),
+    "commas": ([armour(FIRST) + "," + armour(SECOND)], "unknown"),
+    "two_headers": ([armour(FIRST), armour(SECOND)], "first"),
+    "two_headers_the_first_unusable": (["%%%", armour(SECOND)], "unknown"),
+    "the_plugins_own_marks": (["-", "!too_large"], "unknown"),
+    "a_mark_of_istios": (["true"], "unknown"),
+}
+
+
+@pytest.mark.parametrize("version", [clients.http1, clients.http2])
+def test_odd_metadata_is_read_in_one_way(mesh, backend, version):
+    port = mesh.start(west(backend))
+    target = unharmed.http(mesh["west"], lambda: send(port, [headers(SHOP)]), "west")
+    told, found = Counter(), Counter()
+    with unharmed.unharmed(target), version(port) as caller:
+        for name, (values, workload) in ODD.items():
+            sent = [(METADATA, value) for value in values]
+            response = caller.get("/", headers=[*sent, (NODE_ID, SHOP.node_id)])
+            assert response.status_code == 200, name
+            assert found_in(response.json()) == [], name
+            told[workload] += 1
+    for labels, value in mesh["west"].families()["istio_requests_total"].series.items():
+        found[dict(labels)["source_workload"]] += value
+    del found[SHOP.name]
+    assert found == told
+
+
+def test_a_crowd_under_one_id_is_nobody_else(mesh, backend):
+    """More peers than are remembered; whose id it is finds itself again."""
+    bound, requests = 20, 1200
+    port = mesh.start(west(backend, stats={"attachment": "http", "max_series": bound}))
+    target = unharmed.http(mesh["west"], lambda: send(port, [headers(SHOP)]), "west")
+    claims = (encode({**SHOP.peer_metadata(), "WORKLOAD_NAME": f"peer-{number}"}) for number in range(requests))
+    with unharmed.unharmed(target, most_label_sets=bound + 1):
+        send(port, ({METADATA: claim, NODE_ID: SHOP.node_id} for claim in claims))
 
 
 def test_a_claimed_id_gives_nobody_the_metadata_of_another(mesh, backend):

@@ -57,7 +57,6 @@ CUSTOMISED = {
         {"name": "request_duration_milliseconds", "dimensions": {"configurable_metric_a": "'second'"}},
     ],
 }
-LABELS = ("configurable_metric_a", "configurable_metric_b", "route_name")
 COMMON = {"response_flags": None, "source_app": None, "source_principal": "malicious"}
 # At the destination: what its own node says of the "source", and no upstream peer.
 ON_REQUESTS = {
@@ -152,7 +151,7 @@ def _customised(sidecar, attachment, camel_case=False, as_struct=False):
     stats = {"attachment": attachment, **CUSTOMISED}
     sidecar.stats = _camel_case(stats) if camel_case else stats
     sidecar.permitted_log = _permitted()
-    return Customised(sidecar, LABELS, as_struct=as_struct)
+    return Customised(sidecar, as_struct=as_struct)
 
 
 @pytest.mark.parametrize("caller_form, called_form", [(JSON, JSON), (CAMEL_CASE, STRUCT)], ids=["json", "other_forms"])
@@ -231,7 +230,7 @@ def _predicted_tcp(counts):
 
 def test_the_customised_configuration_over_tcp(mesh, doubler):
     sidecar = tcp.west(doubler, stats=TCP, permitted_log=_permitted())
-    port = mesh.start(Customised(sidecar, (*LABELS, "unparsable")))
+    port = mesh.start(Customised(sidecar))
     traffic.converse(port)
     mesh.expect_families({"west": _predicted_tcp(Counts(opened=1, closed=1, received=6, sent=12))}, "TCP, at its end")
     with traffic.connect(port) as connection:
@@ -327,7 +326,7 @@ def test_rules_of_overrides(mesh, backend, stats, effect):
     # What is wrong with some of them is told; how, others test.
     permitted = "istio-stats: configuration|expr_create"
     sidecar = west(backend, stats={"attachment": "http", **stats}, permitted_log=permitted)
-    with clients.http1(mesh.start(Customised(sidecar, ("extra", "more")))) as caller:
+    with clients.http1(mesh.start(Customised(sidecar))) as caller:
         assert caller.get("/").status_code == 200
     plain = golden.load("plain_client.yaml")["west"]
     wanted = {"istio_build": plain["istio_build"]}

@@ -3,9 +3,11 @@
 Every listener gets port 0: the kernel picks, so that tests can run side by side.
 """
 
+import json
+
 import yaml
 
-from harness.paths import ROOT
+from harness.paths import ROOT, istio_stats
 
 TYPE = "type.googleapis.com/"
 EXTENSION = TYPE + "envoy.extensions."
@@ -30,20 +32,27 @@ def stats_tags():
     return content
 
 
-def istio_stats_tags():
-    """The list as Istio's `extraStatTags` makes it: its expressions match anywhere in a name."""
-    others = ("component", "tag", "reason")
-    return [
-        tag if tag["tag_name"] in others else {**tag, "regex": rf"({tag['tag_name']}=\.=(.*?);\.;)"}
-        for tag in stats_tags()
-    ]
+def stats_tags_of(whole, *options):
+    """The list for the plugin configurations in a bootstrap."""
+    return yaml.safe_load(istio_stats("tags", *options, "-", stdin=json.dumps(whole)))["stats_tags"]
+
+
+def istio_stats_tags(whole=None):
+    """The list as Istio's `extraStatTags` makes it: its expressions match anywhere in a name.
+
+    For the plugin configurations in a bootstrap, or for the labels of `stats_tags`.
+    """
+    printed = istio_stats("tags", "--istio", *(["-"] if whole else []), stdin=json.dumps(whole))
+    _, labels = printed.strip().split(": ")
+    build = [tag for tag in stats_tags() if tag["tag_name"] in ("component", "tag")]
+    return [{"tag_name": label, "regex": rf"({label}=\.=(.*?);\.;)"} for label in labels.split(",")] + build
 
 
 def socket_address(address, port):
     return {"socket_address": {"address": address, "port_value": port}}
 
 
-def listener(name, filters, routes, direction="UNSPECIFIED", tls=None):
+def listener(name, filters, routes, direction="UNSPECIFIED", tls=None, access_log=()):
     """A listener with an HTTP connection manager that speaks HTTP/1.1 and HTTP/2."""
     manager = {
         "@type": EXTENSION + "filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -53,6 +62,7 @@ def listener(name, filters, routes, direction="UNSPECIFIED", tls=None):
         # Room for the oversized peer headers of the hostile-input tests.
         "max_request_headers_kb": 96,
         "http_filters": [*filters, router()],
+        "access_log": list(access_log),
         "route_config": {
             "virtual_hosts": [{"name": "any", "domains": ["*"], "routes": routes}],
             # Routes to clusters that do not exist are part of the tests.
@@ -91,6 +101,13 @@ def wasm(name, module, root_id, configuration):
     if configuration is not None:
         config["configuration"] = {"@type": TYPE + "google.protobuf.StringValue", "value": configuration}
     return {"name": name, "typed_config": {"@type": EXTENSION + "filters.http.wasm.v3.Wasm", "config": config}}
+
+
+def as_access_logger(plugin):
+    """The same plugin, told of a stream when it is over."""
+    config = plugin["typed_config"]["config"]
+    logger = {"@type": EXTENSION + "access_loggers.wasm.v3.WasmAccessLog", "config": config}
+    return {"name": "envoy.access_loggers.wasm", "typed_config": logger}
 
 
 def grpc_stats():

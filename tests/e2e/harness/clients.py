@@ -1,7 +1,7 @@
 """Real clients for a listener on this machine."""
 
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import grpc
 import httpx
@@ -39,20 +39,29 @@ class GrpcClient:
 
 
 @contextmanager
-def grpc_client(port):
-    options = [("grpc.enable_http_proxy", 0), ("grpc.default_authority", HOST)]
+def grpc_client(port, host=HOST):
+    options = [("grpc.enable_http_proxy", 0), ("grpc.default_authority", host)]
     with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
         yield GrpcClient(channel)
 
 
-def send_raw(port, data):
-    """Sends bytes that no proper client would; returns all that comes back."""
+def send_raw(port, data, part_bytes=1 << 20, ends=False):
+    """Sends bytes that no proper client would; returns all that comes back until the proxy ends the connection.
+
+    `ends`: the client says that it has no more to send.
+    """
+    received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
-        connection.sendall(data)
-        received = b""
-        while chunk := connection.recv(65536):
-            received += chunk
-        return received
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # The proxy may have heard enough before.
+        with suppress(ConnectionError):
+            for begin in range(0, len(data), part_bytes):
+                connection.sendall(data[begin : begin + part_bytes])
+            if ends:
+                connection.shutdown(socket.SHUT_WR)
+            while chunk := connection.recv(65536):
+                received += chunk
+    return received
 
 
 @contextmanager

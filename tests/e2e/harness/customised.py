@@ -4,19 +4,19 @@ import json
 
 from harness import bootstrap
 from harness.scrape import Family, label_set
+from harness.tree import plugins
 
 
 class Customised:
-    """A proxy with further labels in its bootstrap's stats_tags.
+    """A proxy whose bootstrap has the stats_tags of its own configuration.
 
     `istio_form`: the tags as Istio's `extraStatTags` makes them. `as_struct`: the
     stats plugin's configuration is a google.protobuf.Struct instead of JSON in a
     StringValue.
     """
 
-    def __init__(self, sidecar, labels=(), istio_form=False, as_struct=False):
+    def __init__(self, sidecar, istio_form=False, as_struct=False):
         self._sidecar = sidecar
-        self._labels = labels
         self._istio_form = istio_form
         self._as_struct = as_struct
 
@@ -25,36 +25,13 @@ class Customised:
 
     def bootstrap(self):
         whole = self._sidecar.bootstrap()
-        whole["stats_config"]["stats_tags"] = stats_tags(self._labels, self._istio_form)
+        tags = bootstrap.istio_stats_tags if self._istio_form else bootstrap.stats_tags_of
+        whole["stats_config"]["stats_tags"] = tags(whole)
         if self._as_struct:
-            for plugin in _stats_plugins(whole):
+            for plugin in plugins(whole, "istio_stats"):
                 value = json.loads(plugin["configuration"]["value"])
                 plugin["configuration"] = {"@type": bootstrap.TYPE + "google.protobuf.Struct", "value": value}
         return whole
-
-
-def stats_tags(labels, istio_form=False):
-    """The list that the project ships, and a line of the same form for each of these labels."""
-    if istio_form:
-        return bootstrap.istio_stats_tags() + [_tag(label, rf"({label}=\.=(.*?);\.;)") for label in labels]
-    anchored = r"^wasmcustom\.(?:[^;]*;\.;)*?"
-    return bootstrap.stats_tags() + [_tag(label, rf"{anchored}({label}=\.=([^;]*);\.;)") for label in labels]
-
-
-def _tag(label, regex):
-    return {"tag_name": label, "regex": regex}
-
-
-def _stats_plugins(node):
-    """The plugin configurations of the stats plugin, anywhere in a bootstrap."""
-    if isinstance(node, dict):
-        if node.get("name") == "istio_stats" and "vm_config" in node:
-            yield node
-        node = node.values()
-    elif not isinstance(node, list):
-        return
-    for child in node:
-        yield from _stats_plugins(child)
 
 
 def changed(family, **labels):

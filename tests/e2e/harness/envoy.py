@@ -1,6 +1,7 @@
 """One real Envoy: starts it, finds its ports, reads its metrics, stops it."""
 
 import json
+import re
 import subprocess
 
 import httpx
@@ -9,8 +10,9 @@ from harness import envoy_log, scrape
 from harness.paths import envoy_binary
 from harness.polling import wait_until
 
-# Two modules are compiled for three VMs each, perhaps next to other tests on two cores.
-START_SECONDS = 30
+# Two modules are compiled for three VMs each, or a thousand plugins are configured, perhaps next to other tests on
+# two cores.
+START_SECONDS = 60
 STOP_SECONDS = 10
 
 
@@ -34,8 +36,8 @@ class Envoy:
             *("--config-path", str(config)),
             *("--admin-address-path", str(self._address_file)),
             *("--concurrency", str(workers)),
-            # Several Envoys run at once; hot restart would make them share memory by id.
-            "--disable-hot-restart",
+            # Several Envoys run at once; hot restart makes them share memory by id.
+            *(() if "--base-id" in arguments else ("--disable-hot-restart",)),
             *("--log-level", "warning", "--component-log-level", "wasm:info"),
             *("--log-format", envoy_log.FORMAT),
             *arguments,
@@ -75,6 +77,23 @@ class Envoy:
         status = self._process.returncode
         assert status == 0, f"{self.name} ended with status {status}\n{self.log_tail()}"
 
+    def terminate(self):
+        """Ends Envoy as Kubernetes ends a container."""
+        self._process.terminate()
+        self._process.wait(STOP_SECONDS)
+
+    def drain(self):
+        """Makes Envoy refuse new connections after its --drain-time-s."""
+        self._admin.post("/drain_listeners?graceful").raise_for_status()
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    @property
+    def admin_url(self):
+        return str(self._admin.base_url)
+
     def port(self, listener):
         return self._ports[listener]
 
@@ -87,10 +106,18 @@ class Envoy:
         found = self.admin("/stats", params={"format": "json", "filter": pattern}).json()["stats"]
         return {stat["name"]: stat["value"] for stat in found}
 
+    def await_stat(self, name, value):
+        """Waits until a stat of Envoy's own has this value."""
+        wait_until(lambda: self.stats(f"^{re.escape(name)}$").get(name) == value, 8, f"{self.name}: {name} = {value}")
+
     def admin(self, path, **options):
         response = self._admin.get(path, **options)
         response.raise_for_status()
         return response
+
+    def trace_wasm(self):
+        """From now on the log tells every hostcall."""
+        self._admin.post("/logging?wasm=trace").raise_for_status()
 
     def log(self):
         return self._log.read_text(errors="replace")
@@ -116,7 +143,9 @@ class Envoy:
 
     def _listener_ports(self):
         listeners = self.admin("/listeners", params={"format": "json"}).json().get("listener_statuses", [])
-        return {one["name"]: one["local_address"]["socket_address"]["port_value"] for one in listeners}
+        # Others have no port: those that are reached from within Envoy alone.
+        addresses = ((one["name"], one["local_address"].get("socket_address")) for one in listeners)
+        return {name: address["port_value"] for name, address in addresses if address}
 
     def _kill(self):
         self._process.kill()

@@ -17,6 +17,33 @@ def module(name):
     return path
 
 
+def command():
+    """The built command `istio-stats`."""
+    path = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "istio-stats"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: run `make build`")
+    return path
+
+
+def istio_stats(*arguments, stdin, statuses=(0,)):
+    """What the `istio-stats` command prints; it must end with one of these statuses."""
+    ran = subprocess.run([command(), *arguments], input=stdin, capture_output=True, text=True, check=False)
+    if ran.returncode not in statuses:
+        raise RuntimeError(f"istio-stats {' '.join(arguments)} failed with {ran.returncode}:\n{ran.stdout}{ran.stderr}")
+    return ran.stdout
+
+
+def test_module(name):
+    """A built Wasm module of tests/modules."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
+    path = target / "wasm32-wasip1" / "release" / f"{name}_module.wasm"
+    if not path.is_file():
+        package = f"{name}-module".replace("_", "-")
+        command = f"cargo build --release --target wasm32-wasip1 --package {package}"
+        raise FileNotFoundError(f"{path} is missing: run `{command}`")
+    return path
+
+
 @cache
 def envoy_binary():
     """ENVOY_PATH, else the binary of ENVOY_VERSION that scripts/envoy-path finds or downloads."""

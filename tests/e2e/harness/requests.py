@@ -6,28 +6,32 @@ _SECONDS = 60
 
 
 def send(port, requests):
-    """Sends these requests, each a dict of header names to values, the path under `:path`.
+    """Sends these requests, each a dict of header names to values, with `:path` and `:method` among them.
     Every one must be answered with 200."""
     with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         answers = connection.makefile("rb")
         for request in requests:
             connection.sendall(encode(request))
-            status = _skip_response(answers)
+            status = read_status(answers)
             assert status == 200, f"{status} for {request}"
 
 
 def encode(request):
-    """A GET request as bytes; a value may be bytes that are no text."""
+    """A request as bytes, GET / unless it says otherwise; a value may be bytes that are no text."""
     headers = {"host": "stock.example", **request}
-    path = headers.pop(":path", "/")
-    lines = [f"GET {path} HTTP/1.1".encode()]
-    for name, value in headers.items():
-        lines.append(name.encode() + b": " + (value if isinstance(value, bytes) else value.encode()))
+    method, path = (_bytes(headers.pop(name, usual)) for name, usual in ((":method", "GET"), (":path", "/")))
+    lines = [b" ".join((method, path, b"HTTP/1.1"))]
+    lines += [name.encode() + b": " + _bytes(value) for name, value in headers.items()]
     return b"\r\n".join([*lines, b"", b""])
 
 
-def _skip_response(answers):
+def _bytes(value):
+    return value if isinstance(value, bytes) else value.encode()
+
+
+def read_status(answers):
+    """Reads one response; returns its status."""
     status = int(answers.readline().split()[1])
     length = 0
     while (line := answers.readline()) != b"\r\n":
@@ -42,4 +46,4 @@ def status_of(port, request):
     """Sends one request on a connection of its own; returns the status of the answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
         connection.sendall(encode(request))
-        return _skip_response(connection.makefile("rb"))
+        return read_status(connection.makefile("rb"))

@@ -26,6 +26,8 @@ class Sidecar:
     # Configuration of a plugin: a dict becomes JSON, a text is passed as it is.
     stats: object = field(default_factory=lambda: {"attachment": "http"})
     exchange: object = field(default_factory=dict)
+    # Whether the stats plugin is an access logger instead of a filter.
+    logger: bool = False
     # Filters between the exchange and the stats plugin, where Istio puts authorization.
     filters: list = field(default_factory=list)
     tls: dict = None
@@ -50,9 +52,11 @@ class Sidecar:
             *self._plugin("metadata_exchange", self.exchange),
             *self.filters,
             bootstrap.grpc_stats(),
-            *self._plugin("istio_stats", self.stats),
         ]
-        return bootstrap.listener(self.name, filters, self.routes, self.direction, self.tls)
+        stats = self._plugin("istio_stats", self.stats)
+        loggers = [bootstrap.as_access_logger(plugin) for plugin in stats] if self.logger else []
+        filters += [] if self.logger else stats
+        return bootstrap.listener(self.name, filters, self.routes, self.direction, self.tls, loggers)
 
     def _plugin(self, name, configuration):
         if configuration is ABSENT:

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import bootstrap
+from harness import bootstrap, discovery
 from harness.paths import module
 from harness.sidecar import ABSENT
 from harness.workloads import SHOP, STOCK, STOCK_SERVICE, Workload
@@ -28,6 +28,10 @@ class TcpSidecar:
     # Configuration of a plugin, or ABSENT.
     stats: object = field(default_factory=lambda: {"attachment": "tcp", "tcp_reporting_duration": f"{PERIOD_SECONDS}s"})
     exchange: object = field(default_factory=lambda: {"attachment": "tcp"})
+    # Whether the stats plugin is an access logger instead of a filter.
+    logger: bool = False
+    # Filters between the exchange and the stats plugin.
+    filters: list = field(default_factory=list)
     tls: dict = None
     # Where Envoy reads the listener from, so that it can be replaced; without it, it is in the bootstrap.
     listeners_file: Path = None
@@ -44,18 +48,13 @@ class TcpSidecar:
         whole = bootstrap.bootstrap(self.workload.node(), listeners, self.upstream_clusters)
         if self.listeners_file:
             self.publish()
-            source = {"path_config_source": {"path": str(self.listeners_file)}, "resource_api_version": "V3"}
-            whole["dynamic_resources"] = {"lds_config": source}
+            whole["dynamic_resources"] = {"lds_config": discovery.source(self.listeners_file)}
         whole["stats_sinks"] = self.stats_sinks
         return whole
 
     def publish(self):
         """Hands the listener, as it is now, to the running Envoy."""
-        listener = {"@type": bootstrap.TYPE + "envoy.config.listener.v3.Listener", **self._listener()}
-        draft = self.listeners_file.with_suffix(".draft")
-        draft.write_text(json.dumps({"resources": [listener]}))
-        # Envoy looks again only when a file is moved into place.
-        draft.replace(self.listeners_file)
+        discovery.publish(self.listeners_file, discovery.LISTENER, [self._listener()])
 
     def _listener(self):
         proxy = {
@@ -63,9 +62,14 @@ class TcpSidecar:
             "stat_prefix": self.name,
             "cluster": self.upstream_clusters[0]["name"],
         }
+        stats = self._plugin("istio_stats", self.stats)
+        if self.logger:
+            proxy["access_log"] = [bootstrap.as_access_logger(plugin) for plugin in stats]
+            stats = []
         filters = [
             *self._plugin("metadata_exchange", self.exchange),
-            *self._plugin("istio_stats", self.stats),
+            *self.filters,
+            *stats,
             {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy},
         ]
         chain = {"filters": filters}

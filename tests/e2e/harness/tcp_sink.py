@@ -36,8 +36,12 @@ class Sink:
         typed = {"@type": bootstrap.TYPE + "envoy.config.metrics.v3.StatsdSink", "address": address}
         return {"name": "envoy.stat_sinks.statsd", "typed_config": typed}
 
+    def counted(self):
+        """What was pushed so far of each of the plugin's counters, over all series."""
+        return {name: value for name, value in self._counted.items() if name.startswith("istio_")}
+
     def totals(self):
-        """What was pushed so far, over all series."""
+        """The same of TCP."""
         counters = [(field, name) for name, (kind, field) in FAMILIES.items() if kind == "counter"]
         return Counts(**{field: self._counted[name] for field, name in counters})
 

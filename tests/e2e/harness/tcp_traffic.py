@@ -33,8 +33,8 @@ def backend(handle):
                 raise
 
     class Server(socketserver.ThreadingTCPServer):
-        # Two hundred connections come at once.
-        request_queue_size = 256
+        # Hundreds of connections come at once; a full queue would cost the next one a second or its life.
+        request_queue_size = 4096
         daemon_threads = True
 
     with Server(("127.0.0.1", 0), Handler) as server:

@@ -2,7 +2,7 @@
 
 import pytest
 from harness import bootstrap, golden
-from harness.customised import Customised, all_changed, stats_tags, times, together, without_build
+from harness.customised import Customised, all_changed, times, together, without_build
 from harness.peer_metadata import METADATA, armour, serialize
 from harness.requests import status_of
 from harness.sidecar import ABSENT, east, west
@@ -72,7 +72,7 @@ def _series(base, values):
 def test_a_header_in_a_dimension(mesh, istio_form):
     stats = {"attachment": "http", "metrics": [*FEWER, {"dimensions": {"forged": "request.headers['x-forged']"}}]}
     sidecar = west(1, stats=stats, routes=ANSWER, exchange=ABSENT)
-    port = mesh.start(Customised(sidecar, ["forged"], istio_form))
+    port = mesh.start(Customised(sidecar, istio_form))
     for value, _ in [*TRICKS, (LARGE, None)]:
         assert status_of(port, {"x-forged": value}) == 200, value
     for value, _ in CONTROLS:
@@ -84,6 +84,30 @@ def test_a_header_in_a_dimension(mesh, istio_form):
     refused = {name: times(family, len(CONTROLS)) for name, family in refused.items()}
     wanted = together(accepted, refused, build)
     mesh.expect_families({"west": wanted}, "TRICKS in a header")
+
+
+CHOSEN = {"path": "request.path", "url_path": "request.url_path", "query": "request.query", "method": "request.method"}
+
+
+def test_a_path_or_a_method_in_a_dimension(mesh):
+    stats = {"attachment": "http", "metrics": [*FEWER, {"dimensions": CHOSEN}]}
+    port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER, exchange=ABSENT), istio_form=True))
+    values = {value: label for value, label in TRICKS if len(value) < 200 and not {*b" \t"} & {*value}}
+    taken = {value for value in values if status_of(port, {":path": b"/" + value + b"?" + value}) == 200}
+    methods = {value for value in values if status_of(port, {":method": value}) == 200}
+    # Envoy refuses what is no text, and a method that is none.
+    assert taken == {value for value in values if value.isascii() and b'"' not in value}
+    assert not methods
+    mesh.await_total("west", "istio_requests_total", 2 * len(values))
+    told = [dict(labels) for labels in mesh["west"].families()["istio_requests_total"].series]
+    assert {(one["url_path"], one["query"]) for one in told} == {
+        ("unknown", "unknown"),
+        *(("/" + values[value], values[value]) for value in taken),
+    }
+    base, _ = _plain("plain_client.yaml", "west")
+    ((labels, _),) = base["istio_requests_total"].series.items()
+    assert {frozenset(one) for one in told} == {frozenset({*dict(labels), *CHOSEN})}
+    assert {one["reporter"] for one in told} == {"destination"}
 
 
 @pytest.mark.parametrize("istio_form", FORMS.values(), ids=FORMS.keys())
@@ -149,7 +173,7 @@ def test_leftovers_of_istios_bootstrap_add_nothing_but_themselves(mesh):
     """Istio's own bootstrap looks for `cache.…`, `component.…` and `tag.…` anywhere in a name. What they find
     in a value they show as a further label; no label of ours and no name of a metric suffers."""
     leftovers = {"cache": r"(cache\.(.+?)\.)", "component": r"(component\.(.+?)\.)", "tag": r"(tag\.(.+?);\.)"}
-    ours = [tag for tag in stats_tags((), istio_form=True) if tag["tag_name"] not in leftovers]
+    ours = [tag for tag in bootstrap.istio_stats_tags() if tag["tag_name"] not in leftovers]
     tags = [*ours, *({"tag_name": name, "regex": regex} for name, regex in leftovers.items())]
     # The hosts, and what the leftovers find in them.
     hosts = {

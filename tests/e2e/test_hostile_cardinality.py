@@ -61,7 +61,7 @@ LEGITIMATE = {"destination_service": "stock.example", "source_workload": "shop-v
 def test_attacks_by_cardinality(mesh, side, dimensions, attack, legitimate, label):
     stats = {"attachment": "http", "max_series": BOUND, "metrics": [{"dimensions": dimensions}]}
     # Answered by the proxy itself: no backend limits the pace.
-    port = mesh.start(Customised(side(1, stats=stats, routes=ANSWER), dimensions))
+    port = mesh.start(Customised(side(1, stats=stats, routes=ANSWER)))
     envoy = mesh[side.__name__]
 
     def requests(begin, end):
@@ -89,7 +89,7 @@ def test_attacks_by_cardinality(mesh, side, dimensions, attack, legitimate, labe
 
 def test_the_overflow_series_says_only_what_nobody_can_choose(mesh):
     stats = {"attachment": "http", "max_series": 1, "metrics": [{"dimensions": PATHS}]}
-    port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER), PATHS))
+    port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER)))
     send(port, [_random_paths(number) for number in range(3)])
     mesh.await_total("west", "istio_requests_total", 3)
     exported = mesh["west"].families()
@@ -116,7 +116,7 @@ def test_conditions_that_clients_choose_are_bounded_too(mesh):
     metrics = [{"name": name.removeprefix("istio_"), "drop": True} for name in FAMILIES[1:]]
     metrics += [{"match": f"request.headers['{flag}'] == 'yes'", "dimensions": {flag: "'set'"}} for flag in flags]
     stats = {"attachment": "http", "max_series": bound, "metrics": metrics}
-    port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER), flags))
+    port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER)))
     combinations = list(product((True, False), repeat=conditions))
     for times in (1, 2):
         send(port, [{flag: "yes" for flag, there in zip(flags, one, strict=True) if there} for one in combinations])
@@ -139,7 +139,7 @@ MAX_BYTES_PER_SET = 25_000
 
 def test_memory_of_a_label_set(mesh):
     stats = {"attachment": "http", "metrics": [{"dimensions": PATHS}]}
-    port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER), PATHS))
+    port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER)))
     # The first ones fill the allocators' pages.
     warm_up = 100
     send(port, [_random_paths(number) for number in range(warm_up)])

@@ -1,0 +1,121 @@
+"""Replaces whatever a proxy got by discovery, again and again."""
+
+import itertools
+import time
+from collections import Counter
+from contextlib import contextmanager
+
+from harness.paths import module
+from harness.polling import wait_until
+from harness.tree import configure, plugins
+
+# Listeners with such names stay; their filters do not.
+STEADY = "steady"
+EVERY_SECONDS = 0.1
+TAKE_SECONDS = 20
+
+
+class Churn:
+    """Changes of one proxy, none of which a series shows; each is in effect when its method returns."""
+
+    def __init__(self, envoy, proxy, directory):
+        self._envoy = envoy
+        self._proxy = proxy
+        self._directory = directory
+        self._directory.mkdir()
+        (build,) = envoy.families()["istio_stats_build"].series
+        self._version = dict(build)["tag"]
+        self._numbers = itertools.count(1)
+
+    def go_on(self, seconds):
+        """One change after the other, of all kinds in turn; returns how many there were of each."""
+        kinds = (
+            self.replace_listeners,
+            self.replace_stats_module,
+            self.replace_filter_chains,
+            self.reconfigure,
+            self.replace_exchange_module,
+        )
+        made = Counter()
+        due = time.monotonic()
+        end = due + seconds
+        for change in itertools.cycle(kinds):
+            change()
+            made[change.__name__] += 1
+            # Envoy may need longer than that on a busy machine.
+            due = max(due + EVERY_SECONDS, time.monotonic())
+            if due >= end:
+                return made
+            time.sleep(max(0, due - time.monotonic()))
+
+    def replace_listeners(self):
+        """What differs is not in the filter chains: Envoy makes them anew, and drains the old ones."""
+        for listener in self._listeners():
+            listener["metadata"] = {"filter_metadata": {"churn": {"number": next(self._numbers)}}}
+        self._publish_listeners()
+
+    def replace_filter_chains(self):
+        """Envoy keeps the listeners, and drains the connections of the old chains."""
+        for listener in self._listeners():
+            listener["filter_chains"][0]["name"] = f"chain-{next(self._numbers)}"
+        self._publish_listeners()
+
+    def reconfigure(self):
+        configure(self._proxy.filters, "istio_stats", max_series=10_000 + next(self._numbers))
+        self._publish_filters("istio_stats")
+
+    def replace_stats_module(self):
+        """By another build. No two modules are alike, so that each gets VMs of its own."""
+        self.use_module("istio_stats", self.another_build())
+
+    def replace_exchange_module(self):
+        self.use_module("metadata_exchange", self.another_code("metadata_exchange"))
+
+    def another_build(self):
+        """The stats plugin as if it had been built from another commit."""
+        wasm, version = module("istio_stats").read_bytes(), self._version.encode()
+        assert wasm.count(version) == 1, f"{version} is {wasm.count(version)} times in the module"
+        return wasm.replace(version, b"%0*d" % (len(version), next(self._numbers)))
+
+    def another_code(self, name):
+        """The module with one more custom section, which means nothing."""
+        content = b"\x05churn%d" % next(self._numbers)
+        return module(name).read_bytes() + bytes([0, len(content)]) + content
+
+    def use_module(self, name, wasm):
+        self._put_into(self._proxy.filters, name, wasm)
+        self._publish_filters(name)
+
+    def use_module_of_listeners(self, name, wasm):
+        """The same where the filters are in the listeners."""
+        self._put_into(list(self._proxy.listeners.values()), name, wasm)
+        self._publish_listeners()
+
+    def _put_into(self, tree, name, wasm):
+        path = self._directory / f"{name}.{next(self._numbers)}.wasm"
+        path.write_bytes(wasm)
+        for plugin in plugins(tree, name):
+            plugin["vm_config"]["code"]["local"]["filename"] = str(path)
+
+    def _listeners(self):
+        return [one for name, one in self._proxy.listeners.items() if name != STEADY]
+
+    def _publish_listeners(self):
+        with self._taken(r"^listener_manager\.listener_modified$", len(self._listeners())):
+            self._proxy.publish_listeners()
+
+    def _publish_filters(self, name):
+        filters = sum(1 for _ in plugins(self._proxy.filters, name))
+        with self._taken(rf"\.{name}\.config_reload$", filters):
+            self._proxy.publish_filters(name)
+
+    @contextmanager
+    def _taken(self, stats, more):
+        """Waits until Envoy has taken so many updates."""
+
+        def count():
+            return sum(self._envoy.stats(stats).values())
+
+        wanted = count() + more
+        yield
+        wait_until(lambda: count() == wanted, TAKE_SECONDS, f"{self._envoy.name}: {more} more of {stats}")

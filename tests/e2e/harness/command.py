@@ -1,0 +1,32 @@
+"""Runs the command `istio-stats` as a user does, whatever its exit status."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+from harness.paths import ROOT, command, module
+
+_SECONDS = 60
+
+
+def run(*arguments):
+    """A finished run of the command."""
+    words = [command(), *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=_SECONDS, check=False)
+
+
+def read_json(*arguments, status=0):
+    """What the command prints with --json."""
+    ran = run(*arguments, "--json")
+    assert ran.returncode == status, f"exit status {ran.returncode}, expected {status}\n{ran.stdout}{ran.stderr}"
+    return json.loads(ran.stdout)
+
+
+def trapping_module(callback, directory, calls=0):
+    """The stats module with a trap in a callback, in each VM after so many calls."""
+    output = directory / f"istio_stats_traps_in_{callback}_after_{calls}.wasm"
+    example = ["run", "--quiet", "--package", "istio-stats-tools", "--example", "trap", "--"]
+    cargo = shutil.which("cargo") or Path.home() / ".cargo" / "bin" / "cargo"
+    subprocess.run([cargo, *example, module("istio_stats"), callback, str(calls), output], cwd=ROOT, check=True)
+    return output

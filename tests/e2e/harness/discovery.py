@@ -1,0 +1,85 @@
+"""Resources that Envoy reads from files, as a control plane would send them, and replaces while it runs."""
+
+import json
+from pathlib import Path
+
+from harness import bootstrap
+from harness.tree import configure, nodes
+
+LISTENER = bootstrap.TYPE + "envoy.config.listener.v3.Listener"
+FILTER = bootstrap.TYPE + "envoy.config.core.v3.TypedExtensionConfig"
+
+
+def publish(path: Path, kind, resources):
+    """Hands these resources, instead of those in the file before, to whoever reads it."""
+    _write(path, [{"@type": kind, **one} for one in resources])
+
+
+def configure_anew(path: Path, **fields):
+    """Publishes what is in the file once more, with these fields in the configurations of its plugins."""
+    resources = json.loads(path.read_text())["resources"]
+    configure(resources, **fields)
+    _write(path, resources)
+
+
+def _write(path, resources):
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps({"resources": resources}))
+    # Envoy looks again only when a file is moved into place.
+    draft.replace(path)
+
+
+def source(path: Path):
+    """Says to Envoy that resources come from this file."""
+    return {"path_config_source": {"path": str(path)}, "resource_api_version": "V3"}
+
+
+class Delivered:
+    """A proxy whose listeners come by discovery (LDS), and apart from them their Wasm filters (ECDS) if `apart`."""
+
+    def __init__(self, sidecar, directory, apart=True):
+        self._sidecar = sidecar
+        self._apart = apart
+        self._directory = directory
+        self._directory.mkdir()
+        # By name. Whoever changes one publishes it.
+        self.listeners = {}
+        self.filters = {}
+
+    def __getattr__(self, name):
+        return getattr(self._sidecar, name)
+
+    def bootstrap(self):
+        whole = self._sidecar.bootstrap()
+        self.listeners = {one["name"]: one for one in whole["static_resources"].pop("listeners")}
+        for name, listener in self.listeners.items():
+            # Hands connections to workers that may have the listener no more.
+            listener.pop("connection_balance_config", None)
+            if self._apart:
+                self._take_filters(name, listener)
+        self.publish_filters()
+        self.publish_listeners()
+        whole["dynamic_resources"] = {"lds_config": source(self._file("listeners"))}
+        return whole
+
+    def publish_listeners(self):
+        publish(self._file("listeners"), LISTENER, self.listeners.values())
+
+    def publish_filters(self, plugin=""):
+        """Those with this plugin, or all."""
+        for name, filter_ in self.filters.items():
+            if name.endswith(plugin):
+                publish(self._file(name), FILTER, [filter_])
+
+    def _take_filters(self, listener_name, listener):
+        for node in nodes(listener):
+            for filter_ in node.get("filters", []) + node.get("http_filters", []):
+                typed = filter_.get("typed_config", {})
+                if typed.get("@type", "").endswith(".wasm.v3.Wasm"):
+                    name = f"{listener_name}.{filter_['name']}"
+                    self.filters[name] = {"name": name, "typed_config": filter_.pop("typed_config")}
+                    found = {"config_source": source(self._file(name)), "type_urls": [typed["@type"]]}
+                    filter_.update(name=name, config_discovery=found)
+
+    def _file(self, name):
+        return self._directory / f"{name}.json"

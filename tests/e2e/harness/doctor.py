@@ -1,0 +1,49 @@
+"""What `istio-stats doctor` finds in a running Envoy."""
+
+from harness import clients
+from harness.command import read_json
+from harness.peer_metadata import headers
+from harness.polling import wait_until
+from harness.workloads import SHOP
+
+
+def diagnose(envoy, *codes, seconds=0, hints=()):
+    """Looks at an Envoy's admin interface; finds exactly these problems and hints. Returns findings by code."""
+    return diagnose_url(envoy.admin_url, *codes, seconds=seconds, hints=hints)
+
+
+def diagnose_url(url, *codes, seconds=0, hints=(), options=()):
+    found = read_json("doctor", url, "--seconds", seconds, *options, status=1 if codes else 0)
+    assert found["healthy"] == (not codes)
+    by_code = {finding["code"]: finding for finding in found["findings"]}
+    assert len(by_code) == len(found["findings"]), found
+    severities = {code: finding["severity"] for code, finding in by_code.items()}
+    assert severities == {**dict.fromkeys(codes, "problem"), **dict.fromkeys(hints, "hint")}, found
+    return by_code
+
+
+def pasted(finding):
+    """All that a finding says to paste."""
+    return "\n".join(paste["lines"] for paste in finding["paste"])
+
+
+def call(envoy, port, times=3, path="/", peer=SHOP, count=True):
+    """Requests whose peer says who it is, and waits until they are counted."""
+    more = headers(peer) if peer else {}
+    with clients.http1(port) as caller:
+        for _ in range(times):
+            caller.get(path, headers=more)
+    if count:
+        await_counted(envoy, times)
+
+
+def serve(mesh, sidecar, **calls):
+    """Starts a proxy and calls it; returns its Envoy."""
+    port = mesh.start(sidecar)
+    call(mesh[sidecar.name], port, **calls)
+    return mesh[sidecar.name]
+
+
+def await_counted(envoy, times):
+    """Waits for so many requests, under whatever name."""
+    wait_until(lambda: sum(envoy.stats(r"_requests_total$").values()) == times, 8, f"{times} requests counted")

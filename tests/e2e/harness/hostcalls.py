@@ -1,0 +1,42 @@
+"""The hostcalls that an Envoy's trace tells of."""
+
+import re
+from contextlib import contextmanager
+
+from harness.polling import wait_until
+
+# Made by ticks of the main thread, which writes into the same log.
+_OF_TICKS = ("dequeue_shared_queue", "get_shared_data", "set_shared_data")
+_ENTRY = re.compile(r"\[(vm->host|host->vm|host<-vm)\] (?:\w+\.)?proxy_(\w+)")
+
+
+@contextmanager
+def reports_of(*envoys, count):
+    """A dict that tells in the end, for each Envoy, which hostcalls the reports of so many streams made."""
+    begins = {envoy: len(envoy.log()) for envoy in envoys}
+    for envoy in envoys:
+        envoy.trace_wasm()
+    reports = {}
+    yield reports
+    for envoy, begin in begins.items():
+
+        def traced(envoy=envoy, begin=begin):
+            return _reports(envoy.log()[begin:])
+
+        wait_until(lambda: len(traced()) >= count, 8, f"{envoy.name}: {count} reports in its trace")
+        reports[envoy.name] = traced()
+
+
+def _reports(log):
+    """The hostcalls of each finished call of proxy_on_log, in order."""
+    reports, calls = [], None
+    for direction, name in _ENTRY.findall(log):
+        if name == "on_log":
+            if direction == "host->vm":
+                calls = []
+            elif calls is not None:
+                reports.append(calls)
+                calls = None
+        elif direction == "vm->host" and calls is not None and name not in _OF_TICKS:
+            calls.append(name)
+    return reports

@@ -1,0 +1,164 @@
+"""A small mesh in Istio's shape: the sidecars of `shop` and `stock` and the gateway
+`front-door`, each with a real Envoy, and the traffic of golden/istio.yaml."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import yaml
+
+from harness import clients, golden, tcp_traffic, tree
+from harness.istio import control_plane, proxies, samples, waypoint
+from harness.scrape import Family
+
+# Helm values, and the patch of the Deployments whose sidecars log.
+VALUES = samples.ISTIO / "mesh" / "values.yaml"
+POD_PATCH = samples.ISTIO / "beside" / "access-log" / "pod-patch.yaml"
+
+
+class Builder:
+    """Makes worlds for one test."""
+
+    def __init__(self, mesh, directory, backends, identities):
+        self._mesh = mesh
+        self._directory = directory
+        self._backends = backends
+        self._identities = identities
+        self._stack = ExitStack()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        return self._stack.__exit__(*failure)
+
+    def pods(self, resources, istio_version=proxies.VERSION, **of_pods):
+        """The mesh as `resources` change it, with the mesh configuration and the pod patch of the samples."""
+        own_ports, called_ports = self._ports(), self._ports()
+
+        def pod(make, name, workload, *ports):
+            workload = replace(workload, istio_version=istio_version)
+            return self._pod(make, name, workload, *ports, resources=resources, **of_pods)
+
+        return [
+            pod(control_plane.sidecar, "shop", proxies.SHOP, own_ports, called_ports),
+            pod(control_plane.gateway, "front-door", proxies.GATEWAY, called_ports),
+            pod(control_plane.sidecar, "stock", proxies.STOCK, called_ports, called_ports),
+        ]
+
+    def start(self, resources, **of_pods):
+        """The same, running."""
+        pods = self.pods(resources, **of_pods)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self._mesh.run, pods))
+        return World(self._mesh, pods)
+
+    def start_waypoint(self, resources):
+        """A waypoint as `resources` change it, and the tunnel to it, running."""
+        pod = self._pod(control_plane.waypoint, "waypoint", waypoint.WAYPOINT, self._backends, resources=resources)
+        port = self._mesh.run(pod).port(waypoint.CONNECT_TERMINATE)
+        self._mesh.run(waypoint.Ztunnel("ztunnel", port, self._identities["shop"]))
+        return WaypointWorld(self._mesh, [pod])
+
+    def _pod(self, make, name, workload, *ports, **of_pod):
+        values = yaml.safe_load(VALUES.read_text())
+        patch = yaml.safe_load(POD_PATCH.read_text())["spec"]["template"]["metadata"]
+        told = {
+            "default_config": values["meshConfig"]["defaultConfig"],
+            "annotations": {**values["sidecarInjectorWebhook"]["injectedAnnotations"], **patch["annotations"]},
+            "labels": patch["labels"],
+            **of_pod,
+        }
+        directory = self._directory / name
+        directory.mkdir()
+        return make(name, workload, *ports, self._identities[name], directory=directory, **told)
+
+    def _ports(self):
+        http, tcp = (self._stack.enter_context(tcp_traffic.reserved_port()) for _ in range(2))
+        return proxies.Ports(http, tcp, *self._backends)
+
+
+@dataclass
+class World:
+    """Running proxies, and what they were made of."""
+
+    mesh: object
+    pods: list
+    # Whose traffic it is.
+    golden = "istio.yaml"
+
+    def send(self):
+        """The traffic of the golden file."""
+        shop, front_door = self.mesh["shop"], self.mesh["front-door"]
+        with clients.http1(shop.port(proxies.OUTBOUND_HTTP)) as caller:
+            statuses = [caller.get("/").status_code for _ in range(2)]
+        with clients.http1(front_door.port(proxies.GATEWAY_HTTP)) as caller:
+            statuses += [caller.get(path).status_code for path in ("/", "/unnamed")]
+        assert statuses == [200] * 4
+        with clients.grpc_client(shop.port(proxies.OUTBOUND_HTTP)) as caller:
+            caller.reserve(b"")
+        tcp_traffic.converse(shop.port(proxies.OUTBOUND_TCP))
+        tcp_traffic.converse(front_door.port(proxies.GATEWAY_TCP))
+
+    def expect(self, *prefixes, factor=1):
+        """Every family of the golden file under each prefix, and no other; counts `factor` times as high."""
+        wanted = {
+            envoy: {
+                prefix + name.removeprefix("istio_"): _changed(family, prefix, factor)
+                for prefix in prefixes
+                for name, family in families.items()
+            }
+            for envoy, families in golden.load(self.golden).items()
+        }
+        self.mesh.expect_families(wanted, f"golden/{self.golden} with the prefixes {prefixes}")
+
+    def vm_counts(self):
+        """How many VMs the Envoys have, each number once."""
+        name = "wasm.envoy.wasm.runtime.v8.active"
+        return {self.mesh[pod.name].stats(f"^{name}$")[name] for pod in self.pods}
+
+    def bounds(self, histogram):
+        """The finite bounds of a histogram's buckets, in the first pod's Envoy."""
+        text = self.mesh[self.pods[0].name].admin("/stats/prometheus").text
+        found = re.findall(rf'^{histogram}_bucket{{.*le="([0-9.e+]+)"', text, re.MULTILINE)
+        return sorted({float(bound) for bound in found})
+
+    def idle_patches(self):
+        """EnvoyFilter patches that changed no proxy."""
+        first, *others = [pod.unapplied for pod in self.pods]
+        return [patch for patch in first if all(patch in other for other in others)]
+
+
+class WaypointWorld(World):
+    """A waypoint and the caller's end of the tunnel to it."""
+
+    golden = "istio_waypoint.yaml"
+
+    def send(self):
+        tunnel = self.mesh["ztunnel"]
+        with clients.http1(tunnel.port(waypoint.HTTP)) as caller:
+            assert [caller.get("/").status_code for _ in range(2)] == [200] * 2
+        with clients.grpc_client(tunnel.port(waypoint.HTTP)) as caller:
+            caller.reserve(b"")
+        tcp_traffic.converse(tunnel.port(waypoint.TCP))
+
+
+def plugins(pod):
+    """The plugin configurations that the samples bring to a pod's Envoy, in its bootstrap or by discovery."""
+    parts = [pod.bootstrap(), *(json.loads(path.read_text()) for path in pod.directory.glob("*.json"))]
+    return [one for part in parts for one in tree.plugins(part) if not one["name"].startswith("istio.")]
+
+
+def configuration(plugin):
+    """What a plugin is told, in either form."""
+    value = plugin["configuration"]["value"]
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _changed(family, prefix, factor):
+    name = prefix + family.name.removeprefix("istio_")
+    # A gauge says the same however often it is said.
+    times = 1 if family.kind == "gauge" else factor
+    return Family(name, family.kind, {labels: times * value for labels, value in family.series.items()})

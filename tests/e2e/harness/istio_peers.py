@@ -1,0 +1,131 @@
+"""Peers as Istio's own filters leave them in the filter state, and filters that put them there."""
+
+import struct
+
+import flatbuffers
+
+from harness import bootstrap
+from harness.paths import test_module
+from harness.peer_metadata import serialize
+
+# Fields of Istio's FlatBuffers table by the keys of the same facts in node metadata.
+_FLAT_NODE = {
+    "NAME": 0,
+    "NAMESPACE": 1,
+    "LABELS": 2,
+    "OWNER": 3,
+    "WORKLOAD_NAME": 4,
+    "MESH_ID": 7,
+    "CLUSTER_ID": 9,
+}
+_FLAT_NODE_FIELDS = 11
+
+STRUCT_TYPE = bootstrap.TYPE + "google.protobuf.Struct"
+
+
+def node_metadata(workload):
+    """Istio 1.4 and 1.5: a serialised Struct."""
+    return serialize(workload.peer_metadata())
+
+
+def flat_node(workload):
+    """Istio 1.6 to 1.23: a FlatBuffers table."""
+    metadata = workload.peer_metadata()
+    builder = flatbuffers.Builder()
+    labels = [_table(builder, 2, {0: key, 1: value}) for key, value in sorted(metadata.pop("LABELS").items())]
+    builder.StartVector(4, len(labels), 4)
+    for label in reversed(labels):
+        builder.PrependUOffsetTRelative(label)
+    facts = {_FLAT_NODE["LABELS"]: builder.EndVector()}
+    facts |= {_FLAT_NODE[key]: value for key, value in metadata.items()}
+    builder.Finish(_table(builder, _FLAT_NODE_FIELDS, facts))
+    return bytes(builder.Output())
+
+
+def _table(builder, size, fields):
+    """A table with these fields, texts or what was written before, by their indices."""
+    places = {n: builder.CreateString(value) if isinstance(value, str) else value for n, value in fields.items()}
+    builder.StartObject(size)
+    for index, place in places.items():
+        builder.PrependUOffsetTRelativeSlot(index, place, 0)
+    return builder.EndObject()
+
+
+def fields(workload):
+    """Istio 1.24 and later: an object's fields."""
+    labels = workload.labels
+    return {
+        "name": workload.pod,
+        "namespace": workload.namespace,
+        "workload": workload.name,
+        "cluster": workload.cluster_id,
+        "service": labels["service.istio.io/canonical-name"],
+        "revision": labels["service.istio.io/canonical-revision"],
+        "app": labels.get("app.kubernetes.io/name", labels["app"]),
+        "version": labels.get("app.kubernetes.io/version", labels["version"]),
+        "type": "deployment",
+        "identity": workload.spiffe_id(),
+    }
+
+
+def pairs(entries):
+    """A map of texts as the host shows it to a Wasm plugin."""
+    texts = [(key.encode(), value.encode()) for key, value in entries.items()]
+    lengths = b"".join(struct.pack("<II", len(key), len(value)) for key, value in texts)
+    return struct.pack("<I", len(texts)) + lengths + b"".join(key + b"\0" + value + b"\0" for key, value in texts)
+
+
+def line(key, value, message_type=None):
+    """A line of the test module's configuration: bytes under a key, perhaps a message."""
+    return " ".join([key, value.hex(), *([message_type] if message_type else [])])
+
+
+def keep(*lines, network=False):
+    """The test module, with these lines as its configuration."""
+    plugin = bootstrap.wasm("filter_state", test_module("filter_state"), "", "\n".join(lines))
+    # A peer that could not be put there is the test's failure.
+    plugin["typed_config"]["config"]["failure_policy"] = "FAIL_CLOSED"
+    if network:
+        plugin["typed_config"]["@type"] = bootstrap.EXTENSION + "filters.network.wasm.v3.Wasm"
+    return plugin
+
+
+def set_filter_state(key, text, network=False, **options):
+    """Envoy's own filter, which keeps a text under any key."""
+    layer, moment = ("network", "on_new_connection") if network else ("http", "on_request_headers")
+    value = {
+        "object_key": key,
+        "factory_key": "envoy.string",
+        "format_string": {"text_format_source": {"inline_string": text}},
+        **options,
+    }
+    return {
+        "name": f"envoy.filters.{layer}.set_filter_state",
+        "typed_config": {"@type": bootstrap.EXTENSION + f"filters.{layer}.set_filter_state.v3.Config", moment: [value]},
+    }
+
+
+def header_to_metadata(header, **keys):
+    """Envoy's own filter, which takes a header away and keeps it as dynamic metadata; by request and response."""
+
+    def rule(key):
+        present = {"metadata_namespace": "istio_stats", "key": key}
+        return {"header": header, "on_header_present": present, "remove": True}
+
+    rules = {f"{message}_rules": [rule(key)] for message, key in keys.items()}
+    return {
+        "name": "envoy.filters.http.header_to_metadata",
+        "typed_config": {"@type": bootstrap.EXTENSION + "filters.http.header_to_metadata.v3.Config", **rules},
+    }
+
+
+def header_mutation(message, header, value):
+    """Envoy's own filter, which sets a header of requests or responses."""
+    mutation = {"append": {"header": {"key": header, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+    return {
+        "name": "envoy.filters.http.header_mutation",
+        "typed_config": {
+            "@type": bootstrap.EXTENSION + "filters.http.header_mutation.v3.HeaderMutation",
+            "mutations": {f"{message}_mutations": [mutation]},
+        },
+    }

@@ -1,0 +1,91 @@
+"""What the proxies hold and use, read from outside while they run."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from harness import memory
+
+# Fields that hold bytes, and what they are.
+MEMORY = {
+    "anonymous": "memory that no file backs",
+    "allocated": "Envoy's heap",
+    "linear": "linear memory of the VMs",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Of one proxy at one moment."""
+
+    worker_seconds: float
+    anonymous: int
+    allocated: int
+    linear: int
+    vms: int
+    series: int
+    overflown: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Of all of them, and how much they had done by then."""
+
+    seconds: float
+    client_seconds: float
+    sent: int
+    configurations: int
+    proxies: dict
+
+    def of(self, proxy, gauge):
+        return getattr(self.proxies[proxy], gauge)
+
+    def as_json(self):
+        return {**vars(self), "proxies": {name: vars(one) for name, one in self.proxies.items()}}
+
+    def text(self):
+        def of(name, one):
+            sizes = ", ".join(f"{field} {getattr(one, field) / (1 << 20):.1f}" for field in MEMORY)
+            return f"{name}: MiB {sizes}; series {one.series}, overflown {one.overflown}"
+
+        proxies = "; ".join(of(name, one) for name, one in self.proxies.items())
+        return f"{self.seconds / 60:6.1f} min, {self.sent} sent, {self.configurations} configurations; {proxies}"
+
+
+def read(envoy):
+    linear = memory.linear_memories(envoy)
+    return Reading(
+        worker_seconds=_worker_seconds(envoy),
+        anonymous=memory.anonymous_bytes(envoy),
+        allocated=memory.allocated_bytes(envoy),
+        linear=sum(linear),
+        vms=len(linear),
+        **_series(envoy),
+    )
+
+
+def _series(envoy):
+    found = envoy.stats(r"^wasmcustom\.istio_stats_series(_overflow_total)?$")
+    names = {"series": "istio_stats_series", "overflown": "istio_stats_series_overflow_total"}
+    return {field: found.get(f"wasmcustom.{name}", 0) for field, name in names.items()}
+
+
+def _worker_seconds(envoy):
+    """CPU time of the workers, in the kernel's accounting in nanoseconds; configurations cost the main thread."""
+    tasks = Path(f"/proc/{envoy._process.pid}/task").iterdir()
+    workers = [task for task in tasks if (task / "comm").read_text().startswith("wrk:")]
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in workers) / 1e9
+
+
+def cpu_per_request(samples, proxy):
+    """At each sample since the one before: seconds, µs of the workers, and of the clients.
+
+    The clients do the same all the time: what they need more than before, the machine is slower.
+    """
+
+    def spent(before, after):
+        sent = after.sent - before.sent
+        workers = after.of(proxy, "worker_seconds") - before.of(proxy, "worker_seconds")
+        return after.seconds, 1e6 * workers / sent, 1e6 * (after.client_seconds - before.client_seconds) / sent
+
+    return [spent(before, after) for before, after in pairwise(samples) if after.sent > before.sent]

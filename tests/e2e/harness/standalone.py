@@ -1,0 +1,55 @@
+"""The files of envoy-config/standalone/ with the plugin as a logger, on ports of a test."""
+
+import json
+from dataclasses import dataclass, field
+
+import yaml
+
+from harness.paths import ROOT
+
+# What a request for the service of the samples has to say.
+REVIEWS = {"host": "reviews.shop.svc.cluster.local"}
+
+
+@dataclass
+class Logger:
+    """One of the two, `east` or `west`; can be started in a Mesh."""
+
+    name: str
+    # By the port that the file names for what is upstream.
+    ports: dict
+    workers: int = 1
+    arguments: tuple = ()
+    expected_log: tuple = ()
+    permitted_log: str = None
+
+    def bootstrap(self):
+        """Its upstream ports are replaced; its own are the kernel's choice."""
+        config = yaml.safe_load((ROOT / "envoy-config" / "standalone" / f"{self.name}-logger.yaml").read_text())
+        for place in [config["admin"], *config["static_resources"]["listeners"]]:
+            place["address"]["socket_address"]["port_value"] = 0
+        text = json.dumps(config)
+        for old, new in self.ports.items():
+            text = text.replace(f'"port_value": {old}', f'"port_value": {new}')
+        return json.loads(text.replace("dist/istio_stats.wasm", str(ROOT / "dist" / "istio_stats.wasm")))
+
+
+@dataclass
+class LoggerPair:
+    """Both, running, with applications behind them."""
+
+    mesh: object
+    http_backend: int
+    grpc_backend: int
+    tcp_backend: int
+    # Changes a proxy before it runs.
+    change: object = field(default=lambda sidecar: sidecar)
+
+    def __post_init__(self):
+        applications = {18003: self.http_backend, 18004: self.grpc_backend, 18008: self.tcp_backend}
+        west = self.mesh.run(self.change(Logger("west", applications)))
+        proxies = {18002: west.port("inbound"), 18007: west.port("inbound_tcp")}
+        self.mesh.run(self.change(Logger("east", proxies)))
+
+    def __getitem__(self, name):
+        return self.mesh[name]

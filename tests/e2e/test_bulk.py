@@ -1,0 +1,67 @@
+"""A request is read by one CEL list, in a real Envoy too: its own trace of the hostcalls tells."""
+
+import pytest
+from harness import bootstrap, clients, scrape
+from harness.hostcalls import reports_of
+from harness.polling import wait_until
+from harness.sidecar import ABSENT, east, west
+from harness.workloads import STOCK
+
+# As many as the list needs to follow, and past those that look everywhere for a peer.
+BEFORE = 24
+TRACED = 4
+# What is remembered is not read again meanwhile.
+STATS = {"attachment": "http", "tcp_reporting_duration": "3600s"}
+# One list, and four samples.
+LEAST = ["call_foreign_function", "increment_metric", *["record_metric"] * 3]
+
+
+def exchange(**_):
+    return {}, {}
+
+
+def endpoint(**_):
+    return {"exchange": ABSENT}, {"exchange": ABSENT}
+
+
+def no_peer(**_):
+    # What lacks its endpoint's metadata asks for it all the same.
+    return {"exchange": ABSENT}, {"exchange": ABSENT, "endpoint_metadata": None}
+
+
+def mutual_tls(server, client):
+    upstream_tls = bootstrap.upstream_tls(client, peer_spiffe_id=STOCK.spiffe_id())
+    return {"tls": bootstrap.downstream_tls(server)}, {"tls": upstream_tls}
+
+
+@pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("kind", [exchange, endpoint, no_peer, mutual_tls])
+def test_one_list_brings_all(mesh, backend, shop_identity, stock_identity, kind, method, logger):
+    at_west, at_east = kind(server=stock_identity, client=shop_identity)
+    west_port = mesh.start(west(backend, stats=STATS, logger=logger, **at_west))
+    port = mesh.start(east(west_port, stats=STATS, logger=logger, **at_east))
+    content = {"json": {}} if method == "POST" else {}
+    with clients.http1(port) as caller:
+
+        def send(count):
+            for _ in range(count):
+                assert caller.request(method, "/", **content).status_code == 200
+
+        send(BEFORE)
+        with reports_of(mesh["east"], mesh["west"], count=TRACED) as reports:
+            send(TRACED)
+    asked_in_vain = ["get_property"] if kind is no_peer else []
+    assert reports["west"] == [LEAST] * TRACED
+    assert reports["east"] == [[LEAST[0], *asked_in_vain, *LEAST[1:]]] * TRACED
+    # What was read singly before and what the list brought is the same.
+    for name in ("east", "west"):
+        _expect_one_series(mesh[name])
+
+
+def _expect_one_series(envoy):
+    def counted():
+        family = scrape.standard(envoy.families()).get("istio_requests_total")
+        return family and sum(family.series.values()) == BEFORE + TRACED and family.series
+
+    assert len(wait_until(counted, 8, f"{envoy.name}: {BEFORE + TRACED} requests")) == 1

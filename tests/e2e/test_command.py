@@ -1,0 +1,108 @@
+"""What the `istio-stats` command says is what real proxies do."""
+
+import json
+import re
+
+from harness import clients
+from harness.paths import istio_stats
+from harness.peer_metadata import METADATA, NODE_ID
+from harness.sidecar import ABSENT, east, west
+
+# What Envoy compiles and what it does not, of each kind of thing that an expression can hold.
+EXPRESSIONS = [
+    *("request.method", "request.headers['x']", "xds.node.metadata.NAME", "node.id", "upstream_peer.app"),
+    *("'text'", '"text"', '"""text"""', r"r'\q'", r"'\q'", r"'\x41'", r"'\u00e9'", "b'abc'", "'abc"),
+    *("1", "1u", "0x10", "1.5e3", "-1", "-9223372036854775808", "999999999999999999999", "true", "null"),
+    *("[]", "{}", "[1,]", "{'a': 1,}", "{'a': 1, 'a': 2}", "f(1,)", "[1", "(a", "a)", ""),
+    *("1 + 'a'", "1 % 2", "!true", "!1", "a == b == c", "a && b || c", "a ? b : c", "a ? b", "1 +", "a b", "a = b"),
+    *("'a' in ['a']", "a in b in c", "a.b.c[0]['d']", "a.in", "in", "if", "for", "let", "as", "this.x"),
+    *("a // comment", "// comment\na", "// comment", "a.?b", "a[?0]", "`a`", ".request.method", "a\n.b"),
+    *("has(a.b)", "has(a)", "has(a.b.c) ? 'x' : 'y'", "has(a['b'])", "has()", "a.has(b)"),
+    *("[1].exists(x, x > 0)", "[1].all(x, x > 0)", "[1].exists_one(x, x > 0)", "[1].existsOne(x, x > 0)"),
+    *("[1].map(x, x)", "[1].map(x, x > 0, x)", "[1].filter(x, x > 0)", "[1].map(x)", "[1].map(x.y, x)"),
+    *("{'a': 1}.all(k, v, v > 0)", "[1].transformList(i, v, v)", "[[1]].map(x, x.map(y, y))"),
+    *("size('a')", "'a'.size()", "size()", "size('a', 1)", "'a'.size(1)"),
+    *("'a'.startsWith('a')", "startsWith('a', 'a')", "'a'.startsWith('a', 'b')", "startsWith('a')"),
+    *("'a'.endsWith('a')", "endsWith('a', 'a')", "'a'.contains('a')", "contains('a', 'a')"),
+    *("'a'.matches('a')", "matches('a', 'a')", "'a'.matches('(')", "'a'.matches(request.path)", "matches('a')"),
+    *("int('1')", "'1'.int()", "int(1, 2)", "uint(1)", "double(1)", "string(1)", "bytes('a')", "bool('true')"),
+    *("dyn(1)", "type(1)", "type(1) == int", "duration('1s')", "timestamp('2020-01-01T00:00:00Z')", "string()"),
+    *(f"request.time.{name}()" for name in ("getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek")),
+    *(f"request.time.{name}('UTC')" for name in ("getDayOfYear", "getHours", "getMinutes", "getSeconds")),
+    *("request.time.getMilliseconds()", "request.time.getHours('UTC', 1)", "getHours(request.time)", "getDate()"),
+    *("request.duration.getMilliseconds()", "request.time.getMilliseconds('UTC')", "request.time.getFullYear('UTC')"),
+    *(f"'a'.{name}()" for name in ("lowerAscii", "upperAscii", "trim", "reverse", "quote")),
+    *("'a'.split(',')", "'a'.replace('a', 'b')", "'a'.substring(1)", "'a'.indexOf('a')", "'a'.charAt(0)"),
+    *("'a'.lastIndexOf('a')", "'a'.format(['a'])", "['a'].join()", "[1].sort()", "[1].distinct()", "[[1]].flatten()"),
+    *("[1].slice(0, 1)", "lists.range(3)", "strings.quote('a')", "math.greatest(1, 2)", "math.abs(1)"),
+    *("cel.bind(x, 1, x)", "optional.of(1)", "optional.none()", "re.extract('a', 'b')", "base64.encode(b'a')"),
+    *("sets.contains([1], [1])", "url('a')", "ip('1.1.1.1')", "unknown()", "false && unknown()", "now()"),
+    *("google.protobuf.Struct{}", "google.protobuf.Value{}", "google.protobuf.Timestamp{seconds: 1}"),
+    # Nesting: brackets around and operators in between. The first letters tell them apart.
+    *(f"'{depth}(' == {'(' * depth}a{')' * depth}" for depth in (10, 25, 28, 29, 30, 40, 90)),
+    *(f"'{terms}+' + " + " + ".join(["a"] * terms) for terms in (10, 26, 27, 28, 29, 30, 60)),
+    *(f"p{steps}{'.b' * steps}" for steps in (10, 27, 28, 29, 30, 90)),
+    *(f"'{depth}[' in {'[' * depth}1{']' * depth}" for depth in (10, 26, 27, 28, 29, 30, 60)),
+    *(f"'{depth}-' == {'-(' * depth}a{')' * depth}" for depth in (10, 26, 27, 28, 29, 30, 60)),
+    *(f"{'a ? b : ' * length}'{length}?'" for length in (2, 10)),
+]
+# Characters of an expression that a message of the plugin shows.
+EXCERPT = 79
+
+
+def test_check_refuses_the_labels_and_values_that_envoy_does(mesh, backend):
+    stats = {
+        "attachment": "http",
+        "definitions": [{"name": f"m{n}", "value": text} for n, text in enumerate(EXPRESSIONS) if text],
+        "metrics": [{"dimensions": {f"l{n}": text for n, text in enumerate(EXPRESSIONS)}}],
+    }
+    log = _log_of(mesh, backend, stats)
+    checked = _refused(stats)
+    for kind, name, pattern in (
+        ("label", "metrics: dimension", r"^metrics\[0\]\.dimensions\.l(\d+)$"),
+        ("value", "definitions: value", r"^definitions\[(\d+)\]\.value$"),
+    ):
+        texts = EXPRESSIONS if kind == "label" else [text for text in EXPRESSIONS if text]
+        by_check = {texts[int(found[1])] for path in checked if (found := re.search(pattern, path))}
+        by_envoy = {text for text in texts if f"{name}: {_quoted(text)}" in log}
+        assert by_check == by_envoy, f"{kind}: only Envoy refuses {by_envoy - by_check}, only check {by_check - by_envoy}"
+        assert 60 < len(by_envoy) < len(texts) - 60
+
+
+def test_check_refuses_the_conditions_that_envoy_does(mesh, backend):
+    texts = ["a b", "unknown()", "request.method == 'GET'", *(" + ".join(["a"] * terms) for terms in (31, 32, 33))]
+    stats = {"attachment": "http", "metrics": [{"match": text, "drop": True} for text in texts]}
+    log = _log_of(mesh, backend, stats)
+    refused = [text for text in texts if f"metrics: match: {_quoted(text)}" in log]
+    # Those of many terms look alike in the log: they are told by their number.
+    assert log.count(f"metrics: match: {_quoted(texts[-1])}") == 1
+    checked = _refused(stats)
+    assert checked == {"metrics[0].match", "metrics[1].match", "metrics[5].match"}
+    assert set(texts[:2]) <= set(refused) and texts[2] not in refused
+
+
+def test_peer_header_prints_what_the_exchange_sends(mesh, backend):
+    proxy = east(backend, stats=ABSENT, exchange={"local": {"namespace": "elsewhere"}})
+    with clients.http1(mesh.start(proxy)) as caller:
+        reached = dict(caller.get("/").json())
+    document = json.dumps(proxy.bootstrap())
+    assert istio_stats("peer-header", "-", stdin=document).strip() == reached[METADATA]
+    assert istio_stats("peer-header", "--id", "-", stdin=document).strip() == reached[NODE_ID]
+
+
+def _log_of(mesh, backend, stats):
+    """What a proxy with this configuration writes down."""
+    mesh.start(west(backend, stats=stats, permitted_log="istio-stats: configuration|expr_create"))
+    lines = mesh["west"].log().splitlines()
+    return "\n".join(line for line in lines if "does not understand" in line)
+
+
+def _refused(stats):
+    """Paths of the errors that `check` finds in a configuration."""
+    printed = istio_stats("check", "--json", "-", stdin=json.dumps(stats), statuses=(0, 1))
+    return {problem["path"] for problem in json.loads(printed)["problems"] if problem["level"] == "error"}
+
+
+def _quoted(text):
+    """How the plugin's messages show an expression."""
+    return json.dumps(text, ensure_ascii=False)[:EXCERPT]

@@ -1,0 +1,79 @@
+"""`istio-stats doctor` where the plugin runs and something around it is not as it should be."""
+
+import pytest
+import yaml
+from harness import bootstrap, clients
+from harness.altered import Altered, http_manager
+from harness.doctor import await_counted, call, diagnose, pasted, serve
+from harness.requests import send
+from harness.sidecar import east, west
+from harness.peer_metadata import METADATA, encode
+from harness.tree import plugins
+
+ANSWER = [bootstrap.direct_response("/", 200)]
+
+
+@pytest.mark.parametrize(
+    "change, policy",
+    [
+        (lambda plugin: plugin.pop("failure_policy"), "none, which means FAIL_CLOSED"),
+        (lambda plugin: plugin.update(failure_policy="FAIL_RELOAD"), "FAIL_RELOAD"),
+    ],
+    ids=["left_out", "reload"],
+)
+def test_a_fault_would_stop_traffic(mesh, change, policy):
+    def change_all(whole):
+        for plugin in plugins(whole):
+            change(plugin)
+
+    finding = diagnose(serve(mesh, Altered(west(1, routes=ANSWER), change_all)), "failure-policy")["failure-policy"]
+    assert sorted(finding["seen"]) == [
+        f"istio_stats of listener west (HTTP): {policy}",
+        f"metadata_exchange of listener west (HTTP): {policy}",
+    ]
+
+
+def test_nothing_says_which_side_a_listener_is_on(mesh, backend):
+    """It reports as the source, and looks for a peer upstream, where there is none."""
+    envoy = serve(mesh, west(backend, direction="UNSPECIFIED", root_id=""))
+    found = diagnose(envoy, "reporter-unknown", "peer-silent")
+    paste = yaml.safe_load(pasted(found["reporter-unknown"]))
+    diagnose(serve(mesh, west(backend, direction=paste["traffic_direction"], root_id="")))
+
+
+@pytest.mark.parametrize("emits", [None, False], ids=["no_filter", "without_filter_state"])
+def test_grpc_without_its_filter(mesh, grpc_backend_port, emits):
+    def change(whole):
+        filters = http_manager(whole)["http_filters"]
+        (counter,) = [one for one in filters if one["name"] == "envoy.filters.http.grpc_stats"]
+        if emits is None:
+            filters.remove(counter)
+        else:
+            counter["typed_config"]["emit_filter_state"] = emits
+
+    west_port = mesh.start(west(grpc_backend_port, protocol="http2"))
+    with clients.grpc_client(mesh.start(Altered(east(west_port), change))) as caller:
+        caller.reserve(b"lamp")
+    await_counted(mesh["east"], 1)
+    finding = diagnose(mesh["east"], "no-grpc-stats")["no-grpc-stats"]
+    assert yaml.safe_load(pasted(finding)) == [bootstrap.grpc_stats()]
+    diagnose(mesh["west"])
+
+
+def test_more_label_sets_than_the_plugin_keeps(mesh):
+    port = mesh.start(west(1, routes=ANSWER, stats={"attachment": "http", "max_series": 2}))
+    call(mesh["west"], port, times=1)
+    send(port, [{METADATA: encode({"WORKLOAD_NAME": f"peer-{n}", "CLUSTER_ID": "x"})} for n in range(4)])
+    await_counted(mesh["west"], 5)
+    found = diagnose(mesh["west"], "series-overflow")
+    assert found["series-overflow"]["seen"] == ["istio_stats_series_overflow_total is 3; max_series is 2"]
+
+
+def test_nearly_as_many_label_sets_as_the_plugin_keeps(mesh):
+    port = mesh.start(west(1, routes=ANSWER, stats={"attachment": "http", "max_series": 5}))
+    send(port, [{METADATA: encode({"WORKLOAD_NAME": f"peer-{n}", "CLUSTER_ID": "x"})} for n in range(5)])
+    await_counted(mesh["west"], 5)
+    found = diagnose(mesh["west"], hints=["series-nearly-full"])
+    assert found["series-nearly-full"]["seen"] == [
+        "istio_stats_series is 5; max_series is 5 for each of 1 workers"
+    ]

@@ -1,0 +1,53 @@
+"""A wall clock that is set, forward and back, under traffic: every report comes, and durations stay what they are."""
+
+import re
+import time
+from email.utils import parsedate_to_datetime
+
+import pytest
+from harness import bootstrap, clients, tcp
+from harness import tcp_traffic as traffic
+from harness.paths import envoy_binary
+from harness.polling import wait_until
+from harness.sidecar import ABSENT, west
+from harness.tcp_families import SETTLE_SECONDS
+from harness.wall_clock import WallClock
+
+HOUR = 3600
+DAY = 24 * HOUR
+# In milliseconds; a bound of a bucket. No request and no connection of this test is open for so long.
+LONG = 60_000
+
+
+@pytest.fixture
+def clock(tmp_path, monkeypatch):
+    # Looked for before, by a script that needs no other clock.
+    envoy_binary()
+    return WallClock(tmp_path, monkeypatch)
+
+
+def test_a_clock_that_is_set(mesh, clock, doubler):
+    stats = {"attachment": "tcp", "tcp_reporting_duration": "0.5s"}
+    beside = tcp.west(doubler, name="tcp", exchange=ABSENT, stats=stats)
+    port = mesh.start(west(1, routes=[bootstrap.direct_response("/", 200)], joined=[beside]))
+    envoy = mesh["west"]
+    with clients.http1(port) as caller, traffic.connect(envoy.port("tcp")) as connection:
+        for times, shift in enumerate([0, HOUR, -HOUR, 10_000 * DAY, 0], 1):
+            clock.shift(shift)
+            wait_until(lambda shift=shift: _is_set(caller, shift), SETTLE_SECONDS, f"a clock that is {shift} s off")
+            traffic.exchange_words(connection, b"x" * 100)
+            mesh.await_total("west", "istio_tcp_received_bytes_total", 100 * times)
+    sent = envoy.stats("^http.west.downstream_rq_total$")["http.west.downstream_rq_total"]
+    mesh.await_total("west", "istio_requests_total", sent)
+    mesh.await_total("west", "istio_tcp_connections_closed_total", 1)
+    page = envoy.admin("/stats/prometheus").text
+    for name, count in (("request", sent), ("tcp_connection", 1)):
+        bucket = rf'^istio_{name}_duration_milliseconds_bucket\{{.*le="{LONG}"\}} (\d+)$'
+        (below,) = re.findall(bucket, page, re.MULTILINE)
+        assert int(below) == count, f"durations of {name}"
+
+
+def _is_set(caller, shift):
+    """Whether Envoy's own clock is off by so much."""
+    date = parsedate_to_datetime(caller.get("/").headers["date"]).timestamp()
+    return abs(date - time.time() - shift) < 10

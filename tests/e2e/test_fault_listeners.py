@@ -1,0 +1,72 @@
+"""A thousand listeners in one Envoy, each with a configuration of its own, share one VM per thread."""
+
+import os
+import time
+from pathlib import Path
+
+from harness import bootstrap
+from harness.memory import resident_bytes
+from harness.requests import send
+from harness.sidecar import ABSENT, west
+
+LISTENERS = 1000
+# Every so-maniest is called, so many times by its number that no two neighbours are alike.
+STEP = 50
+ANSWER = [bootstrap.direct_response("/", 200)]
+# Over a listener without the plugin, with one worker. It was 40 to 45 kB.
+MAX_BYTES_PER_LISTENER = 80_000
+IDLE_SECONDS = 3
+
+
+def test_a_thousand_listeners(mesh):
+    plain = mesh.run(_listeners("plain", lambda number: ABSENT))
+    resident, idle = resident_bytes(plain), _idle_cpu(plain)
+    plain.stop()
+
+    begin = time.monotonic()
+    envoy = mesh.run(_listeners("own", lambda number: {"local": {"workload_name": f"workload-{number}"}}))
+    ready = time.monotonic() - begin
+    per_listener = (resident_bytes(envoy) - resident) / LISTENERS
+    print(f"ready after {ready:.1f} s, {per_listener / 1000:.1f} kB for each plugin")
+    print(f"idle they take {100 * _idle_cpu(envoy):.1f}% of a core, without the plugin {100 * idle:.1f}%")
+    assert per_listener < MAX_BYTES_PER_LISTENER
+
+    called = {number: 1 + number // STEP for number in range(0, LISTENERS, STEP)}
+    for number, times in called.items():
+        send(envoy.port(f"own-{number}"), [{}] * times)
+    mesh.await_total("own-0", "istio_requests_total", sum(called.values()))
+    for name in ("istio_requests_total", "istio_request_duration_milliseconds"):
+        series = envoy.families()[name].series
+        counted = {dict(labels)["destination_workload"]: value for labels, value in series.items()}
+        assert counted == {f"workload-{number}": times for number, times in called.items()}
+    # The main thread's, the worker's, and the one that they are copied from.
+    active = "wasm.envoy.wasm.runtime.v8.active"
+    assert envoy.stats(f"^{active}$")[active] == 3
+
+
+def _listeners(name, stats):
+    def listener(number, joined=()):
+        return west(
+            1,
+            name=f"{name}-{number}",
+            routes=ANSWER,
+            upstream_clusters=[],
+            stats=stats(number),
+            exchange=ABSENT,
+            joined=joined,
+        )
+
+    return listener(0, [listener(number) for number in range(1, LISTENERS)])
+
+
+def _idle_cpu(envoy):
+    """The part of a core that it takes when nobody calls."""
+    before = _cpu_seconds(envoy)
+    time.sleep(IDLE_SECONDS)
+    return (_cpu_seconds(envoy) - before) / IDLE_SECONDS
+
+
+def _cpu_seconds(envoy):
+    fields = Path(f"/proc/{envoy.pid}/stat").read_text().rpartition(")")[2].split()
+    user, system = fields[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

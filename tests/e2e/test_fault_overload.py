@@ -1,0 +1,114 @@
+"""An overload manager that refuses a part of the load: requests answered are requests counted."""
+
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from harness import bootstrap
+from harness import tcp_traffic as traffic
+from harness.altered import Altered
+from harness.doctor import diagnose
+from harness.peer_metadata import headers
+from harness.requests import encode, read_status
+from harness.sidecar import west
+from harness.workloads import SHOP
+
+ANSWER = [bootstrap.direct_response("/", 200)]
+PRESSURE = "envoy.resource_monitors.injected_resource"
+MONITOR = "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig"
+REQUEST = encode(headers(SHOP))
+CLIENTS = 8
+REQUESTS = 300
+
+
+class Pressure:
+    """What the overload manager believes, from 0 to 1."""
+
+    def __init__(self, directory, key, name):
+        self._file, self._draft = directory / "pressure", directory / "pressure.draft"
+        self._trigger = {key: [{"name": name, "triggers": [{"name": PRESSURE, "threshold": {"value": 0.9}}]}]}
+        self.set(0)
+
+    def set(self, value):
+        self._draft.write_text(str(value))
+        # Envoy looks again only when a file is moved into place.
+        self._draft.replace(self._file)
+
+    def overload_manager(self):
+        config = {"@type": bootstrap.TYPE + MONITOR, "filename": str(self._file)}
+        return {
+            "refresh_interval": "0.05s",
+            "resource_monitors": [{"name": PRESSURE, "typed_config": config}],
+            **self._trigger,
+        }
+
+
+def _start(mesh, pressure, sidecar):
+    return mesh.start(Altered(sidecar, lambda whole: whole.update(overload_manager=pressure.overload_manager())))
+
+
+REFUSALS = [
+    ("actions", "envoy.overload_actions.stop_accepting_requests"),
+    ("loadshed_points", "envoy.load_shed_points.http_connection_manager_decode_headers"),
+]
+
+
+@pytest.mark.parametrize("key, name", REFUSALS, ids=["action", "load_shed_point"])
+@pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
+def test_under_load_what_was_answered_was_counted(mesh, tmp_path, key, name, logger):
+    """What the overload manager refuses reaches no filter, only access loggers."""
+    pressure = Pressure(tmp_path, key, name)
+    port = _start(mesh, pressure, west(1, routes=ANSWER, logger=logger))
+    envoy = mesh["west"]
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(_load, port) for _ in range(CLIENTS)]
+        for value in (1, 0, 1, 0):
+            pressure.set(value)
+            time.sleep(0.3)
+        answers = sum((client.result() for client in clients), Counter())
+    print(f"{name}: {answers[200]} served, {answers[503]} refused")
+    assert answers[200] and answers[503] and set(answers) == {200, 503}
+    closed = "http.west.downstream_rq_overload_close"
+    assert envoy.stats(f"^{closed}$")[closed] == answers[503]
+    mesh.await_total("west", "istio_requests_total", answers.total() if logger else answers[200])
+    counted = Counter()
+    for labels, value in envoy.families()["istio_requests_total"].series.items():
+        counted[int(dict(labels)["response_code"])] += value
+    assert counted == (answers if logger else Counter({200: answers[200]}))
+    # Nor does doctor take the refused ones for lost.
+    diagnose(envoy)
+
+
+def _load(port):
+    """Answers by status. After a refusal Envoy closes the connection."""
+    answers, left = Counter(), REQUESTS
+    while left:
+        with traffic.connect(port) as connection:
+            received = connection.makefile("rb")
+            while left:
+                connection.sendall(REQUEST)
+                status = read_status(received)
+                answers[status] += 1
+                left -= 1
+                if status != 200:
+                    break
+    return answers
+
+
+def test_connections_that_are_not_accepted_are_no_loss(mesh, tmp_path):
+    pressure = Pressure(tmp_path, "actions", "envoy.overload_actions.stop_accepting_connections")
+    port = _start(mesh, pressure, west(1, routes=ANSWER))
+    active = "overload.envoy.overload_actions.stop_accepting_connections.active"
+    pressure.set(1)
+    mesh["west"].await_stat(active, 1)
+    # The kernel accepts it, and it waits.
+    with traffic.connect(port) as connection:
+        connection.sendall(REQUEST)
+        connection.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(traffic.SOCKET_SECONDS)
+        pressure.set(0)
+        assert read_status(connection.makefile("rb")) == 200
+    mesh.await_total("west", "istio_requests_total", 1)

@@ -1,0 +1,126 @@
+"""Every sample for Istio, in real Envoys that are configured as Istio would."""
+
+import json
+
+import pytest
+from harness.doctor import diagnose
+from harness.istio import samples, world
+from harness.istio.proxies import GATEWAY, SHOP, STOCK
+from harness.istio.waypoint import WAYPOINT as WAYPOINT_WORKLOAD
+
+BESIDE = samples.ISTIO / "beside"
+INSTEAD = samples.ISTIO / "instead"
+WAYS = ("envoy-filter", "wasm-plugin", "traffic-extension", "access-log")
+# For other proxies than these.
+WAYPOINT = "waypoint"
+# The first, of which the others are clones, that of the main thread, that of the only worker.
+VMS_PER_ID = 3
+
+
+@pytest.fixture
+def istio(mesh, tmp_path, backend, grpc_backend_port, doubler, authority):
+    identities = {
+        name: authority.issue(workload.spiffe_id())
+        for name, workload in (
+            ("shop", SHOP),
+            ("stock", STOCK),
+            ("front-door", GATEWAY),
+            ("waypoint", WAYPOINT_WORKLOAD),
+        )
+    }
+    with world.Builder(mesh, tmp_path, (backend, grpc_backend_port, doubler), identities) as builder:
+        yield builder
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_beside_istios_metrics_both_report_the_same_under_names_of_their_own(istio, way):
+    running = istio.start(samples.build(BESIDE / way).resources)
+    running.send()
+    running.expect("istio_", "mesh_")
+    assert not running.idle_patches()
+    # Istio's exchange, its metrics, and one VM for all listeners of ours.
+    assert running.vm_counts() == {3 * VMS_PER_ID}
+    assert running.bounds("mesh_request_bytes") == [1, 5, 10, 25, 50, 100, 250, 500, 1000, 5000, 10000, 60000, 1000000]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_instead_of_istios_metrics_the_names_are_istios(istio, way):
+    running = istio.start(samples.build(INSTEAD / way).resources)
+    running.send()
+    running.expect("istio_")
+    assert not running.idle_patches()
+    assert running.vm_counts() == {2 * VMS_PER_ID}
+
+
+def test_a_waypoint_beside_istios_metrics_reports_the_same_under_names_of_its_own(istio):
+    running = istio.start_waypoint(samples.build(BESIDE / WAYPOINT).resources)
+    running.send()
+    running.expect("istio_", "mesh_")
+    # Istio's metrics, and one VM for both resources.
+    assert running.vm_counts() == {2 * VMS_PER_ID}
+
+
+def test_a_waypoint_instead_of_istios_metrics(istio, mesh):
+    running = istio.start_waypoint(samples.build(INSTEAD / WAYPOINT).resources)
+    running.send()
+    running.expect("istio_")
+    diagnose(mesh["waypoint"])
+
+
+@pytest.mark.parametrize("way", ["wasm-plugin", "traffic-extension"])
+def test_a_waypoint_and_the_other_proxies_take_nothing_that_is_meant_for_the_other(istio, way):
+    resources = samples.build(BESIDE / way).resources + samples.build(BESIDE / WAYPOINT).resources
+    (waypoint,) = istio.start_waypoint(resources).pods
+    told = [json.loads(one["configuration"]["value"]) for one in world.plugins(waypoint)]
+    assert {one.get("reporter") for one in told} == {"SERVER_GATEWAY"}
+    for pod in istio.pods(resources):
+        configurations = [world.configuration(one) for one in world.plugins(pod)]
+        assert configurations and not any("reporter" in one for one in configurations)
+
+
+def test_with_istios_names_beside_istios_metrics_everything_counts_twice(istio):
+    """What the prefix of `beside` and the Telemetry of `instead` are for."""
+    resources = samples.build(INSTEAD / "wasm-plugin").of_kind("WasmPlugin")
+    running = istio.start(resources)
+    running.send()
+    running.expect("istio_", factor=2)
+
+
+@pytest.mark.parametrize("way", ["envoy-filter", "access-log"])
+def test_a_proxy_of_another_version_is_left_alone(istio, way):
+    pods = istio.pods(samples.build(BESIDE / way).resources, istio_version="1.27.3")
+    assert [world.plugins(pod) for pod in pods] == [[], [], []]
+
+
+def test_where_the_module_cannot_be_fetched_traffic_flows_without_it(istio):
+    running = istio.start(samples.build(BESIDE / "envoy-filter").resources, reaches_registry=False)
+    running.send()
+    running.expect("istio_")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_listener_gets_the_plugin_with_its_side_and_kind(istio, way):
+    # Only EnvoyFilters tell gateways from other clients.
+    host_outbound = True if way in ("wasm-plugin", "traffic-extension") else None
+    outbound = {("stats_outbound", "http", host_outbound), ("stats_outbound", "tcp", None)}
+    inbound = {("stats_inbound", "http", True), ("stats_inbound", "tcp", None)}
+    gateway = {("stats_outbound", "http", True), ("stats_outbound", "tcp", None)}
+    shop, front_door, stock = (world.plugins(pod) for pod in istio.pods(samples.build(BESIDE / way).resources))
+    assert [_told(one) for one in (shop, front_door, stock)] == [outbound | inbound, gateway, outbound | inbound]
+    together = [*shop, *front_door, *stock]
+    assert {one["failure_policy"] for one in together} == {"FAIL_OPEN"}
+    # What decides on sharing VMs.
+    assert len({json.dumps(one["vm_config"], sort_keys=True) for one in together}) == 1
+
+
+def _told(plugins):
+    told = [(plugin["root_id"], world.configuration(plugin)) for plugin in plugins]
+    return {(root_id, one["attachment"], one.get("disable_host_header_fallback")) for root_id, one in told}
+
+
+def test_no_sample_is_forgotten():
+    """Whoever adds a file has to add it to a kustomization, and a kustomization to these tests."""
+    ways = (*WAYS, WAYPOINT)
+    tried = {file for root in (BESIDE, INSTEAD) for way in ways for file in samples.build(root / way).files}
+    # Every world is built with these two.
+    assert set(samples.ISTIO.rglob("*.yaml")) == tried | {world.VALUES, world.POD_PATCH}

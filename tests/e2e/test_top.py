@@ -1,0 +1,239 @@
+"""`istio-stats top`: what it shows is what the Envoys export."""
+
+import fcntl
+import math
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+import time
+from collections import defaultdict
+from contextlib import closing
+
+import pytest
+from harness import bootstrap, clients, tcp, tcp_traffic
+from harness.command import read_json, run
+from harness.doctor import serve
+from harness.paths import command
+from harness.sidecar import east, west
+from prometheus_client.parser import text_string_to_metric_families
+
+OK, MISSING, BROKEN = 6, 2, 1
+MESH = {"attachment": "http", "metric_prefix": "mesh_"}
+
+
+@pytest.fixture(scope="module")
+def pair(shared_mesh, backend, doubler):
+    """Both sides after HTTP and TCP; one connection stays open."""
+    http_port = shared_mesh.start(west(backend, joined=[tcp.west(doubler, name="west-tcp")]))
+    tcp_east = tcp.east(shared_mesh["west"].port("west-tcp"), name="east-tcp")
+    port = shared_mesh.start(east(http_port, joined=[tcp_east]))
+    with clients.http1(port) as caller:
+        for path, times in (("/", OK), ("/status/404", MISSING), ("/status/503", BROKEN)):
+            for _ in range(times):
+                caller.get(path)
+    tcp_port = shared_mesh["east"].port("east-tcp")
+    for _ in range(3):
+        tcp_traffic.converse(tcp_port, b"hello")
+    with tcp_traffic.connect(tcp_port) as connection:
+        tcp_traffic.exchange_words(connection, b"still here")
+        for side in ("east", "west"):
+            shared_mesh.await_total(side, "istio_request_duration_milliseconds", OK + MISSING + BROKEN)
+            shared_mesh.await_total(side, "istio_tcp_sent_bytes_total", 2 * (3 * 5 + 10))
+        yield shared_mesh
+
+
+def _samples(envoy):
+    text = envoy.admin("/stats/prometheus", params={"filter": "istio_"}).text
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
+def _total(samples, name, **labels):
+    return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
+
+
+def _quantile(samples, q):
+    """As Prometheus' documentation of histogram_quantile has it."""
+    buckets = defaultdict(float)
+    for one in samples:
+        if one.name == "istio_request_duration_milliseconds_bucket":
+            buckets[float(one.labels["le"])] += one.value
+    rank, lower, below = q * buckets[math.inf], 0, 0
+    for bound, count in sorted(buckets.items()):
+        if count >= rank:
+            return lower + (bound - lower) * (rank - below) / (count - below)
+        lower, below = bound, count
+    raise AssertionError(buckets)
+
+
+@pytest.mark.parametrize("side, reporter", [("east", "source"), ("west", "destination")])
+def test_one_proxy(pair, side, reporter):
+    samples = _samples(pair[side])
+    shown = read_json("top", "--once", pair[side].admin_url)
+    requests = _total(samples, "istio_requests_total")
+    failed = _total(samples, "istio_requests_total", response_code="503")
+    assert (requests, failed) == (OK + MISSING + BROKEN, BROKEN)
+    opened = _total(samples, "istio_tcp_connections_opened_total")
+    assert shown == {
+        "unit": "total",
+        "by": "cluster",
+        "reporter": "auto",
+        "rows": [
+            {
+                "source_cluster": "east",
+                "destination_cluster": "west",
+                "reporter": reporter,
+                "requests": requests,
+                "success_ratio": pytest.approx(1 - failed / requests),
+                "p50_ms": pytest.approx(_quantile(samples, 0.5)),
+                "p99_ms": pytest.approx(_quantile(samples, 0.99)),
+                "tcp_open": opened - _total(samples, "istio_tcp_connections_closed_total"),
+                "tcp_opened": opened,
+                "tcp_received_bytes": _total(samples, "istio_tcp_received_bytes_total"),
+                "tcp_sent_bytes": _total(samples, "istio_tcp_sent_bytes_total"),
+            }
+        ],
+    }
+    assert shown["rows"][0]["tcp_open"] == 1
+
+
+def test_both_proxies_are_counted_once_or_side_by_side(pair):
+    urls = [pair[side].admin_url for side in ("east", "west")]
+
+    def requests(*arguments):
+        rows = read_json("top", "--once", *arguments, *urls)["rows"]
+        return {row["reporter"]: row["requests"] for row in rows}
+
+    total = OK + MISSING + BROKEN
+    assert requests() == {"source": total}
+    assert requests("--reporter", "destination") == {"destination": total}
+    assert requests("--reporter", "both") == {"source": total, "destination": total}
+
+
+@pytest.mark.parametrize(
+    "by, names",
+    [
+        ("service", {"destination_service_name": "stock-api", "destination_service_namespace": "warehouse"}),
+        (
+            "workload",
+            {
+                "source_workload": "shop-v2",
+                "source_workload_namespace": "retail",
+                "destination_workload": "stock-v1",
+                "destination_workload_namespace": "warehouse",
+            },
+        ),
+    ],
+)
+def test_one_level_down(pair, by, names):
+    (row,) = read_json("top", "--once", "--by", by, pair["west"].admin_url)["rows"]
+    assert names.items() <= row.items()
+
+
+def test_a_table_for_people(pair):
+    ran = run("top", "--once", "--by", "workload", pair["east"].admin_url)
+    assert ran.returncode == 0, ran
+    head, _, row = ran.stdout.splitlines()
+    titles = "source_cluster destination_cluster source_workload destination_workload reporter requests"
+    assert head.split()[:6] == titles.split()
+    cells = f"east west retail/shop-v2 warehouse/stock-v1 source {OK + MISSING + BROKEN}"
+    assert row.split()[:6] == cells.split()
+    assert "88.89%" in row
+
+
+def test_into_a_pipe_it_prints_rates(pair):
+    port = pair["east"].port("east")
+    arguments = [command(), "top", "--interval", "0.5", pair["east"].admin_url]
+    with (
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as top,
+        closing(top.stdout),
+        clients.http1(port) as caller,
+    ):
+        tables = _tables(top.stdout)
+        assert "requests" in next(tables)[0]
+        caller.get("/")
+        busy = next(lines for lines in tables if re.search(r"source +[0-9.]*[1-9]", lines[2]))
+        assert "req/s" in busy[0]
+    # It ended because nobody read any more.
+    assert top.returncode == 0
+
+
+def _tables(lines):
+    """Tables of a stream, each a list of its lines."""
+    table = []
+    for line in lines:
+        if line.strip():
+            table.append(line.rstrip())
+        else:
+            yield table
+            table = []
+
+
+@pytest.mark.parametrize("end", [b"q", b"\x03"], ids=["q", "ctrl_c"])
+def test_on_a_terminal_it_is_live_until_a_key(pair, end):
+    arguments = [command(), "top", "--interval", "0.5", pair["east"].admin_url]
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 160, 0, 0))
+    before = termios.tcgetattr(theirs)
+    top = subprocess.Popen(arguments, stdin=theirs, stdout=theirs, stderr=theirs)
+    try:
+        _read_until(ours, b"req/s")
+        assert termios.tcgetattr(theirs) != before
+        os.write(ours, b"b")
+        _read_until(ours, b"logistics/stock-api")
+        os.write(ours, b"bbr")
+        _read_until(ours, b"reporter source")
+        os.write(ours, end)
+        # Back on the screen that was there before.
+        _read_until(ours, b"\x1b[?1049l")
+        assert top.wait(5) == 0
+    finally:
+        top.kill()
+        top.wait()
+    assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
+
+
+def _read_until(terminal, text):
+    shown = b""
+    deadline = time.monotonic() + 10
+    while text not in shown:
+        ready, _, _ = select.select([terminal], [], [], 1)
+        assert time.monotonic() < deadline, f"{text} did not come: {shown}"
+        shown += os.read(terminal, 65536) if ready else b""
+
+
+def test_an_endpoint_that_does_not_answer_is_told_and_the_others_are_shown(pair):
+    with clients.refusing_port() as port:
+        ran = run("top", "--once", pair["east"].admin_url, f"127.0.0.1:{port}")
+    assert ran.returncode == 1
+    assert "\neast " in ran.stdout
+    assert f"cannot read http://127.0.0.1:{port}/stats/prometheus?filter=istio_" in ran.stderr
+
+
+def test_metrics_with_another_prefix(pair, mesh):
+    envoy = serve(mesh, west(1, name="mesh", routes=[bootstrap.direct_response("/", 200)], stats=MESH))
+    mesh.await_total("mesh", "mesh_request_duration_milliseconds", 3)
+    ran = run("top", "--once", envoy.admin_url)
+    advice = "no metric begins with istio_, but there is mesh_requests_total: try --metric-prefix mesh_"
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", f"{envoy.admin_url}: {advice}\n")
+
+    (row,) = read_json("top", "--once", "--metric-prefix", "mesh_", envoy.admin_url)["rows"]
+    assert (row["source_cluster"], row["destination_cluster"], row["requests"]) == ("east", "west", 3)
+    assert row["p50_ms"] is not None
+
+    # Beside others it is told, and the others are shown.
+    ran = run("top", "--once", envoy.admin_url, pair["east"].admin_url)
+    assert ran.stderr == f"{envoy.admin_url}: {advice}\n"
+    assert "\neast " in ran.stdout
+
+
+def test_without_metrics_it_says_who_knows_why(mesh, backend):
+    mesh.start(west(backend))
+    ran = run("top", "--once", mesh["west"].admin_url)
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert "istio-stats doctor" in ran.stderr

@@ -1,0 +1,185 @@
+"""What survives a change of configuration or module, and what cannot, as docs/install.md says."""
+
+import pytest
+from harness import bootstrap, clients, sidecar, tcp
+from harness import tcp_traffic as traffic
+from harness.churn import Churn
+from harness.discovery import Delivered
+from harness.paths import module
+from harness.peer_metadata import METADATA
+from harness.polling import wait_until
+from harness.requests import send
+from harness.tcp_families import Counts, await_totals
+from harness.tree import plugins
+
+ANSWER = [bootstrap.direct_response("/", 200)]
+DRAIN = ("--drain-time-s", "2", "--drain-strategy", "immediate")
+FAMILIES = ("istio_requests_total", "istio_request_duration_milliseconds")
+ACTIVE = "^wasm.envoy.wasm.runtime.v8.active$"
+
+
+class Proxy:
+    """A proxy that answers itself, and what is done to it."""
+
+    def __init__(self, mesh, directory, apart=True, **changes):
+        proxy = sidecar.west(1, routes=ANSWER, workers=2, arguments=DRAIN, **changes)
+        self.delivered = Delivered(proxy, directory / "west", apart)
+        self.envoy = mesh.run(self.delivered)
+        self.churn = Churn(self.envoy, self.delivered, directory / "modules")
+        self._vms = self.envoy.stats(ACTIVE)
+
+    def call(self, times):
+        for _ in range(times):
+            with clients.http1(self.envoy.port("west")) as caller:
+                assert caller.get("/").status_code == 200
+
+    def expect(self, total):
+        """Waits until so many requests are counted, in a counter and in a histogram."""
+        wanted = dict.fromkeys(FAMILIES, total)
+        wait_until(lambda: self.counted() == wanted, 8, f"{wanted}, not {self.counted()}")
+
+    def counted(self):
+        families = self.envoy.families()
+        return {name: sum(families[name].series.values()) if name in families else 0 for name in FAMILIES}
+
+    def call_and_expect(self, times, total):
+        self.call(times)
+        self.expect(total)
+
+    def await_end_of_the_old(self):
+        """No VM is left that counted so far, and with it would go what only it has."""
+        wait_until(lambda: self.envoy.stats(ACTIVE) == self._vms, 20, f"VMs as before: {self._vms}")
+
+
+def _replace_module_of_listeners(churn):
+    churn.use_module_of_listeners("istio_stats", churn.another_build())
+
+
+# The change, and whether the filters come apart from their listeners.
+SURVIVED = {
+    "configuration": (Churn.reconfigure, True),
+    "listener": (Churn.replace_listeners, True),
+    "filter_chain": (Churn.replace_filter_chains, True),
+    "module": (Churn.replace_stats_module, True),
+    "module_of_a_listener": (_replace_module_of_listeners, False),
+}
+
+
+@pytest.mark.parametrize("change, apart", SURVIVED.values(), ids=SURVIVED.keys())
+def test_an_idle_proxy_goes_on_where_it_was(mesh, tmp_path, change, apart):
+    proxy = Proxy(mesh, tmp_path, apart)
+    proxy.call_and_expect(6, total=6)
+    for total in (9, 12):
+        change(proxy.churn)
+        proxy.await_end_of_the_old()
+        proxy.expect(total - 3)
+        proxy.call_and_expect(3, total)
+
+
+def test_a_rollback(mesh, tmp_path):
+    proxy = Proxy(mesh, tmp_path)
+    proxy.call_and_expect(2, total=2)
+    proxy.churn.replace_stats_module()
+    proxy.await_end_of_the_old()
+    proxy.call_and_expect(2, total=4)
+    proxy.churn.use_module("istio_stats", module("istio_stats").read_bytes())
+    proxy.await_end_of_the_old()
+    proxy.call_and_expect(2, total=6)
+
+
+def test_a_connection_is_counted_by_one_module_from_beginning_to_end(mesh, doubler, tmp_path):
+    west = Delivered(tcp.west(doubler, workers=2), tmp_path / "west")
+    envoy = mesh.run(west)
+    churn = Churn(envoy, west, tmp_path / "modules")
+    with traffic.connect(envoy.port("west")) as connection:
+        for _ in range(3):
+            traffic.exchange_words(connection, b"x" * 100)
+            churn.replace_stats_module()
+            traffic.converse(envoy.port("west"))
+        await_totals(envoy, Counts(opened=4, closed=3, received=318, sent=636))
+    await_totals(envoy, Counts(opened=4, closed=4, received=318, sent=636))
+
+
+# Fewer than are taken over at once even on a busy machine.
+MANY = [{"host": f"shop-{number}.example"} for number in range(30)]
+
+
+def test_many_label_sets(mesh, tmp_path):
+    proxy = Delivered(sidecar.east(1, routes=ANSWER, services=()), tmp_path / "east")
+    envoy = mesh.run(proxy)
+    churn = Churn(envoy, proxy, tmp_path / "modules")
+    for times in (1, 2):
+        send(envoy.port("east"), MANY)
+        wanted = dict.fromkeys((one["host"] for one in MANY), times)
+        wait_until(lambda wanted=wanted: _by_host(envoy) == wanted, 20, f"each host {times}")
+        churn.replace_stats_module()
+    wait_until(lambda: _by_host(envoy) == wanted, 20, "each host as before")
+
+
+def _by_host(envoy):
+    family = envoy.families().get(FAMILIES[0])
+    return {dict(labels)["destination_service"]: value for labels, value in family.series.items()} if family else {}
+
+
+def _another_vm_id(proxy):
+    for plugin in plugins(proxy.delivered.filters, "istio_stats"):
+        plugin["vm_config"]["vm_id"] = "another"
+    proxy.churn.reconfigure()
+
+
+LOST = {
+    "another_vm_id": ({}, _another_vm_id),
+    "define_in_place": ({"define_in_place": True}, lambda proxy: proxy.churn.replace_stats_module()),
+}
+
+
+@pytest.mark.parametrize("stats, change", LOST.values(), ids=LOST.keys())
+def test_an_idle_proxy_that_begins_anew(mesh, tmp_path, stats, change):
+    proxy = Proxy(mesh, tmp_path, stats={"attachment": "http", **stats})
+    proxy.call_and_expect(6, total=6)
+    change(proxy)
+    proxy.await_end_of_the_old()
+    proxy.expect(0)
+    proxy.call_and_expect(3, total=3)
+
+
+def test_what_the_plugin_counts_about_itself_begins_anew(mesh, tmp_path):
+    proxy = Proxy(mesh, tmp_path)
+    with clients.http1(proxy.envoy.port("west")) as caller:
+        assert caller.get("/", headers={METADATA: "no base64"}).status_code == 200
+    errors = "istio_stats_peer_decode_errors_total"
+    wait_until(lambda: errors in proxy.envoy.families(), 8, errors)
+    proxy.expect(1)
+    proxy.churn.replace_stats_module()
+    proxy.await_end_of_the_old()
+    proxy.expect(1)
+    assert errors not in proxy.envoy.families()
+
+
+def test_a_restart_begins_anew(mesh, tmp_path):
+    for run in ("first", "second"):
+        directory = tmp_path / run
+        directory.mkdir()
+        proxy = Proxy(mesh, directory)
+        proxy.expect(0)
+        proxy.call_and_expect(2, total=2)
+        proxy.envoy.stop()
+
+
+def test_a_hot_restart_begins_anew(mesh, doubler):
+    """Envoy's processes hand over sockets, and of counters only what is added meanwhile."""
+    with traffic.reserved_port() as port:
+
+        def west(epoch):
+            restart = ("--base-id", str(port), "--restart-epoch", str(epoch), "--parent-shutdown-time-s", "3")
+            return tcp.west(doubler, name=f"epoch-{epoch}", port=port, arguments=(*DRAIN, *restart))
+
+        old = mesh.run(west(0))
+        for _ in range(2):
+            traffic.converse(port)
+        await_totals(old, Counts(opened=2, closed=2, received=12, sent=24))
+        new = mesh.run(west(1))
+        # What the old process counted in its last moments is shown until it ends.
+        await_totals(new, Counts())
+        traffic.converse(port)
+        await_totals(new, Counts(opened=1, closed=1, received=6, sent=12))

@@ -29,14 +29,14 @@ class Process:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
 
-    def wait_until(self, is_ready):
+    def wait_until(self, is_ready, every=0.05):
         deadline = time.monotonic() + START_SECONDS
         while not is_ready():
             if self.child.poll() is not None:
                 raise self.failure(f"ended with exit code {self.child.returncode}")
             if time.monotonic() > deadline:
                 raise self.failure(f"is not ready after {START_SECONDS} s")
-            time.sleep(0.05)
+            time.sleep(every)
 
     def failure(self, what):
         lines = Path(self.log).read_text(errors="replace").splitlines()

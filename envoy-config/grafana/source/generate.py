@@ -1,0 +1,33 @@
+"""Writes the dashboards next to this directory; --check only says whether they are what would be written."""
+
+import json
+import sys
+from pathlib import Path
+
+import clusters
+import plugin
+import services
+import tcp
+
+TARGET = Path(__file__).resolve().parent.parent
+DASHBOARDS = {module.UID: module.build for module in (clusters, services, tcp, plugin)}
+
+
+def main():
+    check = sys.argv[1:] == ["--check"]
+    if sys.argv[1:] and not check:
+        sys.exit(__doc__)
+    different = []
+    for uid, build in DASHBOARDS.items():
+        file = TARGET / f"{uid}.json"
+        text = json.dumps(build(), indent=2, ensure_ascii=False) + "\n"
+        if check and (not file.is_file() or file.read_text() != text):
+            different.append(str(file))
+        elif not check:
+            file.write_text(text)
+    if different:
+        sys.exit(f"not as {Path(__file__).name} writes them: {', '.join(different)}")
+
+
+if __name__ == "__main__":
+    main()

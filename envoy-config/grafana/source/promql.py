@@ -1,0 +1,47 @@
+"""The expressions that several panels share."""
+
+# Over the dashboard's whole time range, for tables and single numbers; over the distance of two points, for lines.
+RANGE = "$__range"
+STEP = "$__rate_interval"
+
+# gRPC statuses that stand for a 5xx: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+GRPC_FAILURES = "2|4|12|13|14|15"
+
+PAIR = ("source_cluster", "destination_cluster")
+
+
+def total(metric, selector, by=(), window=RANGE):
+    """A counter's increase per second."""
+    return f"sum{_by(by)}(rate({metric}{{{selector}}}[{window}]))"
+
+
+def requests(selector, by=(), window=RANGE):
+    return total("istio_requests_total", selector, by, window)
+
+
+def success(selector, by=(), window=RANGE):
+    """Which part of the requests did not fail. None where there were none."""
+    metric = "istio_requests_total"
+    failed = (
+        f'rate({metric}{{{selector}, response_code=~"5.."}}[{window}])'
+        f' or rate({metric}{{{selector}, grpc_response_status=~"{GRPC_FAILURES}"}}[{window}])'
+    )
+    every = requests(selector, by, window)
+    return f"1 - (sum{_by(by)}({failed}) or {every} * 0) / ({every} > 0)"
+
+
+def quantile(q, histogram, selector, by=(), window=RANGE):
+    return f"histogram_quantile({q}, {total(histogram + '_bucket', selector, (*by, 'le'), window)})"
+
+
+def latency(q, selector, by=(), window=RANGE):
+    return quantile(q, "istio_request_duration_milliseconds", selector, by, window)
+
+
+def named(expr, label, source):
+    """With another label that has the value of this one."""
+    return f'label_replace({expr}, "{label}", "$1", "{source}", "(.*)")'
+
+
+def _by(labels):
+    return f" by ({', '.join(labels)}) " if labels else ""

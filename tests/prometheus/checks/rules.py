@@ -1,0 +1,58 @@
+"""The rules of envoy-config/prometheus, and whether a Prometheus has data for them."""
+
+import re
+
+import promql_parser
+import yaml
+from harness.paths import ROOT
+
+from checks.queries import trouble
+
+DIRECTORY = ROOT / "envoy-config" / "prometheus"
+_WHEN = re.compile(r"( offset \S+| @ \S+)+$")
+
+
+def files():
+    return sorted((DIRECTORY / "rules").glob("*.yaml"))
+
+
+def load(file):
+    """A file's rules, in order."""
+    groups = yaml.safe_load(file.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def selectors(expression):
+    """The series that an expression asks for, each as an expression of its own, now instead of a while ago."""
+    found = []
+
+    def visit(node):
+        if isinstance(node, promql_parser.VectorSelector):
+            found.append(_WHEN.sub("", node.prettify()))
+
+    promql_parser.walk(promql_parser.parse(expression), visit)
+    return list(dict.fromkeys(found))
+
+
+def without_data(query, names=None):
+    """One line for each recorded series without data, and for each series that an alert asks for in vain.
+
+    `names`: of the files to check (`cross-cluster.yaml`), for a Prometheus that has loaded only these.
+    """
+    lines = []
+    for file in files():
+        if names is not None and file.name not in names:
+            continue
+        for rule in load(file):
+            wanted = [rule["record"]] if "record" in rule else [*selectors(rule["expr"])]
+            for expression in wanted:
+                reason = trouble(query, expression)
+                if reason:
+                    lines.append(f"{file.name}: {rule.get('record') or rule['alert']}: {reason}: {expression}")
+    return lines
+
+
+def firing(query, names=None):
+    """The alerts whose condition holds now, whatever time they wait for."""
+    every = [rule for file in files() if names is None or file.name in names for rule in load(file)]
+    return {rule["alert"] for rule in every if "alert" in rule and query(rule["expr"])}

@@ -1,0 +1,71 @@
+"""Two Envoys under traffic and the Prometheus of their pods, for all tests that look at real data.
+
+.venv/bin/pytest tests/prometheus
+"""
+
+import threading
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+
+import pytest
+from checks import mesh, pods, server
+
+# Between two rounds of traffic; shorter than the pace of scrapes, so that each of them finds more.
+PAUSE_SECONDS = 0.4
+FEDERATIONS = ("federation.yaml", "federation-workload.yaml")
+EAST_POD = {"name": "frontend-v1-0", "namespace": "shop"}
+WEST_POD = {"name": "reviews-v2-0", "namespace": "shop"}
+
+
+@pytest.fixture(scope="session")
+def observed(tmp_path_factory):
+    """The `mesh`, the `prometheus` of both Kubernetes clusters' pods, and the event `paused`, which holds traffic."""
+    directory = tmp_path_factory.mktemp("envoys")
+    with mesh.running(directory) as envoys:
+        found = [
+            *pods.annotated(**EAST_POD, port=envoys.admin_port("east")),
+            *pods.with_proxy_port(**WEST_POD, port=envoys.admin_port("west")),
+            *pods.completed("job-0", "shop", envoys.admin_port("east")),
+        ]
+        config = pods.put_into(server.configuration("kubernetes.yaml"), found)
+        config["rule_files"] = ["rules/*.yaml"]
+        with server.Prometheus(config, directory / "prometheus") as prometheus, _traffic(envoys) as paused:
+            yield SimpleNamespace(mesh=envoys, prometheus=prometheus, paused=paused)
+
+
+@pytest.fixture(scope="session")
+def federations(observed, tmp_path_factory):
+    """A Prometheus above it by the name of its configuration; the one below stands for the Kubernetes cluster east."""
+    with ExitStack() as stack:
+        running = {}
+        for name in FEDERATIONS:
+            config = server.configuration(name)
+            (east,) = [job for job in config["scrape_configs"] if job["job_name"] == "federate-east"]
+            east["static_configs"][0]["targets"] = [observed.prometheus.address]
+            config["scrape_configs"] = [east]
+            directory = tmp_path_factory.mktemp("federation") / "prometheus"
+            running[name] = stack.enter_context(server.Prometheus(config, directory))
+        yield running
+
+
+@contextmanager
+def _traffic(envoys):
+    """Round after round until the context ends, but not while the event that it yields is set."""
+    ending, paused, failures = threading.Event(), threading.Event(), []
+
+    def run():
+        try:
+            while not ending.wait(PAUSE_SECONDS):
+                if not paused.is_set():
+                    envoys.send()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield paused
+    finally:
+        ending.set()
+        thread.join()
+    assert not failures, failures

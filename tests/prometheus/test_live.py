@@ -1,0 +1,185 @@
+"""Every panel, rule and alert against a real Prometheus that scrapes real Envoys."""
+
+import json
+import re
+import urllib.parse
+import urllib.request
+from contextlib import suppress
+
+import pytest
+from checks import dashboards, rules, server
+from harness.polling import wait_until
+
+# Two scrapes, two evaluations of rules, two scrapes of the federation.
+SETTLE_SECONDS = 20
+# What the mesh has on purpose: errors, strangers beyond max_series, unreadable metadata, a mistake.
+EXPECTED_ALERTS = {
+    "CrossClusterErrors",
+    "IstioStatsSeriesOverflow",
+    "IstioStatsPeerDecodeErrors",
+    "IstioStatsConfigErrors",
+}
+
+
+def test_the_pods_are_scraped_once_each(observed):
+    """One by its annotations, one by its port; and what discovery found of them."""
+    targets = wait_until(lambda: _targets(observed.prometheus), SETTLE_SECONDS, "targets")
+    ports = {"frontend-v1-0": observed.mesh.admin_port("east"), "reviews-v2-0": observed.mesh.admin_port("west")}
+    assert sorted((one["labels"]["job"], one["labels"]["pod"], one["scrapeUrl"]) for one in targets) == [
+        ("istio-proxies", "reviews-v2-0", f"http://127.0.0.1:{ports['reviews-v2-0']}/stats/prometheus"),
+        ("kubernetes-pods", "frontend-v1-0", f"http://127.0.0.1:{ports['frontend-v1-0']}/stats/prometheus"),
+    ]
+    assert {one["labels"]["namespace"] for one in targets} == {"shop"}
+
+
+@pytest.mark.parametrize("reporter", ["source", "destination"])
+def test_every_panel_has_data(observed, reporter):
+    _await_nothing(lambda: dashboards.without_data(observed.prometheus.query, {"reporter": reporter}))
+
+
+# Of 18 requests that a round sends from east, 2 get a 500, 1 a 503 for want of a server, and 1 names a host that nobody
+# knows. gRPC's NOT_FOUND is no failure.
+NUMBERS = {
+    "istio-stats-clusters": {"Success": 15 / 18, "Leave their cluster": 17 / 18, "Pairs": 2},
+    "istio-stats-services": {"Success": 15 / 18, "Called by": 1},
+    "istio-stats-tcp": {"Closed in trouble": 0},
+    "istio-stats-plugin": {"Proxies": 2, "Mistakes in configurations": 1, "HTTP requests counted": 1},
+}
+
+
+@pytest.mark.parametrize("uid", NUMBERS)
+def test_numbers_are_right(observed, uid):
+    query = observed.prometheus.query
+    _await_nothing(lambda: dashboards.without_data(query))
+    (dashboard,) = [one for one in dashboards.load() if one["uid"] == uid]
+    values, _ = dashboards.variables(dashboard, query)
+    first = {}
+    for panel in dashboards.panels(dashboard):
+        first.setdefault(panel.title, panel.expressions[0])
+
+    def wrong():
+        """A scrape amid a round sees a part of it, which weighs less with each further round."""
+        return [
+            f"{title}: {one['value']}, expected {number}"
+            for title, number in NUMBERS[uid].items()
+            for one in query(dashboards.substituted(first[title], values))
+            if one["value"] != pytest.approx(number, abs=0.02)
+        ]
+
+    _await_nothing(wrong)
+
+
+def test_the_standalone_filter_lets_through_what_kubernetes_keeps(observed):
+    (standalone,) = server.configuration("standalone.yaml")["scrape_configs"]
+    (kept,) = server.configuration("kubernetes.yaml")["scrape_configs"][0]["metric_relabel_configs"]
+    names = {
+        params: set(re.findall(r"^(\w+)\{", observed.mesh.east.admin("/stats/prometheus" + params).text, re.MULTILINE))
+        for params in ("", "?" + urllib.parse.urlencode(standalone["params"], doseq=True))
+    }
+    everything, filtered = names.values()
+    wanted = {name for name in everything if re.fullmatch(kept["regex"], name)}
+    assert {"istio_requests_total", "envoy_http_downstream_rq_completed", "envoy_tcp_downstream_cx_total"} <= wanted
+    assert wanted <= filtered
+    # Else the filter would be of no use.
+    assert len(filtered) < len(everything) / 2
+
+
+def test_every_rule_has_data(observed):
+    _await_nothing(lambda: rules.without_data(observed.prometheus.query))
+
+
+def test_only_alerts_with_a_cause_fire(observed):
+    def fires():
+        return rules.firing(observed.prometheus.query) == EXPECTED_ALERTS
+
+    wait_until(fires, SETTLE_SECONDS, f"alerts are {EXPECTED_ALERTS}")
+
+
+def test_the_check_names_a_panel_without_data(observed):
+    def query(expression):
+        return [] if "tcp_connection_duration" in expression else observed.prometheus.query(expression)
+
+    _await_nothing(lambda: dashboards.without_data(observed.prometheus.query))
+    lines = dashboards.without_data(query)
+    assert {line.partition(": no series")[0] for line in lines} == {
+        "Istio: TCP / Callers",
+        "Istio: TCP / Duration",
+        "Istio: TCP / Duration p99",
+        "Istio: TCP / Services",
+    }
+
+
+def test_the_node_graph_has_a_node_at_each_end_of_every_edge(observed):
+    """Grafana shows no graph at all otherwise."""
+    (clusters,) = [one for one in dashboards.load() if one["uid"] == "istio-stats-clusters"]
+    (graph,) = [panel for panel in clusters["panels"] if panel["type"] == "nodeGraph"]
+    queries = {target["refId"]: target["expr"] for target in graph["targets"]}
+    _await_nothing(lambda: dashboards.without_data(observed.prometheus.query))
+    values, _ = dashboards.variables(clusters, observed.prometheus.query)
+    found = {
+        refid: [one["metric"] for one in observed.prometheus.query(dashboards.substituted(expr, values))]
+        for refid, expr in queries.items()
+    }
+    nodes = [one["id"] for one in found["nodes"]]
+    assert len(set(nodes)) == len(nodes)
+    assert {one["source"] for one in found["edges"]} | {one["target"] for one in found["edges"]} <= set(nodes)
+    assert all(one["title"] == one["id"] for one in found["nodes"])
+
+
+# Where pods are summed away, no panel can show them.
+OF_PODS = {
+    f"Istio: services, workloads, pods / {title}" for title in ("Pods", "Requests of pods", "Latency p99 of pods")
+}
+
+
+@pytest.mark.parametrize("name, without", [("federation.yaml", ()), ("federation-workload.yaml", OF_PODS)])
+def test_dashboards_and_rules_work_over_federation(federations, name, without):
+    query = federations[name].query
+    _await_nothing(lambda: dashboards.without_data(query, skip=without))
+    files = {file.removeprefix("rules/") for file in server.configuration(name)["rule_files"]}
+    _await_nothing(lambda: rules.without_data(query, files))
+    assert {one["metric"]["cluster"] for one in query("istio_requests_total")} == {"east"}
+
+
+def test_federated_workloads_count_what_their_pods_counted(observed, federations):
+    """And nobody has the name of a recorded series any more."""
+    query = federations["federation-workload.yaml"].query
+    _await_nothing(lambda: rules.without_data(query, ["cross-cluster.yaml"]))
+
+    def equal():
+        return _by_reporter(observed.prometheus.query) == _by_reporter(query)
+
+    observed.paused.set()
+    try:
+        # At a pace of a second a busy machine misses evaluations, and with each what came since the one before.
+        missed = observed.prometheus.missed_evaluations
+        wait_until(lambda: equal() or missed(), SETTLE_SECONDS, "the same number of requests")
+        for reporter, below in _by_reporter(observed.prometheus.query).items():
+            assert below / 2 < _by_reporter(query)[reporter] <= below
+    finally:
+        observed.paused.clear()
+    assert not query('{__name__=~"workload:.+"}')
+    assert not query("istio_requests_total{pod!=''}")
+
+
+def _await_nothing(lines):
+    """Waits until there are none left, and says which otherwise."""
+    found = []
+
+    def settled():
+        found[:] = lines()
+        return not found
+
+    with suppress(TimeoutError):
+        wait_until(settled, SETTLE_SECONDS, "data everywhere")
+    assert not found, "\n".join(found)
+
+
+def _by_reporter(query):
+    result = query("sum by (reporter) (istio_requests_total)")
+    return {one["metric"]["reporter"]: one["value"] for one in result}
+
+
+def _targets(prometheus):
+    with urllib.request.urlopen(f"{prometheus.url}/api/v1/targets", timeout=10) as response:
+        return json.load(response)["data"]["activeTargets"]

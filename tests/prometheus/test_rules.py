@@ -1,0 +1,106 @@
+"""Prometheus' own checks and unit tests, and that none of them is missing."""
+
+import re
+
+import pytest
+import yaml
+from checks import pods, rules, server
+from harness.paths import ROOT
+
+UNIT_TESTS = ROOT / "tests" / "prometheus" / "rules"
+CONFIGURATIONS = sorted(rules.DIRECTORY.glob("*.yaml"))
+RULE_FILES = rules.files()
+KINDS = {"counter": ("",), "histogram": ("_bucket", "_count", "_sum")}
+
+
+@pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda file: file.name)
+def test_the_configuration_is_valid(file, tmp_path):
+    config = yaml.safe_load(file.read_text())
+    if file.name == "kubernetes.yaml":
+        config = pods.put_into(config, [])
+    # Next to what it names.
+    (tmp_path / "rules").symlink_to(rules.DIRECTORY / "rules")
+    (tmp_path / file.name).write_text(yaml.safe_dump(config))
+    checked = server.promtool("check", "config", str(tmp_path / file.name))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("file", RULE_FILES, ids=lambda file: file.name)
+def test_the_rules_are_right(file):
+    tested = server.promtool("test", "rules", str(UNIT_TESTS / file.name))
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+@pytest.mark.parametrize("file", RULE_FILES, ids=lambda file: file.name)
+def test_every_rule_has_a_unit_test_that_expects_something(file):
+    tests = yaml.safe_load((UNIT_TESTS / file.name).read_text())["tests"]
+    recorded = " ".join(one["expr"] for test in tests for one in test.get("promql_expr_test", []) if one["exp_samples"])
+    alerted = {one["alertname"] for test in tests for one in test.get("alert_rule_test", []) if one["exp_alerts"]}
+    untested = [
+        rule.get("record") or rule["alert"]
+        for rule in rules.load(file)
+        if not (re.search(rf"\b{rule['record']}\b", recorded) if "record" in rule else rule["alert"] in alerted)
+    ]
+    assert not untested
+
+
+def test_a_wrong_rule_fails_its_unit_test(tmp_path):
+    """The check itself: with received for sent, as rules for TCP are easily copied."""
+    (wrong,) = [rule for rule in rules.load(WORKLOAD) if rule["record"] == "workload:istio_tcp_sent_bytes_total"]
+    text = WORKLOAD.read_text()
+    expression = "          " + wrong["expr"].replace("\n", "\n          ").rstrip()
+    assert expression in text
+    changed = text.replace(expression, expression.replace("(istio_tcp_sent", "(istio_tcp_received"))
+    (tmp_path / "rules.yaml").write_text(changed)
+    test = (UNIT_TESTS / WORKLOAD.name).read_text()
+    (tmp_path / "test.yaml").write_text(re.sub("rule_files: .*", "rule_files: [rules.yaml]", test))
+    tested = server.promtool("test", "rules", str(tmp_path / "test.yaml"))
+    assert tested.returncode != 0
+    assert "workload:istio_tcp_sent_bytes_total" in tested.stdout + tested.stderr
+
+
+WORKLOAD = rules.DIRECTORY / "rules" / "workload.yaml"
+
+
+def test_every_metric_is_recorded_for_workloads():
+    recorded = [rule["record"] for rule in rules.load(WORKLOAD)]
+    assert sorted(recorded) == sorted(
+        f"workload:{metric}{suffix}" for metric, kind in standard_metrics().items() for suffix in KINDS[kind]
+    )
+
+
+def test_all_workload_rules_have_one_form():
+    (first, *others) = rules.load(WORKLOAD)
+    metric = first["record"].removeprefix("workload:")
+    for rule in others:
+        assert rule["expr"].replace(rule["record"].removeprefix("workload:"), metric) == first["expr"], rule["record"]
+
+
+def test_workload_rules_sum_away_what_scraping_adds():
+    """All labels that a target gets, but its job."""
+    added = {"instance"}
+    for job in server.configuration("kubernetes.yaml")["scrape_configs"]:
+        added |= {one["target_label"] for one in job["relabel_configs"] if "target_label" in one}
+    added = {label for label in added if not label.startswith("__")}
+    summed_away = re.search(r"without \((.*?)\)", rules.load(WORKLOAD)[0]["expr"])[1].split(", ")
+    assert added <= set(summed_away)
+    assert "job" not in summed_away
+
+
+def test_the_standalone_configuration_scrapes_the_samples():
+    (job,) = server.configuration("standalone.yaml")["scrape_configs"]
+    (targets,) = job["static_configs"]
+    admin = [
+        yaml.safe_load(file.read_text())["admin"]["address"]["socket_address"]
+        for file in (ROOT / "envoy-config" / "standalone").glob("*.yaml")
+    ]
+    # Variants of a sample have its ports.
+    assert set(targets["targets"]) == {f"{address['address']}:{address['port_value']}" for address in admin}
+
+
+def standard_metrics():
+    """Every metric and its kind, from the README's table, which is compared with the code elsewhere."""
+    rows = (ROOT / "README.md").read_text().partition("<!-- metrics -->")[2].partition("\n\n")[0]
+    found = dict(re.findall(r"^\| `(istio_\w+)` \| (\w+) \|", rows, re.MULTILINE))
+    assert found
+    return found

@@ -1,0 +1,28 @@
+"""The account of what was sent, held against what is federated."""
+
+import time
+
+from mesh import expect
+
+LABELS = ("source_cluster", "destination_cluster", "request_protocol", "response_code", "grpc_response_status")
+# Of what the frontends sent; gateways and their clients are not in it.
+FRONTENDS = 'source_workload="frontend-v1"'
+# A round of flush, scrape and federation: what came too much would be there.
+LATE_SECONDS = 5
+
+
+def check(mesh):
+    """Both sides' requests are those sent, since the beginning and whatever was restarted meanwhile."""
+    check_now(mesh)
+    time.sleep(LATE_SECONDS)
+    check_now(mesh)
+
+
+def check_now(mesh):
+    for reporter in ("source", "destination"):
+        selector = f'istio_requests_total{{reporter="{reporter}", {FRONTENDS}}}'
+        expect.equal(
+            f"requests that the {reporter}s count",
+            lambda: mesh.federated.counted(selector, mesh.age, *LABELS),
+            mesh.account.requests_of(reporter),
+        )

@@ -1,0 +1,152 @@
+"""The Prometheis: their configuration, and what they answer."""
+
+import json
+import math
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections import Counter
+from dataclasses import dataclass
+
+import yaml
+
+from mesh.envoy import STATS_PORT
+from mesh.paths import PROMETHEUS
+from mesh.pods import NAMESPACE
+from mesh.say import Failure
+
+PORT = 9090
+# Instead of the 15 s in the project's configurations. Rules keep their own pace.
+PACE = "2s"
+_POD = "__meta_kubernetes_pod_"
+_ANNOTATION = f"{_POD}annotation_prometheus_io_"
+
+
+def local(inventory, kubernetes_cluster):
+    """The Prometheus of one Kubernetes cluster: envoy-config/prometheus/kubernetes.yaml.
+
+    What its service discovery would find is a list here: there is no Kubernetes to ask.
+    """
+    config = _configuration("kubernetes.yaml")
+    pods = [_discovered(pod) for pod in inventory.pods if pod.kubernetes_cluster == kubernetes_cluster]
+    for job in config["scrape_configs"]:
+        del job["kubernetes_sd_configs"]
+        job["static_configs"] = pods
+    return config
+
+
+def federating(inventory):
+    """The one above both: envoy-config/prometheus/federation.yaml, whose Kubernetes clusters are ours."""
+    config = _configuration("federation.yaml")
+    for job in config["scrape_configs"]:
+        (target,) = job["static_configs"]
+        one = target["labels"]["cluster"]
+        target["targets"] = [f"{inventory.addresses(f'{one}-prometheus')[one]}:{PORT}"]
+    return config
+
+
+def _discovered(pod):
+    """A running pod whose annotations say where to scrape it."""
+    labels = {
+        f"{_POD}name": pod.pod_name,
+        f"{_POD}ip": pod.address,
+        f"{_POD}phase": "Running",
+        "__meta_kubernetes_namespace": NAMESPACE,
+        f"{_ANNOTATION}scrape": "true",
+        f"{_ANNOTATION}port": str(STATS_PORT),
+        f"{_ANNOTATION}path": "/stats/prometheus",
+    }
+    return {"targets": [pod.address], "labels": labels}
+
+
+def _configuration(name):
+    config = yaml.safe_load((PROMETHEUS / name).read_text())
+    config["global"] |= {"scrape_interval": PACE, "scrape_timeout": PACE, "evaluation_interval": PACE}
+    config["rule_files"] = [f"/prometheus/{file}" for file in config["rule_files"]]
+    return config
+
+
+@dataclass(frozen=True)
+class Series:
+    """Labels, and samples as (Unix time, value); one if it was an instant query."""
+
+    labels: dict
+    samples: list
+
+    @property
+    def value(self):
+        return self.samples[-1][1]
+
+
+class Prometheus:
+    """A running one."""
+
+    def __init__(self, name, address):
+        self.name = name
+        self.url = f"http://{address}:{PORT}"
+
+    def query(self, expression, time=None):
+        """The series of an instant query, now or at a Unix time."""
+        parameters = {"query": expression} | ({} if time is None else {"time": time})
+        return self._series("query", parameters)
+
+    def query_range(self, expression, start, end, step):
+        """Those of a range query, as a dashboard's panel makes it; in seconds."""
+        return self._series("query_range", {"query": expression, "start": start, "end": end, "step": step})
+
+    def by(self, expression, *labels, time=None):
+        """The values of an instant query by the values of these labels."""
+        found = {}
+        for series in self.query(expression, time):
+            key = tuple(series.labels.get(label, "") for label in labels)
+            if key in found:
+                raise Failure(f"{self.name}: several series of {expression} have {dict(zip(labels, key))}")
+            found[key] = series.value
+        return found
+
+    def stored(self, selector, seconds, time=None):
+        """Every sample that it has stored of these series in the seconds until now, or until a Unix time."""
+        return self.query(f"{selector}[{math.ceil(seconds)}s]", time)
+
+    def counted(self, selector, seconds, *labels):
+        """What the stored samples of counters add up to, by the values of these labels.
+
+        As `increase()` it goes on over resets; other than that, it counts the first
+        sample of a series from zero, since ours begin with their first count, and
+        extrapolates nothing.
+        """
+        found = Counter()
+        for series in self.stored(selector, seconds):
+            found[tuple(series.labels.get(label, "") for label in labels)] += climbed(series.samples)
+        return found
+
+    def is_ready(self):
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2) as response:
+                return response.status == 200
+        except OSError:
+            return False
+
+    def _series(self, path, parameters):
+        data = urllib.parse.urlencode(parameters).encode()
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}", data, timeout=20) as response:
+                result = json.load(response)["data"]["result"]
+        except urllib.error.HTTPError as error:
+            raise Failure(f"{self.name} refuses {parameters['query']}: {error.read().decode()}") from error
+        return [
+            Series(series["metric"], [(time, float(value)) for time, value in _samples(series)]) for series in result
+        ]
+
+
+def climbed(samples):
+    """How far a counter climbed from zero, over all its resets."""
+    total = before = 0
+    for _, value in samples:
+        total += value - before if value >= before else value
+        before = value
+    return total
+
+
+def _samples(series):
+    return series["values"] if "values" in series else [series["value"]]

@@ -1,0 +1,140 @@
+"""The running mesh: everything a test needs of it."""
+
+import fcntl
+import shutil
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from functools import partial
+
+import yaml
+
+from mesh import docker, images, prometheus
+from mesh.docker import Compose
+from mesh.envoy import STATS_PORT, Configurations
+from mesh.paths import GENERATED, OUT
+from mesh.pods import KUBERNETES_CLUSTERS, Inventory
+from mesh.prometheus import Prometheus
+from mesh.say import Failure, say
+from mesh.traffic import Account, Client, Outside
+
+START_SECONDS = 60
+
+
+class Mesh:
+    """Clients, Prometheis and containers."""
+
+    def __init__(self, inventory, compose):
+        self.inventory = inventory
+        self.compose = compose
+        self.account = Account()
+        self.begin = time.time()
+        self.clients, self.outside = {}, {}
+        for one in KUBERNETES_CLUSTERS:
+            self.clients[one] = Client(one, inventory.one("frontend", one).address, self.account)
+            self.outside[one] = Outside(one, inventory.one("gateway", one).address)
+        names = [*(f"{one}-prometheus" for one in KUBERNETES_CLUSTERS), "global-prometheus"]
+        self.prometheis = {name: Prometheus(name, next(iter(inventory.addresses(name).values()))) for name in names}
+
+    @property
+    def federated(self):
+        """The Prometheus that sees both Kubernetes clusters."""
+        return self.prometheis["global-prometheus"]
+
+    @property
+    def age(self):
+        """Seconds since the first container, and some."""
+        return time.time() - self.begin + 2
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + START_SECONDS
+        waiting = {
+            pod.name: partial(answers, f"http://{pod.address}:{STATS_PORT}/ready") for pod in self.inventory.pods
+        }
+        waiting |= {name: one.is_ready for name, one in self.prometheis.items()}
+        while waiting := {name: is_ready for name, is_ready in waiting.items() if not is_ready()}:
+            self.compose.require_running()
+            if time.monotonic() > deadline:
+                logs = "\n".join(f"{name}:\n{self.compose.log_tail(name)}" for name in waiting)
+                raise Failure(
+                    f"not ready after {START_SECONDS} s: {', '.join(waiting)}. If their logs say nothing: this needs an "
+                    f"engine on this machine whose networks the host can reach, not a rootless or remote one.\n{logs}"
+                )
+            time.sleep(0.2)
+
+    def close(self):
+        for client in (*self.clients.values(), *self.outside.values()):
+            client.close()
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=1) as response:
+            return response.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@contextmanager
+def running():
+    """Brings the mesh up; removes all of it in the end."""
+    with alone(), _running() as mesh:
+        yield mesh
+
+
+@contextmanager
+def alone():
+    """One at a time in a checkout: their containers have the same names."""
+    OUT.parent.mkdir(exist_ok=True)
+    with open(OUT.with_suffix(".lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Failure("it is running already, from another terminal") from error
+        yield
+
+
+@contextmanager
+def _running():
+    chosen = {
+        "ENVOY_IMAGE": images.envoy(),
+        "PROMETHEUS_IMAGE": images.prometheus(),
+        "APPLICATION_IMAGE": images.application(),
+    }
+    shutil.rmtree(OUT, ignore_errors=True)
+    GENERATED.mkdir(parents=True)
+    variables = docker.variables(chosen)
+    inventory = Inventory(variables)
+    generate(inventory)
+    say(f"starting two Kubernetes clusters: networks {variables['EAST']}.0/24 and {variables['WEST']}.0/24")
+    with Compose(variables) as compose:
+        mesh = Mesh(inventory, compose)
+        try:
+            mesh.wait_until_ready()
+            say(f"{len(inventory.pods)} pods with Envoys and {len(mesh.prometheis)} Prometheis are ready")
+            yield mesh
+        finally:
+            mesh.close()
+
+
+def generate(inventory):
+    """Writes every configuration."""
+    configurations = Configurations(inventory)
+    for pod in inventory.pods:
+        write(pod.name, configurations.of(pod))
+    for one in KUBERNETES_CLUSTERS:
+        write(f"{one}-prometheus", prometheus.local(inventory, one))
+    write("global-prometheus", prometheus.federating(inventory))
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes what is there twice twice, for readers."""
+
+    def ignore_aliases(self, _):
+        return True
+
+
+def write(name, configuration):
+    text = yaml.dump(configuration, Dumper=Dumper, sort_keys=False, width=200)
+    (GENERATED / f"{name}.yaml").write_text(text)

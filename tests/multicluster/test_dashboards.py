@@ -1,0 +1,29 @@
+"""Whatever the project's dashboards, recording rules and alerts ask for, the federating Prometheus has."""
+
+import pytest
+from checks import dashboards, rules
+
+from mesh import expect
+
+pytestmark = pytest.mark.usefixtures("traffic")
+
+
+@pytest.fixture
+def query(federated):
+    """As the checks want it."""
+    return lambda expression: [{"metric": one.labels, "value": one.value} for one in federated.query(expression)]
+
+
+@pytest.mark.parametrize("reporter", ["source", "destination"])
+def test_every_panel_has_data(query, reporter):
+    expect.nothing("panels", lambda: dashboards.without_data(query, {"reporter": reporter}))
+
+
+def test_every_rule_has_data(query):
+    expect.nothing("rules", lambda: rules.without_data(query))
+
+
+def test_the_proxies_have_only_the_troubles_that_they_were_given(query):
+    """Above all, none of them says that it counts less than Envoy itself."""
+    expected = {"IstioStatsSeriesOverflow", "IstioStatsPeerDecodeErrors", "IstioStatsConfigErrors"}
+    assert rules.firing(query, {"proxies.yaml"}) == expected

@@ -1,0 +1,15 @@
+"""The last word after everything: what the proxies have logged."""
+
+import re
+
+import pytest
+
+
+@pytest.mark.usefixtures("traffic")
+def test_no_proxy_has_logged_an_error(mesh):
+    found = {
+        pod.name: errors
+        for pod in mesh.inventory.pods
+        if (errors := re.findall(r".*\[(?:error|critical)\].*|.*panicked.*", mesh.compose.log(pod.proxy)))
+    }
+    assert not found

@@ -4,24 +4,23 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 WASM_TARGET := wasm32-wasip1
-# Panic messages name source files: not by where they are on this machine, so
-# that everybody builds the same bytes.
-WASM_FLAGS := --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=/cargo --remap-path-prefix=$(CURDIR)=/istio-stats
 LINKED := $(or $(CARGO_TARGET_DIR),target)/$(WASM_TARGET)/release
 # A module over this size fails the build: each VM compiles and keeps its own.
 STATS_MAX_KB := 200
 
+SOAK_MINUTES := 10
+BENCH_MODULES := out/bench/modules
+
 PACK := cargo run --quiet --package istio-stats-tools -- pack
 
-.PHONY: help build demo test lint test-native test-e2e fuzz bench clean
+.PHONY: help build demo test lint test-native test-e2e test-matrix hostile multicluster fuzz coverage mutants soak bench dist reproducible clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## dist/istio_stats.wasm and dist/metadata_exchange.wasm
 	@scripts/setup build
-	@CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(WASM_FLAGS)" \
-		cargo build --release --target $(WASM_TARGET) --package istio-stats-module --package metadata-exchange-module
+	@scripts/build-wasm
 	@cargo build --package istio-stats-tools
 	@$(PACK) --artefact istio-stats --max-kb $(STATS_MAX_KB) $(LINKED)/istio_stats_module.wasm dist/istio_stats.wasm
 	@$(PACK) --artefact metadata-exchange $(LINKED)/metadata_exchange_module.wasm dist/metadata_exchange.wasm
@@ -43,13 +42,49 @@ test-native: ## unit and native tests
 test-e2e: ## samples and end-to-end tests in real Envoys
 	@scripts/run-tests e2e
 
-fuzz: ## libFuzzer on whatever reads foreign bytes, for long (FUZZ_RUNS=10000000; needs nightly Rust and cargo-fuzz)
+test-matrix: ## the same in every supported Envoy
+	@ENVOY_VERSIONS="$$(scripts/envoy-path --list)" scripts/run-tests e2e
+
+hostile: ## of test-e2e the attacks alone (docs/security.md)
+	@PYTEST_ADDOPTS="-k hostile" scripts/run-tests e2e
+
+multicluster: ## two Kubernetes clusters in Docker, seen as one by Prometheus (MULTICLUSTER_KEEP=1: stays up)
+	@scripts/setup multicluster
+	@$(MAKE) --no-print-directory build
+	@.venv/bin/python -m pytest tests/multicluster
+
+fuzz: ## libFuzzer on whatever reads foreign bytes, for long (FUZZ_RUNS=10000000)
 	@scripts/fuzz
 
-bench: ## TCP throughput of a real Envoy without and with the plugins (benches/README.md)
+coverage: ## how much of the core its tests run; fails below COVERAGE_MIN percent
+	@scripts/coverage
+
+mutants: ## changes one thing at a time; the tests must notice (MUTANTS="src/label.rs src/tcp.rs"; default: what changed)
+	@scripts/mutants $(MUTANTS)
+
+soak: ## mixed traffic while peers and configurations change: nothing may grow, everything is counted (SOAK_MINUTES=10)
 	@scripts/setup demo
 	@$(MAKE) --no-print-directory build
-	@PYTHONPATH=demo .venv/bin/python benches/load/tcp.py
+	@SOAK_MINUTES=$(SOAK_MINUTES) .venv/bin/python -m pytest tests/e2e/test_soak.py --quiet --capture=no -o faulthandler_timeout=0
+
+bench: ## CPU, latency and memory of a real Envoy with the plugins, without, and with others (BENCH="--only tcp"; benches/README.md)
+	@scripts/setup bench
+	@$(MAKE) --no-print-directory build
+	@cargo build --release --target $(WASM_TARGET) --package bench-probe --package bench-reference
+	@mkdir -p $(BENCH_MODULES)
+	@cp $(LINKED)/bench_probe.wasm $(BENCH_MODULES)/empty_filter.wasm
+	@cp $(LINKED)/bench_reference.wasm $(BENCH_MODULES)/reference.wasm
+	@$(PACK) --artefact istio-stats $(LINKED)/bench_probe.wasm $(BENCH_MODULES)/empty_logger.wasm
+	@PYTHONPATH=demo .venv/bin/python benches/load/run.py $(BENCH)
+
+dist: ## what is released: both modules, images, bills of materials, SHA256SUMS (docs/release.md)
+	@scripts/setup test
+	@$(MAKE) --no-print-directory build
+	@.venv/bin/python scripts/dist
+
+reproducible: ## a build in another folder with another CARGO_HOME has to give the same bytes
+	@$(MAKE) --no-print-directory build
+	@scripts/check-reproducible
 
 clean: ## removes whatever was built or installed here
 	cargo clean

@@ -1,0 +1,92 @@
+"""Makes what is released out of the built modules: images, bills of materials, checksums. `make dist` runs it.
+
+The same modules give the same bytes: no clock, no user, no machine is in them. docs/release.md says what is what.
+"""
+
+import argparse
+import hashlib
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import crates
+import image
+import sbom
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Module:
+    name: str
+    # The workspace's package it is linked from.
+    package: str
+    description: str
+
+
+MODULES = [
+    Module("istio_stats", "istio-stats-module", "Istio's standard metrics for any Envoy"),
+    Module(
+        "metadata_exchange", "metadata-exchange-module", "Exchange of workload metadata with the peer, for istio_stats"
+    ),
+]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dist", type=Path, default=ROOT / "dist", help="where the modules are and the rest goes")
+    parser.add_argument("--no-load", action="store_true", help="leave the local Docker engine alone")
+    arguments = parser.parse_args()
+    dist = arguments.dist
+    full_version = run("scripts/version")
+    version, _, revision = full_version.partition("+")
+    rustc = run("rustc", "--version").split()[1]
+    graph = crates.Graph(ROOT)
+    # The only moment there is: 0 unless the environment says when the sources were.
+    epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
+
+    shipped = []
+    for module in MODULES:
+        file = dist / f"{module.name}.wasm"
+        if not file.is_file():
+            raise SystemExit(f"dist: {file} is missing: run `make build`")
+        wasm = file.read_bytes()
+
+        bill = dist / f"{module.name}.cdx.json"
+        bill.write_text(sbom.bill(module, wasm, graph.linked(module.package), full_version, rustc))
+
+        layout = image.Layout(module.name, version)
+        layout.add_module(wasm, epoch=epoch, revision=revision, description=module.description)
+        layout.write_directory(dist / "oci" / module.name)
+        archive = dist / f"{module.name}.oci.tar"
+        layout.write_tar(archive, epoch)
+        shipped += [file, bill, archive]
+        print(f"dist: {module.name} {full_version}, image {layout.digest}")
+        if not arguments.no_load:
+            load(archive)
+
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(shipped)]
+    (dist / "SHA256SUMS").write_text("".join(sums))
+    print(f"dist: {len(shipped)} files listed in {dist}/SHA256SUMS, image layouts in {dist}/oci/")
+
+
+def load(archive):
+    """Hands the image to the local Docker engine, if there is one."""
+    try:
+        engine = subprocess.run(["docker", "info"], capture_output=True, timeout=20).returncode == 0
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        engine = False
+    if engine:
+        with archive.open("rb") as tar:
+            subprocess.run(["docker", "load", "--quiet"], stdin=tar, check=True)
+    else:
+        print(f"dist: no Docker engine here; elsewhere: docker load --input {archive}")
+
+
+def run(*command):
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

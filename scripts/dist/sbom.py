@@ -1,0 +1,66 @@
+"""A module's software bill of materials: CycloneDX, JSON."""
+
+import hashlib
+import uuid
+
+from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.license import LicenseExpression
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
+
+
+def bill(module, wasm, crates, version, rustc):
+    """Of `wasm`, which is the module at `version`, made of `crates` and of the standard library of `rustc`."""
+    digest = hashlib.sha256(wasm).hexdigest()
+    product = Component(
+        name=f"{module.name}.wasm",
+        version=version,
+        type=ComponentType.FILE,
+        bom_ref=f"{module.name}.wasm",
+        description=module.description,
+        licenses=[LicenseExpression("Apache-2.0")],
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
+    )
+    components = {crate.key: _component(crate) for crate in crates}
+    # Not in Cargo.lock, and in every module: it comes with the compiler.
+    std = Component(
+        name="std",
+        version=rustc,
+        type=ComponentType.LIBRARY,
+        bom_ref=f"std@{rustc}",
+        description="Rust's standard library for wasm32-wasip1, with its copy of wasi-libc",
+        licenses=[LicenseExpression("MIT OR Apache-2.0")],
+    )
+
+    # Both would be different each time.
+    result = Bom(serial_number=uuid.uuid5(uuid.NAMESPACE_OID, digest))
+    result.metadata.timestamp = None
+    result.metadata.component = product
+    result.components.update([*components.values(), std])
+    result.register_dependency(product, [*components.values(), std])
+    for crate in crates:
+        result.register_dependency(components[crate.key], [components[key] for key in crate.dependencies])
+    return JsonV1Dot6(result).output_as_string(indent=2) + "\n"
+
+
+def _component(crate):
+    references = []
+    if crate.repository:
+        references = [ExternalReference(type=ExternalReferenceType.VCS, url=XsUri(crate.repository))]
+    # The project's own crate is on no registry, so it has no checksum.
+    hashes = []
+    if crate.checksum:
+        hashes = [HashType(alg=HashAlgorithm.SHA_256, content=crate.checksum)]
+    purl = PackageURL("cargo", name=crate.name, version=crate.version)
+    return Component(
+        name=crate.name,
+        version=crate.version,
+        type=ComponentType.LIBRARY,
+        bom_ref=f"{crate.name}@{crate.version}",
+        purl=purl,
+        licenses=[LicenseExpression(crate.license)],
+        hashes=hashes,
+        external_references=references,
+    )

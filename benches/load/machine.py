@@ -1,9 +1,13 @@
-"""What a figure has to be read with: when and where it was taken."""
+"""What a figure has to be read with: when and where it was taken; and who gets which cores."""
 
 import os
 import platform
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
+
+# Of the kernel's real-time threads the least.
+PRIORITY = 1
 
 
 def describe():
@@ -22,3 +26,23 @@ def _cpu_model():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def worker_core():
+    """The core of the thread that is measured. The first one often serves the devices."""
+    return {max(os.sched_getaffinity(0))}
+
+
+def other_cores():
+    """The cores of whoever makes that thread work; the same one if there is no other."""
+    return os.sched_getaffinity(0) - worker_core() or worker_core()
+
+
+def favour(thread, cores):
+    """Keeps a thread on these cores and, as far as we may, ahead of what else runs on the machine."""
+    with suppress(ProcessLookupError):
+        os.sched_setaffinity(thread, cores)
+        # Only root may; without, the figures are noisier, not wrong. Being nice is not enough:
+        # who waits for a core gets it when the other's slice of milliseconds is over.
+        with suppress(PermissionError):
+            os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(PRIORITY))

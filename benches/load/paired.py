@@ -1,12 +1,15 @@
 """Comparison of variants that were measured in turn, round by round.
 
 Variants of one round met the same disturbances of the machine, so their ratio
-says more than the ratio of two medians.
+or difference says more than that of two medians.
 """
 
 import math
+import random
 import statistics
 from dataclasses import dataclass
+
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,23 @@ def median_interval(values):
     ordered = sorted(values)
     rank = max(0, math.floor(len(ordered) / 2 - 1.96 * math.sqrt(len(ordered)) / 2))
     return ordered[rank], ordered[-1 - rank]
+
+
+def ratio_of_medians(values, reference):
+    """The ratio, and where it lies with 95 % confidence, by resampling the rounds.
+
+    For differences: one round's may be near zero, and a ratio to it says nothing.
+    """
+    resampling = random.Random(0)
+    rounds = list(zip(values, reference, strict=True))
+
+    def ratio(chosen):
+        value, other = (statistics.median(column) for column in zip(*chosen))
+        return value / other if other > 0 else math.inf
+
+    resampled = sorted(ratio(resampling.choices(rounds, k=len(rounds))) for _ in range(RESAMPLES))
+    cut = RESAMPLES // 40
+    return ratio(rounds), (resampled[cut], resampled[-1 - cut])
 
 
 def orders(variants, rounds):

@@ -1,23 +1,28 @@
-"""One Envoy with one worker thread, and what it costs."""
+"""One Envoy and what it costs."""
 
 import json
+import socket
 import time
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import envoy
+import machine
 import yaml
 from metrics import Snapshot
 from processes import Failure, answers_ok
+from report import OUT
 
-OUT = Path("out/bench")
 TYPE = "type.googleapis.com/"
 EXTENSION = TYPE + "envoy.extensions."
+FIRST_WORKER = "wrk:worker_0"
 
 
 class Proxy:
-    """A running Envoy."""
+    """A running Envoy; each of its threads is known by its name."""
 
-    def __init__(self, processes, name, configuration):
+    def __init__(self, processes, name, configuration, workers=1):
         self._admin_port = configuration["admin"]["address"]["socket_address"]["port_value"]
         binary = envoy.path()
         self.version = envoy.version(binary)
@@ -29,11 +34,28 @@ class Proxy:
             *("--config-path", str(path)),
             # Envoys side by side would contend for the memory hot restart shares.
             "--disable-hot-restart",
-            *("--concurrency", "1"),
+            *("--concurrency", str(workers)),
             *("--log-level", "warning"),
         ]
-        self._process = processes.start(self.version, command, OUT / f"{name}.envoy.log")
-        self._process.wait_until(lambda: answers_ok(f"http://127.0.0.1:{self._admin_port}/ready"))
+        began = time.perf_counter()
+        process = processes.start(self.version, command, OUT / f"{name}.envoy.log")
+        process.wait_until(self._is_ready, every=0.002)
+        self.seconds_to_ready = time.perf_counter() - began
+        self.pid = process.child.pid
+        self._tasks = Path(f"/proc/{self.pid}/task")
+        self._worker = self._thread(FIRST_WORKER)
+
+    def _is_ready(self):
+        return answers_ok(f"http://127.0.0.1:{self._admin_port}/ready")
+
+    def favour_worker(self):
+        """Gives the first worker a core of its own."""
+        machine.favour(self._worker, machine.worker_core())
+
+    def favour_as_helper(self):
+        """Keeps all threads away from the core of the worker that is measured."""
+        for task in self._tasks.iterdir():
+            machine.favour(int(task.name), machine.other_cores())
 
     def cpu_seconds(self):
         """CPU time of the process so far, in the kernel's exact accounting.
@@ -42,17 +64,50 @@ class Proxy:
         worker; its main thread idles.
         """
         # Linux' clock of another process: see clock_getcpuclockid(3).
-        return time.clock_gettime((~self._process.child.pid << 3) | 2)
+        return time.clock_gettime((~self.pid << 3) | 2)
+
+    def worker_seconds(self):
+        """CPU time of the first worker so far."""
+        return self._thread_seconds(self._worker)
+
+    def main_seconds(self):
+        """CPU time of the main thread so far."""
+        return self._thread_seconds(self.pid)
+
+    def _thread_seconds(self, thread):
+        # In ns and exact, unlike the steps of 10 ms in `stat`.
+        nanos = (self._tasks / str(thread) / "schedstat").read_text().split()[0]
+        return int(nanos) / 1e9
+
+    def _thread(self, name):
+        for task in self._tasks.iterdir():
+            if (task / "comm").read_text().strip() == name:
+                return int(task.name)
+        raise Failure(f"{self.version} has no thread {name}")
+
+    def resident_bytes(self):
+        """Resident memory that no file backs: what the process needs beyond its binary."""
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Anonymous:"):
+                return int(line.split()[1]) * 1024
+        raise Failure(f"/proc/{self.pid}/smaps_rollup names no Anonymous memory")
 
     def metrics(self):
         return Snapshot.scrape(self._admin_port)
 
+    def counters(self, regex):
+        """The values of all counters with a raw name like that. Cheap also where there are thousands of histograms."""
+        query = urllib.parse.urlencode({"filter": regex, "type": "Counters"})
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._admin_port}/stats?{query}", timeout=30) as response:
+            return [int(line.rpartition(": ")[2]) for line in response.read().decode().splitlines()]
 
-def bootstrap(admin_port, node_metadata, listeners, upstream_clusters):
+
+def bootstrap(admin_port, node, listeners, upstream_clusters, flush_seconds=5):
     tags = yaml.safe_load(Path("envoy-config/stats_tags.yaml").read_text())["stats_tags"]
     return {
-        "node": {"id": "bench", "cluster": "bench", "metadata": node_metadata},
+        "node": node,
         "admin": {"address": address(admin_port)},
+        "stats_flush_interval": f"{flush_seconds}s",
         "stats_config": {"stats_tags": tags},
         "static_resources": {"listeners": listeners, "clusters": upstream_clusters},
     }
@@ -62,25 +117,53 @@ def address(port):
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def plugin(module, kind, root_id, configuration):
-    """One of our modules as a filter; `kind` is http or network."""
+def free_ports(count):
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def dist(module):
+    """One of our modules."""
     path = Path("dist") / f"{module}.wasm"
     if not path.is_file():
         raise Failure(f"{path} is missing; make build makes it")
+    return path
+
+
+def plugin(path, root_id, configuration, vm_id=None):
+    """The part of a Wasm extension that does not depend on where it stands."""
     return {
-        "name": module,
-        "typed_config": {
-            "@type": f"{EXTENSION}filters.{kind}.wasm.v3.Wasm",
-            "config": {
-                "name": module,
-                "root_id": root_id,
-                "configuration": {"@type": TYPE + "google.protobuf.StringValue", "value": json.dumps(configuration)},
-                "failure_policy": "FAIL_OPEN",
-                "vm_config": {
-                    "vm_id": module,
-                    "runtime": "envoy.wasm.runtime.v8",
-                    "code": {"local": {"filename": str(path)}},
-                },
-            },
+        "name": path.stem,
+        "root_id": root_id,
+        "configuration": {"@type": TYPE + "google.protobuf.StringValue", "value": configuration},
+        "failure_policy": "FAIL_OPEN",
+        "vm_config": {
+            "vm_id": vm_id or path.stem,
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": {"local": {"filename": str(path)}},
         },
     }
+
+
+def network_filter(plugin):
+    return _extension("filters.network.wasm.v3.Wasm", {"config": plugin})
+
+
+def http_filter(plugin):
+    return _extension("filters.http.wasm.v3.Wasm", {"config": plugin})
+
+
+def access_logger(plugin):
+    return _extension("access_loggers.wasm.v3.WasmAccessLog", {"config": plugin})
+
+
+def extension(kind, **fields):
+    """Any of Envoy's own, by the end of its type."""
+    return _extension(kind, fields)
+
+
+def _extension(kind, fields):
+    return {"name": kind.rsplit(".", 1)[0], "typed_config": {"@type": EXTENSION + kind, **fields}}

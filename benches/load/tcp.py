@@ -7,26 +7,17 @@ the exchange really takes place. Rounds go through the variants in turn; the
 first round is discarded.
 """
 
-import argparse
-import json
-import os
-import signal
-import socket
 import statistics
-import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-import machine
 import metrics
 import paired
 import proxy
-import table
 from bulk import ORDER, Bulk
-from processes import Failure, Processes
+from processes import Processes
+from report import Part, Verdict
 
-ROOT = Path(__file__).resolve().parents[2]
 # Many short rounds: what disturbs the machine then meets all variants of a round alike.
 ROUNDS = 120
 MIB_EACH_WAY = 64
@@ -60,59 +51,26 @@ VARIANTS = (
 REFERENCE = VARIANTS[0]
 
 
-def main():
-    options = arguments()
-    os.chdir(ROOT)
-    sys.stdout.reconfigure(line_buffering=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        sys.exit(bench(options))
-    except Failure as error:
-        sys.exit(f"bench: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds that count (default {ROUNDS})")
-    parser.add_argument(
-        "--mib", type=int, default=MIB_EACH_WAY, help=f"MiB each way, per variant and round (default {MIB_EACH_WAY})"
-    )
-    options = parser.parse_args()
-    if options.rounds < 2 or options.mib < 1:
-        parser.error("--rounds must be at least 2, --mib at least 1")
-    return options
-
-
-def bench(options):
-    about = machine.describe()
-    up = down = options.mib * MIB
+def run(effort):
+    counted = max(4, round(ROUNDS * effort))
+    up = down = MIB_EACH_WAY * MIB
     bulk = Bulk()
     with Processes() as processes, bulk.server() as server_port:
-        ports = free_ports(1 + 2 * len(VARIANTS))
+        ports = proxy.free_ports(1 + 2 * len(VARIANTS))
         entries = dict(zip(VARIANTS, ports[1::2]))
         envoy = proxy.Proxy(processes, "tcp", bootstrap(server_port, ports))
-        about |= {"envoy": envoy.version, "rounds_counted": options.rounds, "mib_each_way": options.mib}
-        print(f"{about['envoy']}, {options.rounds} rounds of {len(VARIANTS)} × {2 * options.mib} MiB, one to warm up:")
+        envoy.favour_worker()
         rounds = []
-        for order in paired.orders(VARIANTS, options.rounds + 1):
+        for order in paired.orders(VARIANTS, counted + 1):
             rounds.append({variant: measure(envoy, bulk, entries[variant], up, down) for variant in order})
             print(".", end="", flush=True)
         print()
-        check_counts(envoy, connections=len(rounds), received=ORDER.size + up, sent=down)
-    return report(about, rounds[1:])
-
-
-def free_ports(count):
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+        check = check_counts(envoy, connections=len(rounds), received=ORDER.size + up, sent=down)
+    return report({"envoy": envoy.version, "rounds": counted, "mib_each_way": MIB_EACH_WAY}, rounds[1:], check)
 
 
 def bootstrap(server_port, ports):
+    node = {"id": "bench", "cluster": "bench", "metadata": NODE_METADATA}
     listeners, upstream_clusters = [], []
     for variant, near, far in zip(VARIANTS, ports[1::2], ports[2::2]):
         sides = (("outbound", near, far), ("inbound", far, server_port))
@@ -120,22 +78,17 @@ def bootstrap(server_port, ports):
             name = f"{direction}|1||{variant.name}"
             listeners.append(listener(name, direction, port, variant.modules))
             upstream_clusters.append(upstream_cluster(name, variant, upstream_port))
-    return proxy.bootstrap(ports[0], NODE_METADATA, listeners, upstream_clusters)
+    return proxy.bootstrap(ports[0], node, listeners, upstream_clusters)
 
 
 def listener(name, direction, port, modules):
-    tcp_proxy = {
-        "@type": proxy.EXTENSION + "filters.network.tcp_proxy.v3.TcpProxy",
-        "stat_prefix": direction,
-        "cluster": name,
-    }
-    filters = [proxy.plugin(module, "network", f"stats_{direction}", {"attachment": "tcp"}) for module in modules]
-    filters.append({"name": "envoy.filters.network.tcp_proxy", "typed_config": tcp_proxy})
+    plugins = [proxy.plugin(proxy.dist(module), f"stats_{direction}", '{"attachment": "tcp"}') for module in modules]
+    tcp_proxy = proxy.extension("filters.network.tcp_proxy.v3.TcpProxy", stat_prefix=direction, cluster=name)
     return {
         "name": name,
         "traffic_direction": direction.upper(),
         "address": proxy.address(port),
-        "filter_chains": [{"filters": filters}],
+        "filter_chains": [{"filters": [*map(proxy.network_filter, plugins), tcp_proxy]}],
     }
 
 
@@ -174,7 +127,7 @@ def measure(envoy, bulk, port, up, down):
 
 
 def check_counts(envoy, connections, received, sent):
-    """The filters did their work, or the figures are worth nothing."""
+    """The verdict on what the metrics say."""
     expected = {
         metrics.TCP_CLOSED: connections,
         metrics.TCP_RECEIVED: connections * received,
@@ -184,8 +137,9 @@ def check_counts(envoy, connections, received, sent):
     deadline = time.monotonic() + SETTLE_SECONDS
     while wrong := list(differences(envoy.metrics(), expected)):
         if time.monotonic() > deadline:
-            raise Failure("the metrics are not what was sent:\n  " + "\n  ".join(wrong))
+            return Verdict(False, "the metrics count every byte; but\n  " + "\n  ".join(wrong))
         time.sleep(0.2)
+    return Verdict(True, "the metrics count every byte")
 
 
 def differences(snapshot, expected):
@@ -204,16 +158,18 @@ def differences(snapshot, expected):
 # === reporting
 
 
-def report(about, rounds):
-    """Prints and writes the table; returns the exit code."""
+def report(about, rounds, check):
     results = [compare(variant, rounds) for variant in VARIANTS]
-    columns = ["variant", "GiB/s", "ratio", "GiB per CPU second", "ratio of these", "busy"]
-    rows = [row(variant, result) for variant, result in zip(VARIANTS, results)]
-    table.show("Medians (quartiles); a ratio is to the first line, within each round", columns, rows)
-    verdicts = [verdict(*pair) for pair in zip(VARIANTS, results) if pair[0].least is not None]
-    print("\n" + "\n".join(text for _, text in verdicts))
-    write(about, columns, rows, [text for _, text in verdicts], rounds)
-    return 0 if all(reached for reached, _ in verdicts) else 1
+    targets = [verdict(*pair) for pair in zip(VARIANTS, results) if pair[0].least is not None]
+    return Part(
+        name="tcp",
+        title="TCP throughput: medians (quartiles); a ratio is to the first line, within each round",
+        columns=["variant", "GiB/s", "ratio", "GiB per CPU second", "ratio of these", "busy"],
+        rows=[row(variant, result) for variant, result in zip(VARIANTS, results)],
+        about=about,
+        raw=[{variant.name: asdict(result) for variant, result in one.items()} for one in rounds],
+        verdicts=[*targets, check],
+    )
 
 
 @dataclass(frozen=True)
@@ -248,24 +204,5 @@ def row(variant, result):
 
 
 def verdict(variant, result):
-    ratio = statistics.median(result.speed_ratios)
-    lower, upper = paired.median_interval(result.speed_ratios)
-    reached = ratio >= variant.least
-    return reached, (
-        f"{'reached' if reached else 'MISSED'}: {variant.what}, throughput ratio {ratio:.3f} "
-        f"(95 % confidence {lower:.3f}–{upper:.3f}), at least {variant.least}"
-    )
-
-
-def write(about, columns, rows, verdicts, rounds):
-    lines = [", ".join(f"{name} {value}" for name, value in about.items()), ""]
-    lines += ["| " + " | ".join(cells) + " |" for cells in (columns, ["---"] * len(columns), *rows)]
-    lines += ["", *(f"- {text}" for text in verdicts)]
-    (proxy.OUT / "tcp.md").write_text("\n".join(lines) + "\n")
-    values = [{variant.name: asdict(result) for variant, result in one.items()} for one in rounds]
-    (proxy.OUT / "tcp.json").write_text(json.dumps({**about, "rounds": values}, indent=2) + "\n")
-    print(f"\nwritten: {proxy.OUT}/tcp.md, {proxy.OUT}/tcp.json")
-
-
-if __name__ == "__main__":
-    main()
+    ratio, interval = statistics.median(result.speed_ratios), paired.median_interval(result.speed_ratios)
+    return Verdict.at_least(f"{variant.what}, throughput ratio", ratio, variant.least, interval)

@@ -1,0 +1,82 @@
+"""What the modules take beside CPU time: bytes to fetch, time until Envoy is ready, memory of each worker."""
+
+import statistics
+
+import h2load
+import mesh
+import proxy
+from processes import Processes
+from report import Part
+
+RUNS = 5
+WORKERS = (1, 4)
+# Enough connections that every worker has some.
+CONNECTIONS, REQUESTS = 32, 3200
+
+
+def run(effort):
+    runs = max(2, round(RUNS * effort))
+    variants = all_variants()
+    ready = {name: [] for name in variants}
+    resident = {name: {workers: [] for workers in WORKERS} for name in variants}
+    for _ in range(runs):
+        for workers in WORKERS:
+            for name, (variant, _) in variants.items():
+                seconds, used, version = measure(variant, workers)
+                resident[name][workers].append(used)
+                if workers == WORKERS[0]:
+                    ready[name].append(seconds)
+            print(".", end="", flush=True)
+    print()
+    return report(variants, ready, resident, {"envoy": version, "runs": runs})
+
+
+def all_variants():
+    """By what it is: the variant and its modules."""
+    stats = proxy.plugin(proxy.dist("istio_stats"), "stats_outbound", '{"attachment": "http"}')
+    ours = proxy.http_filter(stats)
+    return {
+        "no telemetry": (mesh.Variant("none", ""), ()),
+        "istio_stats": (mesh.Variant("stats", "", filters=(ours,)), ("istio_stats",)),
+        "istio_stats and metadata_exchange": (
+            mesh.Variant("both", "", filters=(*mesh.our_exchange(), ours), exchange=True),
+            ("istio_stats", "metadata_exchange"),
+        ),
+    }
+
+
+def measure(variant, workers):
+    """Seconds until ready; resident bytes after some requests."""
+    with Processes() as processes:
+        envoys = mesh.Mesh(processes, "footprint", [variant], workers)
+        h2load.closed_loop(envoys.port(variant), REQUESTS, CONNECTIONS)
+        return envoys.proxy.seconds_to_ready, envoys.proxy.resident_bytes(), envoys.proxy.version
+
+
+def report(variants, ready, resident, about):
+    few, many = WORKERS
+
+    def memory(name, workers):
+        return statistics.median(resident[name][workers]) / (1 << 20)
+
+    rows = []
+    for name, (_, modules) in variants.items():
+        size = sum(proxy.dist(module).stat().st_size for module in modules) / 1000
+        each_worker = (memory(name, many) - memory(name, few)) / (many - few)
+        rows.append(
+            [
+                name,
+                f"{size:.0f}",
+                f"{statistics.median(ready[name]) * 1000:.0f}",
+                f"{memory(name, few):.1f}",
+                f"{each_worker:.1f}",
+            ]
+        )
+    return Part(
+        name="footprint",
+        title="Size, time to ready and memory (anonymous, resident): medians",
+        columns=["variant", "modules, kB", "ms to ready", "MiB, 1 worker", "MiB, each further worker"],
+        rows=rows,
+        about=about,
+        raw={"ready": ready, "resident": resident},
+    )

@@ -1,0 +1,87 @@
+"""What the metrics must say at the end of a run: if they do not, its figures are worth nothing."""
+
+import time
+
+import metrics
+from mesh import ENDPOINT, client, server, service_host
+from report import Verdict
+
+SETTLE_SECONDS = 15
+HISTOGRAMS = (
+    "istio_request_duration_milliseconds",
+    "istio_request_bytes",
+    "istio_response_bytes",
+)
+
+
+def expected(variant):
+    """All labels of a variant's requests."""
+    return {
+        "reporter": "source",
+        **_workload("source", client()["metadata"]),
+        **(_workload("destination", server()["metadata"]) if variant.exchange else _endpoint()),
+        "source_principal": "unknown",
+        "destination_principal": "unknown",
+        "destination_service": service_host(variant),
+        "destination_service_name": variant.name,
+        "destination_service_namespace": "shop",
+        "request_protocol": "http",
+        "response_flags": "-",
+        "connection_security_policy": "unknown",
+        "response_code": "200",
+        "grpc_response_status": "",
+    }
+
+
+def _workload(side, node):
+    meta = node["LABELS"]
+    return {
+        f"{side}_workload": node["WORKLOAD_NAME"],
+        f"{side}_workload_namespace": node["NAMESPACE"],
+        f"{side}_app": meta["app"],
+        f"{side}_version": meta["version"],
+        f"{side}_canonical_service": meta["service.istio.io/canonical-name"],
+        f"{side}_canonical_revision": meta["service.istio.io/canonical-revision"],
+        f"{side}_cluster": node["CLUSTER_ID"],
+    }
+
+
+def _endpoint():
+    return {
+        "destination_workload": ENDPOINT["workload"],
+        "destination_workload_namespace": ENDPOINT["namespace"],
+        "destination_app": "unknown",
+        "destination_version": "unknown",
+        "destination_canonical_service": ENDPOINT["canonical_service"],
+        "destination_canonical_revision": ENDPOINT["canonical_revision"],
+        "destination_cluster": ENDPOINT["cluster_id"],
+    }
+
+
+def check(proxy, wanted):
+    """The verdict on what the metrics say; `wanted`: for each variant how many requests with which labels."""
+    # Histograms are flushed every 5 s, and a new series may take a while.
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while wrong := list(_differences(proxy.metrics(), wanted)):
+        if time.monotonic() > deadline:
+            return Verdict(False, "the metrics say what was sent; but\n  " + "\n  ".join(wrong))
+        time.sleep(0.2)
+    return Verdict(True, "the metrics say what was sent, every request with every label")
+
+
+def _differences(snapshot, wanted):
+    for variant, (requests, labels) in wanted.items():
+        for name in (metrics.REQUESTS, *(f"{histogram}_count" for histogram in HISTOGRAMS)):
+            series = [s for s in snapshot.series(name) if s[0].get("destination_service_name") == variant.name]
+            if series != [(labels, requests)]:
+                yield f"{name} of {variant.name}: {_difference(series, labels, requests)}"
+
+
+def _difference(series, labels, requests):
+    found = [f"{count:.0f} with {_differing(found, labels) or 'these labels'}" for found, count in series]
+    return f"of {requests} requests " + ("; ".join(found) or "none")
+
+
+def _differing(found, labels):
+    keys = sorted({*labels, *found})
+    return ", ".join(f"{key} {found.get(key)!r}" for key in keys if found.get(key) != labels.get(key))

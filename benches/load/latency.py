@@ -1,0 +1,121 @@
+"""Latency of steady traffic on a worker while it meets new label sets.
+
+Requests come at a fixed rate; beside them other requests come at another fixed
+rate to another listener of the same worker. In turn, these are for a host that
+is known, or each for a new host, which makes a new label set.
+"""
+
+import json
+import statistics
+
+import h2load
+import mesh
+import paired
+import plot
+import proxy
+from hosts import NewHosts, Steadily
+from processes import Processes
+from report import Part, Verdict
+from settle import settle
+
+WINDOWS = 12
+WINDOW_SECONDS = 3
+# Steady requests per second, and their connections: with one every 20 ms, a stall delays few that come behind it.
+RATE, CONNECTIONS = 2000, 40
+NEW_RATE = 100
+QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+TARGET, MOST = "p99.9", 1.5
+
+KNOWN, AGAIN, BACKGROUND, IN_PLACE = CONDITIONS = (
+    "no new label sets",
+    "no new label sets, once more",
+    "new ones, defined in the background",
+    "new ones, defined in place",
+)
+
+
+def run(effort):
+    windows = max(4, round(WINDOWS * effort))
+    steady = variant("steady", False, named_service=True)
+    others = {BACKGROUND: variant("background", False), IN_PLACE: variant("in-place", True)}
+    with Processes() as processes:
+        envoys = mesh.Mesh(processes, "latency", [steady, *others.values()], flush_seconds=mesh.NO_FLUSH_SECONDS)
+        clients = {condition: NewHosts(other.name, envoys.port(other)) for condition, other in others.items()}
+        h2load.closed_loop(envoys.port(steady), 3000, 8)
+        for client in clients.values():
+            client.request("known")
+        latencies = {condition: [] for condition in CONDITIONS}
+        for order in paired.orders(CONDITIONS, windows):
+            for condition in order:
+                latencies[condition].append(measure(envoys, steady, clients, condition))
+                print(".", end="", flush=True)
+        print()
+        check = counted(envoys.proxy, clients)
+    about = {"envoy": envoys.proxy.version, "windows": windows, "seconds_per_window": WINDOW_SECONDS}
+    about |= {"requests_per_second": RATE, "new_label_sets_per_second": NEW_RATE}
+    return report(latencies, about, check)
+
+
+def variant(name, in_place, named_service=False):
+    configuration = json.dumps({"attachment": "http", "define_in_place": in_place})
+    plugin = proxy.plugin(proxy.dist("istio_stats"), "stats_outbound", configuration)
+    return mesh.Variant(name, "", filters=(proxy.http_filter(plugin),), named_service=named_service)
+
+
+def measure(envoys, steady, clients, condition):
+    """Latencies of the steady requests, in ms."""
+    client = clients.get(condition, clients[BACKGROUND])
+    request = (lambda: client.request_new(1)) if condition in clients else (lambda: client.request("known"))
+    with Steadily(NEW_RATE, request):
+        latencies = h2load.open_loop(envoys.port(steady), RATE, WINDOW_SECONDS, CONNECTIONS)
+    settle(envoys.proxy)
+    return latencies
+
+
+def counted(envoy, clients):
+    """Each request of the other traffic is counted once."""
+    sent = sum(client.sent for client in clients.values())
+    # All with the same names are one series, whichever listener they came to.
+    found = sum(envoy.counters("(=known;|elsewhere).*istio_requests_total$"))
+    return Verdict(found == sent, f"the metrics count {found} requests for other hosts, sent {sent}")
+
+
+# === reporting
+
+
+def report(latencies, about, check):
+    # By condition and quantile, one value per window: one disturbed window then says no more than another.
+    found = {condition: by_quantile(windows) for condition, windows in latencies.items()}
+    reference = statistics.median(found[KNOWN][TARGET])
+    rows = [
+        [
+            condition,
+            *(paired.Quartiles.of(values).text(2) for values in quantiles.values()),
+            f"{statistics.median(quantiles[TARGET]) / reference:.2f}",
+        ]
+        for condition, quantiles in found.items()
+    ]
+    ratio, interval = paired.ratio_of_medians(found[BACKGROUND][TARGET], found[KNOWN][TARGET])
+    return Part(
+        name="latency",
+        title="Latency of steady requests in ms, while others have new label sets: medians (quartiles) of the windows",
+        columns=["other requests have", *QUANTILES, f"ratio of {TARGET}"],
+        rows=rows,
+        about=about,
+        raw=found,
+        verdicts=[
+            check,
+            Verdict.at_most(f"{TARGET} with {BACKGROUND}, of that with {KNOWN}:", ratio, MOST, interval),
+        ],
+        svg=plot.bars(
+            "Latency of steady requests while others have new label sets",
+            "ms, median and quartiles of the windows",
+            list(QUANTILES),
+            [(condition, [paired.Quartiles.of(v) for v in quantiles.values()]) for condition, quantiles in found.items()],
+        ),
+    )
+
+
+def by_quantile(windows):
+    cuts = [statistics.quantiles(window, n=1000, method="inclusive") for window in windows]
+    return {name: [one[round(share * 1000) - 1] for one in cuts] for name, share in QUANTILES.items()}

@@ -1,0 +1,159 @@
+"""Two Envoys: the proxy that is measured, on the client's side, and the server's side, which answers by itself.
+
+The proxy has a listener and an upstream cluster for each variant, so that all
+are measured in one process; the service has the variant's name.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import proxy
+import yaml
+from proxy import EXTENSION
+
+SAMPLES = Path("envoy-config/standalone")
+# Another workload than the one that answers the exchange, to tell where labels come from.
+ENDPOINT = {
+    "workload": "reviews-v1",
+    "namespace": "shop",
+    "canonical_service": "reviews",
+    "canonical_revision": "v1",
+    "cluster_id": "west",
+}
+# As long as Envoy takes: a flush merges all histograms on all threads, which takes long where there are many.
+NO_FLUSH_SECONDS = 299
+BODY = "a response of no great size\n" * 4
+
+
+@cache
+def _sample(name):
+    return yaml.safe_load((SAMPLES / f"{name}.yaml").read_text())
+
+
+def client():
+    """The node of the client's side."""
+    return _sample("east-logger")["node"]
+
+
+def server():
+    """The node of the server's side."""
+    return _sample("west-logger")["node"]
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """A listener."""
+
+    name: str
+    what: str
+    filters: tuple = ()
+    loggers: tuple = ()
+    # Whether the server's side answers the exchange.
+    exchange: bool = False
+    # Whether upstream metadata names the service; if not, the request's host does.
+    named_service: bool = True
+
+
+class Mesh:
+    """Both Envoys, running."""
+
+    def __init__(self, processes, name, variants, workers=1, flush_seconds=5):
+        server_admin, plain, exchanging, admin, *ports = proxy.free_ports(4 + len(variants))
+        servers = [
+            _listener("inbound", "INBOUND", plain, (), (), _ANSWER),
+            _listener("inbound_exchange", "INBOUND", exchanging, (_exchange(),), (), _ANSWER),
+        ]
+        configuration = proxy.bootstrap(server_admin, server(), servers, [])
+        answering = proxy.Proxy(processes, f"{name}-server", configuration)
+        answering.favour_as_helper()
+
+        self._ports = dict(zip(variants, ports))
+        listeners = [
+            _listener(v.name, "OUTBOUND", port, v.filters, v.loggers, {"route": {"cluster": _cluster_name(v)}})
+            for v, port in self._ports.items()
+        ]
+        clusters = [_upstream_cluster(v, exchanging if v.exchange else plain) for v in variants]
+        configuration = proxy.bootstrap(admin, client(), listeners, clusters, flush_seconds)
+        self.proxy = proxy.Proxy(processes, name, configuration, workers)
+        self.proxy.favour_worker()
+
+    def port(self, variant):
+        return self._ports[variant]
+
+
+# === the exchange
+
+
+def our_exchange():
+    """The metadata exchange by our module."""
+    return (_exchange(),)
+
+
+def _exchange():
+    path = proxy.dist("metadata_exchange")
+    return proxy.http_filter(proxy.plugin(path, "metadata_exchange", '{"attachment": "http"}'))
+
+
+def stock_exchange():
+    """The metadata exchange by Envoy's own filters, as in the sample of the access logger."""
+    [listener, *_] = _sample("east-logger")["static_resources"]["listeners"]
+    [chain] = listener["filter_chains"]
+    filters = chain["filters"][0]["typed_config"]["http_filters"]
+    wanted = ("envoy.filters.http.header_to_metadata", "envoy.filters.http.header_mutation")
+    return tuple(one for one in filters if one["name"] in wanted)
+
+
+# === pieces of the bootstraps
+
+_ANSWER = {
+    "direct_response": {"status": 200, "body": {"inline_string": BODY}},
+    "response_headers_to_add": [{"header": {"key": "content-type", "value": "text/plain"}}],
+}
+
+
+def _listener(name, direction, port, filters, loggers, action):
+    route = {"name": "default", "match": {"prefix": "/"}, **action}
+    manager = {
+        "@type": EXTENSION + "filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": name,
+        "access_log": list(loggers),
+        "http_filters": [*filters, proxy.extension("filters.http.router.v3.Router")],
+        "route_config": {
+            "name": name,
+            "virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route]}],
+        },
+    }
+    return {
+        "name": name,
+        "traffic_direction": direction,
+        "address": proxy.address(port),
+        # Spreads few connections over the workers evenly, which the kernel does not promise.
+        "connection_balance_config": {"exact_balance": {}},
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+    }
+
+
+def service_host(variant):
+    return f"{variant.name}.shop.svc.cluster.local"
+
+
+def _cluster_name(variant):
+    return f"outbound|9080||{service_host(variant)}"
+
+
+def _upstream_cluster(variant, port):
+    name = _cluster_name(variant)
+    services = [{"host": service_host(variant), "name": variant.name, "namespace": "shop"}]
+    # `bench` holds the same, for format strings: those do not split texts and find no element of a list.
+    metadata = {"istio": {"services": services}, "bench": services[0]} if variant.named_service else {}
+    endpoint = {
+        "endpoint": {"address": proxy.address(port)},
+        "metadata": {"filter_metadata": {"istio": {"workload": ";".join(ENDPOINT.values())}, "bench": ENDPOINT}},
+    }
+    return {
+        "name": name,
+        "type": "STATIC",
+        "metadata": {"filter_metadata": metadata},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }

@@ -1,0 +1,71 @@
+"""CPU time of the worker per request, of variants that take turns in short rounds.
+
+A round measures each variant twice: with several requests at a time, and with
+one at a time, so that the worker sleeps in between and its caches go cold.
+"""
+
+import statistics
+from dataclasses import asdict, dataclass
+
+import h2load
+import paired
+
+
+@dataclass(frozen=True)
+class Load:
+    name: str
+    connections: int
+    requests: int
+
+
+SEVERAL = Load("8 at a time", 8, 600)
+LOADS = (SEVERAL, Load("1 at a time", 1, 250))
+# Enough for V8 to have optimised what is called.
+WARM_UP_REQUESTS = 3000
+
+
+@dataclass(frozen=True)
+class Cost:
+    # Of the worker thread, per request.
+    microseconds: float
+    # Share of a core that it got and used.
+    busy: float
+
+
+class Rounds:
+    """What was measured."""
+
+    def __init__(self, mesh, variants, count):
+        for variant in variants:
+            h2load.closed_loop(mesh.port(variant), WARM_UP_REQUESTS, SEVERAL.connections)
+        self._rounds = []
+        for order in paired.orders(variants, count):
+            self._rounds.append({v.name: {load.name: _measure(mesh, v, load) for load in LOADS} for v in order})
+            print(".", end="", flush=True)
+        print()
+        self.requests_per_variant = WARM_UP_REQUESTS + count * sum(load.requests for load in LOADS)
+
+    def microseconds(self, name, load):
+        """Of a variant, by round."""
+        return [one[name][load.name].microseconds for one in self._rounds]
+
+    def added(self, name, load, references):
+        """By how much it is above the mean of others, in each round."""
+        others = zip(*(self.microseconds(other, load) for other in references))
+        return [mine - statistics.mean(them) for mine, them in zip(self.microseconds(name, load), others)]
+
+    def busy(self, name, load):
+        return statistics.median(one[name][load.name].busy for one in self._rounds)
+
+    def raw(self):
+        return [
+            {name: {load: asdict(cost) for load, cost in by_load.items()} for name, by_load in one.items()}
+            for one in self._rounds
+        ]
+
+
+def _measure(mesh, variant, load):
+    begin = mesh.proxy.worker_seconds()
+    seconds = h2load.closed_loop(mesh.port(variant), load.requests, load.connections)
+    spent = mesh.proxy.worker_seconds() - begin
+    return Cost(spent / load.requests * 1e6, spent / seconds)

@@ -1,0 +1,130 @@
+"""CPU time of a worker per HTTP request: without telemetry, with ours, with others.
+
+All variants stand in one Envoy, each with a listener and an upstream cluster.
+"""
+
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+import envoy_stats
+import labels
+import paired
+import plot
+import proxy
+from mesh import Mesh, Variant, our_exchange, stock_exchange
+from per_request import LOADS, SEVERAL, Rounds
+from processes import Processes
+from report import Part, Verdict
+
+ROUNDS = 60
+MODULES = Path("out/bench/modules")
+NONE = ("none", "none-again")
+RECORDING = ("reference", "envoy-stats", "filter", "logger", "filter-exchange", "logger-exchange")
+# Variant, what it is compared with, the most its cost may be of that one's.
+TARGETS = (("filter", "reference", 0.6), ("logger", "reference", 0.45), ("logger", "envoy-stats", 1.25))
+
+
+def run(effort):
+    variants = all_variants()
+    count = max(4, round(ROUNDS * effort))
+    with Processes() as processes:
+        mesh = Mesh(processes, "request_cpu", variants)
+        rounds = Rounds(mesh, variants, count)
+        check = check_labels(mesh, variants, rounds.requests_per_variant)
+    return report(variants, rounds, {"envoy": mesh.proxy.version, "rounds": count}, check)
+
+
+def all_variants():
+    native = Variant("envoy-stats", "Envoy's stats access logger")
+    return [
+        Variant("none", "no telemetry"),
+        # How far it is from the first one is the noise of the run.
+        Variant("none-again", "no telemetry, once more"),
+        Variant("empty-filter", "empty Wasm filter, all callbacks", filters=(bench_filter("empty_filter"),)),
+        Variant("empty-logger", "empty Wasm access logger", loggers=(bench_logger("empty_logger"),)),
+        Variant("reference", "reference plugin", filters=(bench_filter("reference"),)),
+        replace(native, loggers=(envoy_stats.logger(labels.expected(native)),)),
+        Variant("filter", "istio_stats, filter", filters=(proxy.http_filter(stats("filter")),)),
+        Variant("logger", "istio_stats, access logger", loggers=(proxy.access_logger(stats("logger")),)),
+        Variant("our-exchange", "metadata_exchange alone", filters=our_exchange(), exchange=True),
+        Variant("stock-exchange", "exchange by Envoy's filters alone", filters=stock_exchange(), exchange=True),
+        Variant(
+            "filter-exchange",
+            "istio_stats, filter + metadata_exchange",
+            filters=(*our_exchange(), proxy.http_filter(stats("filter-exchange"))),
+            exchange=True,
+        ),
+        Variant(
+            "logger-exchange",
+            "istio_stats, logger + Envoy's filters",
+            filters=stock_exchange(),
+            loggers=(proxy.access_logger(stats("logger-exchange")),),
+            exchange=True,
+        ),
+    ]
+
+
+def stats(vm_id):
+    """Each variant has a VM of its own: the plugin learns from what it sees where to look first."""
+    return proxy.plugin(proxy.dist("istio_stats"), "stats_outbound", '{"attachment": "http"}', vm_id)
+
+
+def bench_filter(name):
+    return proxy.http_filter(bench_module(name))
+
+
+def bench_logger(name):
+    return proxy.access_logger(bench_module(name))
+
+
+def bench_module(name):
+    return proxy.plugin(MODULES / f"{name}.wasm", "bench", "")
+
+
+def check_labels(mesh, variants, requests):
+    def said(variant):
+        return labels.expected(variant) | (envoy_stats.ABSENT if variant.name == "envoy-stats" else {})
+
+    return labels.check(mesh.proxy, {v: (requests, said(v)) for v in variants if v.name in RECORDING})
+
+
+# === reporting
+
+
+def report(variants, rounds, about, check):
+    added = {(v.name, load.name): rounds.added(v.name, load, NONE) for v in variants for load in LOADS}
+    columns = ["variant"]
+    for load in LOADS:
+        columns += [load.name, "added", "of reference"]
+    return Part(
+        name="request_cpu",
+        title="CPU time of the worker per request in µs: medians (quartiles); added to no telemetry within each round",
+        columns=[*columns, "busy"],
+        rows=[row(variant, rounds, added) for variant in variants],
+        about=about,
+        raw=rounds.raw(),
+        verdicts=[check, *(verdict(variants, added, load, *target) for load in LOADS for target in TARGETS)],
+        svg=plot.bars(
+            "What telemetry adds to the CPU time of a request",
+            "µs of the worker thread, median and quartiles",
+            [load.name for load in LOADS],
+            [(v.what, [paired.Quartiles.of(added[v.name, load.name]) for load in LOADS]) for v in variants],
+        ),
+    )
+
+
+def row(variant, rounds, added):
+    cells = [variant.what]
+    for load in LOADS:
+        mine, reference = added[variant.name, load.name], added["reference", load.name]
+        share = statistics.median(mine) / statistics.median(reference)
+        total = statistics.median(rounds.microseconds(variant.name, load))
+        cells += [f"{total:.1f}", paired.Quartiles.of(mine).text(1), f"{share:.2f}"]
+    return [*cells, f"{rounds.busy(variant.name, SEVERAL):.2f}"]
+
+
+def verdict(variants, added, load, name, other, most):
+    what = {variant.name: variant.what for variant in variants}
+    ratio, interval = paired.ratio_of_medians(added[name, load.name], added[other, load.name])
+    return Verdict.at_most(f"{what[name]}, of what {what[other]} adds, {load.name}:", ratio, most, interval)

@@ -80,6 +80,9 @@ def test_the_samples_exchange_metadata_by_stock_filters(standalone):
                 assert METADATA not in answer.headers and NODE_ID not in answer.headers
 
         send(24)
+        # A worker's first samples of a metric wait for a tick of its own.
+        for name in ("east", "west"):
+            _await(standalone[name], "istio_request_bytes", 24)
         with reports_of(standalone["east"], standalone["west"], count=4) as reports:
             send(4)
     # By then all that is known of a request comes in one list, the peer, too; but what

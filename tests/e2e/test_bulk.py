@@ -1,7 +1,7 @@
 """A request is read by one CEL list, in a real Envoy too: its own trace of the hostcalls tells."""
 
 import pytest
-from harness import bootstrap, clients, scrape
+from harness import bootstrap, clients
 from harness.hostcalls import reports_of
 from harness.polling import wait_until
 from harness.sidecar import ABSENT, east, west
@@ -12,6 +12,12 @@ BEFORE = 24
 TRACED = 4
 # What is remembered is not read again meanwhile.
 STATS = {"attachment": "http", "tcp_reporting_duration": "3600s"}
+METRICS = (
+    "istio_requests_total",
+    "istio_request_duration_milliseconds",
+    "istio_request_bytes",
+    "istio_response_bytes",
+)
 # One list, and four samples.
 LEAST = ["call_foreign_function", "increment_metric", *["record_metric"] * 3]
 
@@ -49,6 +55,9 @@ def test_one_list_brings_all(mesh, backend, shop_identity, stock_identity, kind,
                 assert caller.request(method, "/", **content).status_code == 200
 
         send(BEFORE)
+        # A worker's first samples of a metric wait for a tick of its own.
+        for name in ("east", "west"):
+            _expect_one_series(mesh[name], BEFORE)
         with reports_of(mesh["east"], mesh["west"], count=TRACED) as reports:
             send(TRACED)
     asked_in_vain = ["get_property"] if kind is no_peer else []
@@ -56,12 +65,14 @@ def test_one_list_brings_all(mesh, backend, shop_identity, stock_identity, kind,
     assert reports["east"] == [[LEAST[0], *asked_in_vain, *LEAST[1:]]] * TRACED
     # What was read singly before and what the list brought is the same.
     for name in ("east", "west"):
-        _expect_one_series(mesh[name])
+        _expect_one_series(mesh[name], BEFORE + TRACED)
 
 
-def _expect_one_series(envoy):
-    def counted():
-        family = scrape.standard(envoy.families()).get("istio_requests_total")
-        return family and sum(family.series.values()) == BEFORE + TRACED and family.series
+def _expect_one_series(envoy, requests):
+    """Waits until one series of each metric has so many samples."""
 
-    assert len(wait_until(counted, 8, f"{envoy.name}: {BEFORE + TRACED} requests")) == 1
+    def counts():
+        families = envoy.families()
+        return [list(families[name].series.values()) for name in METRICS if name in families]
+
+    wait_until(lambda: counts() == [[requests]] * len(METRICS), 8, f"{envoy.name}: {requests} requests")

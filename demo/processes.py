@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-START_SECONDS = 30
+START_SECONDS = 60
 STOP_SECONDS = 5
 LOG_TAIL_LINES = 20
 

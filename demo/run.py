@@ -23,7 +23,7 @@ from processes import Failure, Processes, answers_ok, is_listening, require_free
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = Path("out/demo")
-SETTLE_SECONDS = 20
+SETTLE_SECONDS = 60
 APPLICATION_PORTS = {18003: "the application", 18004: "the application's gRPC", 18008: "the application's TCP"}
 DOWN_PORT = 18005
 

@@ -11,7 +11,7 @@ from harness.polling import wait_until
 from harness.sidecar import east, west
 from harness.standalone import REVIEWS, LoggerPair
 from harness.tcp_families import Counts, expect_both
-from harness.workloads import SHOP, STOCK
+from harness.workloads import STOCK
 
 
 @pytest.mark.parametrize("client", [clients.http1, clients.http2])
@@ -117,6 +117,6 @@ def _await(envoy, family, total):
         exported = scrape.standard(envoy.families()).get(family)
         return exported and sum(exported.series.values()) == total
 
-    wait_until(found, 8, f"{envoy.name}: {family} of {total}")
+    wait_until(found, f"{envoy.name}: {family} of {total}")
     (labels,) = envoy.families()[family].series
     return labels

@@ -27,7 +27,7 @@ def test_every_request_of_every_new_label_set_is_counted(mesh, in_place):
             done.result()
     wanted = dict.fromkeys(hosts, ROUNDS * CLIENTS)
     for name in FAMILIES:
-        wait_until(lambda name=name: _by_host(mesh["east"], name) == wanted, 30, f"{name}: each host {ROUNDS * CLIENTS}")
+        wait_until(lambda name=name: _by_host(mesh["east"], name) == wanted, f"{name}: each host {ROUNDS * CLIENTS}")
 
 
 def _by_host(envoy, name):

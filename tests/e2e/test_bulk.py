@@ -75,4 +75,4 @@ def _expect_one_series(envoy, requests):
         families = envoy.families()
         return [list(families[name].series.values()) for name in METRICS if name in families]
 
-    wait_until(lambda: counts() == [[requests]] * len(METRICS), 8, f"{envoy.name}: {requests} requests")
+    wait_until(lambda: counts() == [[requests]] * len(METRICS), f"{envoy.name}: {requests} requests")

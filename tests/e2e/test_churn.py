@@ -20,7 +20,6 @@ SECONDS = float(os.environ.get("CHURN_SECONDS", "15"))
 # Until the connections of an old listener are cut. A gRPC client uses one until it is told of its end, which is
 # when the next stream begins, so it takes two streams and some time.
 DRAIN_SECONDS = 8
-SETTLE_SECONDS = 30
 # Envoy's and V8's allocators keep what VMs had that are gone. Those of 40 modules, a minute's, would take 480 MB.
 MAX_GROWTH_BYTES = 200_000_000
 VMS = "wasm.envoy.wasm.runtime.v8.active"
@@ -75,7 +74,7 @@ def test_every_request_message_and_byte_is_counted(mesh, backend, grpc_backend_p
         for envoy in proxies:
             # A series that is new just when its module goes may be lost.
             keys = _wanted(envoy, load.done).keys()
-            wait_until(lambda: _counted(envoy).keys() == keys, SETTLE_SECONDS, f"{envoy.name}: every series")
+            wait_until(lambda: _counted(envoy).keys() == keys, f"{envoy.name}: every series")
             workers = envoy.stats(r"^listener\..*\.worker_\d+\.downstream_cx_total$")
             assert len(workers) == 2 and all(workers.values()), f"{envoy.name}: idle workers: {workers}"
         with ThreadPoolExecutor(len(churns)) as pool:
@@ -84,8 +83,8 @@ def test_every_request_message_and_byte_is_counted(mesh, backend, grpc_backend_p
     for envoy, (vms, memory) in before.items():
         wanted = _wanted(envoy, load.done)
         # Once the last drain is over, nothing of old is left.
-        wait_until(lambda: envoy.stats(f"^{VMS}$") == vms, SETTLE_SECONDS, f"{envoy.name}: as many VMs as before")
-        wait_until(lambda: _counted(envoy) == wanted, 5, f"{envoy.name}: {wanted}, not {_counted(envoy)}")
+        wait_until(lambda: envoy.stats(f"^{VMS}$") == vms, f"{envoy.name}: as many VMs as before")
+        wait_until(lambda: _counted(envoy) == wanted, f"{envoy.name}: {wanted}, not {_counted(envoy)}")
         assert min(made[envoy].values()) >= SECONDS / 10
         assert not any(envoy.stats(REFUSALS).values())
         print(f"{envoy.name}: {dict(made[envoy])}, {envoy.stats(CREATED)}")

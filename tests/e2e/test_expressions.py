@@ -85,7 +85,7 @@ def test_values_of_definitions(mesh, backend):
     with clients.http1(mesh.start(west(backend, stats=stats))) as caller:
         for cost in ("2", "3"):
             assert caller.get("/", headers={"x-cost": cost}).status_code == 200
-    wait_until(lambda: "istio_sizes" in mesh["west"].families(), 8, "west: istio_sizes")
+    wait_until(lambda: "istio_sizes" in mesh["west"].families(), "west: istio_sizes")
     time.sleep(0.4)
     exported = standard(mesh["west"].families())
     del exported["istio_build"]
@@ -270,7 +270,7 @@ def test_messages_of_an_open_stream_have_the_labels_that_can_be_told(
 
 def _expect_messages(envoy, series):
     wanted = {name: {_key(labels): count for labels, count in series} for name in MESSAGES}
-    wait_until(lambda: _messages(envoy) == wanted, 8, f"{envoy.name}: {wanted}, not {_messages(envoy)}")
+    wait_until(lambda: _messages(envoy) == wanted, f"{envoy.name}: {wanted}, not {_messages(envoy)}")
 
 
 def _messages(envoy):

@@ -10,6 +10,7 @@ from harness import tcp_traffic as traffic
 from harness.altered import Altered
 from harness.doctor import diagnose
 from harness.peer_metadata import headers
+from harness.polling import PATIENCE_SECONDS
 from harness.requests import encode, read_status
 from harness.sidecar import west
 from harness.workloads import SHOP
@@ -108,7 +109,7 @@ def test_connections_that_are_not_accepted_are_no_loss(mesh, tmp_path):
         connection.settimeout(0.5)
         with pytest.raises(TimeoutError):
             connection.recv(1)
-        connection.settimeout(traffic.SOCKET_SECONDS)
+        connection.settimeout(PATIENCE_SECONDS)
         pressure.set(0)
         assert read_status(connection.makefile("rb")) == 200
     mesh.await_total("west", "istio_requests_total", 1)

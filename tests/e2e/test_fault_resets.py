@@ -63,7 +63,6 @@ TABLE = {
         ("upstream", STREAM, ALL, 3, "200 UR", "200 UR"),
     ],
 }
-SECONDS = 10
 
 
 @pytest.mark.parametrize("protocol", TABLE)
@@ -81,7 +80,7 @@ def test_what_breaks_off_is_counted_once_on_both_sides(mesh, protocol):
             left_open.enter_context(exchange(Break("client", way, 0.5), "/half"))
         for name, counts in expected.items():
             with suppress(TimeoutError):
-                wait_until(lambda name=name, counts=counts: _counted(mesh[name]) == counts, SECONDS, "all of them")
+                wait_until(lambda name=name, counts=counts: _counted(mesh[name]) == counts, "all of them")
     # What would be counted twice, or once too often, would be there by then.
     time.sleep(LATE_SECONDS)
     for name, counts in expected.items():

@@ -15,7 +15,6 @@ from harness.tcp_sink import Sink
 # No report before the end.
 LONG = {"tcp_reporting_duration": "600s"}
 SHORT = {"tcp_reporting_duration": "0.5s"}
-SECONDS = 10
 # A line of a kilobyte for each: as many as the sink's socket holds, should nobody read from it.
 NEW_LABEL_SETS = 150
 HISTOGRAMS = ("request_duration_milliseconds", "request_bytes", "response_bytes")
@@ -61,7 +60,7 @@ def test_sigterm_pushes_what_was_open(mesh, sink, grpc_backend_port, doubler):
             "istio_tcp_received_bytes_total": 100,
             "istio_tcp_sent_bytes_total": 200,
         }
-        wait_until(lambda: sink.counted() == expected, SECONDS, "all of it, pushed at the end")
+        wait_until(lambda: sink.counted() == expected, "all of it, pushed at the end")
         stream.cancel()
 
 
@@ -75,7 +74,7 @@ def test_sigterm_pushes_what_waits_for_its_definition(mesh, sink, workers):
         list(pool.map(lambda _: send(port, hosts), range(workers)))
     mesh["east"].terminate()
     expected = {"istio_requests_total": workers * NEW_LABEL_SETS}
-    wait_until(lambda: sink.counted() == expected, SECONDS, f"{expected}, pushed at the end")
+    wait_until(lambda: sink.counted() == expected, f"{expected}, pushed at the end")
 
 
 def test_a_graceful_drain_leaves_time_for_a_scrape(mesh, backend, doubler):

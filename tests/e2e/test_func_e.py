@@ -13,12 +13,11 @@ import httpx
 import pytest
 from harness import scrape
 from harness.paths import ROOT, envoy_binary
-from harness.polling import wait_until
+from harness.polling import PATIENCE_SECONDS, wait_until
 
 README = "envoy-config/func-e/README.md"
 # The ports in the files are for people; others may use them right now.
 PORT = re.compile(r"\b1[89]0\d\d\b")
-SECONDS = 20
 
 
 def _commands(text):
@@ -74,16 +73,16 @@ def _running(command, clone):
             except httpx.TransportError:
                 return None
 
-        wait_until(ready, SECONDS, f"Envoy {run_id} ready")
+        wait_until(ready, f"Envoy {run_id} ready")
         yield log
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=SECONDS)
+        process.wait(timeout=PATIENCE_SECONDS)
 
 
 def _get(url, *headers):
     host = dict(header.split(": ") for header in headers)
-    return httpx.get(url, headers=host, trust_env=False, timeout=SECONDS)
+    return httpx.get(url, headers=host, trust_env=False, timeout=PATIENCE_SECONDS)
 
 
 def test_both_sides_name_both_kubernetes_clusters(clone):
@@ -104,7 +103,7 @@ def test_both_sides_name_both_kubernetes_clusters(clone):
                 family = scrape.parse(_get(url).text).get("istio_requests_total")
                 return family if family and len(family.series) == 2 else None
 
-            family = wait_until(counted, SECONDS, f"two series at {url}")
+            family = wait_until(counted, f"two series at {url}")
             labels = [dict(labels) for labels in family.series]
             assert {label["response_code"] for label in labels} == {"200", "500"}
             for label in labels:

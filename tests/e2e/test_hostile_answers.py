@@ -5,7 +5,7 @@ import contextlib
 from harness import bootstrap, unharmed
 from harness import tcp_traffic as traffic
 from harness.clients import send_raw
-from harness.peer_metadata import METADATA, NODE_ID, encode, headers
+from harness.peer_metadata import METADATA, encode, headers
 from harness.polling import wait_until
 from harness.requests import encode as encode_request
 from harness.requests import send
@@ -81,7 +81,7 @@ def test_whatever_an_upstream_answers(mesh, backend):
         return {label: {one[label] for one in series} for label in expected}
 
     # A series shows up some ticks after its first request.
-    wait_until(lambda: told() == expected, 8, f"the values {expected}")
+    wait_until(lambda: told() == expected, f"the values {expected}")
 
 
 def test_an_upstream_that_is_somebody_else_each_time(mesh, backend):

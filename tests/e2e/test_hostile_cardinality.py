@@ -8,8 +8,8 @@ from harness import bootstrap
 from harness.customised import Customised
 from harness.memory import resident_bytes
 from harness.peer_metadata import METADATA, encode
-from harness.requests import send
 from harness.polling import wait_until
+from harness.requests import send
 from harness.sidecar import east, west
 from harness.workloads import SHOP
 
@@ -157,7 +157,7 @@ def _resident_without_scrape(envoy, requests):
     """A page with so many series would itself need more memory than they do."""
     completed = "http.west.downstream_rq_completed"
     wanted = {completed: requests}
-    wait_until(lambda: envoy.stats(f"^{completed}$") == wanted, 20, f"{envoy.name}: {wanted}")
+    wait_until(lambda: envoy.stats(f"^{completed}$") == wanted, f"{envoy.name}: {wanted}")
     # Some flushes, in which histograms get their second half.
     time.sleep(1)
     return resident_bytes(envoy)
@@ -170,5 +170,5 @@ def _resident_bytes(envoy, requests):
         exported = envoy.families()
         return all(name in exported and sum(exported[name].series.values()) == requests for name in FAMILIES)
 
-    wait_until(settled, 20, f"{envoy.name}: {requests} requests in every family")
+    wait_until(settled, f"{envoy.name}: {requests} requests in every family")
     return resident_bytes(envoy)

@@ -157,6 +157,6 @@ def test_no_report_waits_for_a_peer_that_is_known_not_to_come(mesh, doubler, fil
         for connection in (plain, marked):
             traffic.exchange_words(connection, b"world\n")
         began = time.monotonic()
-        wait_until(lambda: totals(mesh["marked"]).opened == 1, 3 * period, "the marked connection is reported")
+        wait_until(lambda: totals(mesh["marked"]).opened == 1, "the marked connection is reported", seconds=3 * period)
         assert totals(mesh["plain"]).opened == 0 or time.monotonic() - began > 2 * period
-        wait_until(lambda: totals(mesh["plain"]).opened == 1, 6 * period, "the other connection is reported")
+        wait_until(lambda: totals(mesh["plain"]).opened == 1, "the other connection is reported", seconds=6 * period)

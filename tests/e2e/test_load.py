@@ -4,6 +4,7 @@ import http.client
 from concurrent.futures import ThreadPoolExecutor
 
 from harness import bootstrap, clients
+from harness.polling import PATIENCE_SECONDS
 from harness.sidecar import ABSENT, Sidecar, east, west
 
 WORKERS = 4
@@ -39,7 +40,7 @@ def test_four_workers_count_every_request_once(mesh):
 
 def _send(port):
     """Requests one after the other over one connection; returns how many were answered with 200."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     served = 0
     for _ in range(REQUESTS_EACH):
         connection.request("GET", "/", headers={"host": clients.HOST})

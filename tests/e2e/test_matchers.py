@@ -6,8 +6,8 @@ from itertools import accumulate
 
 import pytest
 from harness import envoy_log, golden, scrape
-from harness.peer_metadata import METADATA, found_in
 from harness.paths import GOLDEN
+from harness.peer_metadata import METADATA, found_in
 from harness.polling import wait_until
 from harness.scrape import Family, label_set
 from harness.soak.trend import slope
@@ -209,7 +209,7 @@ def test_peer_headers_are_found_in_any_case():
 
 def test_waiting_in_vain_is_an_error():
     with pytest.raises(TimeoutError, match="a miracle: not within 0.05 s"):
-        wait_until(lambda: False, 0.05, "a miracle")
+        wait_until(lambda: False, "a miracle", seconds=0.05)
 
 
 def test_a_slope_is_as_sure_as_its_samples_allow():

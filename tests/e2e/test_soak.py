@@ -25,7 +25,6 @@ JUDGED_MINUTES = 5
 SAMPLE_SECONDS = min(max(SECONDS / 400, 0.5), 10)
 CONFIGURE_SECONDS = min(SECONDS / 16, 5)
 PROGRESS_SECONDS = 30
-SETTLE_SECONDS = 20
 
 
 def test_nothing_grows_and_everything_is_counted(mesh, tmp_path, grpc_backend_port, doubler):
@@ -36,7 +35,7 @@ def test_nothing_grows_and_everything_is_counted(mesh, tmp_path, grpc_backend_po
     for envoy in proxies.both:
         _everything_was_counted(envoy, traffic)
         _nothing_went_wrong(envoy)
-    wait_until(proxies.followed, SETTLE_SECONDS, f"{proxies.configurations} configurations")
+    wait_until(proxies.followed, f"{proxies.configurations} configurations")
     assert samples[-1].of("west", "overflown") > 0
     found = findings(samples, {**about, "sent": sum(traffic.sent().values())})
     found.show()
@@ -70,7 +69,7 @@ def _watch(proxies, traffic):
 def _everything_was_counted(envoy, traffic):
     wanted = traffic.totals(envoy.name)
     with suppress(TimeoutError):
-        wait_until(lambda: _totals(envoy, wanted) == wanted, SETTLE_SECONDS, "all")
+        wait_until(lambda: _totals(envoy, wanted) == wanted, "all")
     assert _totals(envoy, wanted) == wanted, f"{envoy.name}: {traffic.sent()}"
 
 

@@ -7,9 +7,9 @@ import pytest
 from harness import tcp
 from harness import tcp_traffic as traffic
 from harness.clients import refusing_port
-from harness.polling import wait_until
+from harness.polling import PATIENCE_SECONDS, wait_until
 from harness.sidecar import ABSENT
-from harness.tcp_families import SETTLE_SECONDS, Counts, await_totals, expect, expect_both, flags
+from harness.tcp_families import Counts, await_totals, expect, expect_both, flags
 from harness.tcp_sink import Sink
 
 # Long enough for what the test does meanwhile, on a busy machine.
@@ -49,7 +49,7 @@ def test_a_reset_by_the_upstream(mesh):
         traffic.receive(connection, 5)
         connection.sendall(b"x" * 300)
         # A reset overtakes what it finds on its way.
-        assert received.wait(traffic.SOCKET_SECONDS)
+        assert received.wait(PATIENCE_SECONDS)
         traffic.reset(connection)
 
     with traffic.backend(rude) as backend_port:
@@ -118,7 +118,7 @@ def test_a_listener_update_drains_open_connections(mesh, doubler, tmp_path, repl
             west.publish()
             updates = "listener_in_place_updated" if replaced == "filter_chain" else "listener_removed"
             manager = f"listener_manager.{updates}"
-            wait_until(lambda: mesh["west"].stats(f"^{manager}$")[manager] == 1, SETTLE_SECONDS, "the update")
+            wait_until(lambda: mesh["west"].stats(f"^{manager}$")[manager] == 1, "the update")
             # Still open, and counted by whoever counted it before.
             traffic.exchange_words(connection, b"x" * 100)
             traffic.converse(port)
@@ -138,9 +138,9 @@ def test_a_shutdown_with_open_connections(mesh, doubler):
             traffic.exchange_words(connection, b"x" * 100)
         traffic.converse(port)
         ended = Counts(opened=1, closed=1, received=6, sent=12)
-        wait_until(lambda: sink.totals() == ended, SETTLE_SECONDS, "the closed connection")
+        wait_until(lambda: sink.totals() == ended, "the closed connection")
         mesh["west"].stop()
         everything = Counts(opened=6, closed=6, received=506, sent=1012)
-        wait_until(lambda: sink.totals() == everything, SETTLE_SECONDS, f"{everything}, pushed at the end")
+        wait_until(lambda: sink.totals() == everything, f"{everything}, pushed at the end")
         for connection in connections:
             connection.close()

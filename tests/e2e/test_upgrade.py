@@ -36,7 +36,7 @@ class Proxy:
     def expect(self, total):
         """Waits until so many requests are counted, in a counter and in a histogram."""
         wanted = dict.fromkeys(FAMILIES, total)
-        wait_until(lambda: self.counted() == wanted, 8, f"{wanted}, not {self.counted()}")
+        wait_until(lambda: self.counted() == wanted, f"{wanted}, not {self.counted()}")
 
     def counted(self):
         families = self.envoy.families()
@@ -48,7 +48,7 @@ class Proxy:
 
     def await_end_of_the_old(self):
         """No VM is left that counted so far, and with it would go what only it has."""
-        wait_until(lambda: self.envoy.stats(ACTIVE) == self._vms, 20, f"VMs as before: {self._vms}")
+        wait_until(lambda: self.envoy.stats(ACTIVE) == self._vms, f"VMs as before: {self._vms}")
 
 
 def _replace_module_of_listeners(churn):
@@ -111,9 +111,9 @@ def test_many_label_sets(mesh, tmp_path):
     for times in (1, 2):
         send(envoy.port("east"), MANY)
         wanted = dict.fromkeys((one["host"] for one in MANY), times)
-        wait_until(lambda wanted=wanted: _by_host(envoy) == wanted, 20, f"each host {times}")
+        wait_until(lambda wanted=wanted: _by_host(envoy) == wanted, f"each host {times}")
         churn.replace_stats_module()
-    wait_until(lambda: _by_host(envoy) == wanted, 20, "each host as before")
+    wait_until(lambda: _by_host(envoy) == wanted, "each host as before")
 
 
 def _by_host(envoy):
@@ -148,7 +148,7 @@ def test_what_the_plugin_counts_about_itself_begins_anew(mesh, tmp_path):
     with clients.http1(proxy.envoy.port("west")) as caller:
         assert caller.get("/", headers={METADATA: "no base64"}).status_code == 200
     errors = "istio_stats_peer_decode_errors_total"
-    wait_until(lambda: errors in proxy.envoy.families(), 8, errors)
+    wait_until(lambda: errors in proxy.envoy.families(), errors)
     proxy.expect(1)
     proxy.churn.replace_stats_module()
     proxy.await_end_of_the_old()

@@ -9,7 +9,6 @@ from harness.polling import wait_until
 from prometheus_client.parser import text_string_to_metric_families
 
 DOCUMENT = (ROOT / "docs" / "dashboards.md").read_text()
-SETTLE_SECONDS = 10
 PROXIES = ("east", "west")
 
 
@@ -32,7 +31,7 @@ def exported(observed):
         found = {name: _samples(envoy) for name, envoy in observed.mesh.envoys.items()}
         return found if all(METRICS.keys() <= samples.keys() for samples in found.values()) else None
 
-    return wait_until(complete, SETTLE_SECONDS, f"every one of {', '.join(METRICS)}")
+    return wait_until(complete, f"every one of {', '.join(METRICS)}")
 
 
 def _samples(envoy):

@@ -10,8 +10,6 @@ import pytest
 from checks import dashboards, rules, server
 from harness.polling import wait_until
 
-# Two scrapes, two evaluations of rules, two scrapes of the federation.
-SETTLE_SECONDS = 20
 # What the mesh has on purpose: errors, strangers beyond max_series, unreadable metadata, a mistake.
 EXPECTED_ALERTS = {
     "CrossClusterErrors",
@@ -23,7 +21,7 @@ EXPECTED_ALERTS = {
 
 def test_the_pods_are_scraped_once_each(observed):
     """One by its annotations, one by its port; and what discovery found of them."""
-    targets = wait_until(lambda: _targets(observed.prometheus), SETTLE_SECONDS, "targets")
+    targets = wait_until(lambda: _targets(observed.prometheus), "targets")
     ports = {"frontend-v1-0": observed.mesh.admin_port("east"), "reviews-v2-0": observed.mesh.admin_port("west")}
     assert sorted((one["labels"]["job"], one["labels"]["pod"], one["scrapeUrl"]) for one in targets) == [
         ("istio-proxies", "reviews-v2-0", f"http://127.0.0.1:{ports['reviews-v2-0']}/stats/prometheus"),
@@ -92,7 +90,7 @@ def test_only_alerts_with_a_cause_fire(observed):
     def fires():
         return rules.firing(observed.prometheus.query) == EXPECTED_ALERTS
 
-    wait_until(fires, SETTLE_SECONDS, f"alerts are {EXPECTED_ALERTS}")
+    wait_until(fires, f"alerts are {EXPECTED_ALERTS}")
 
 
 def test_the_check_names_a_panel_without_data(observed):
@@ -153,7 +151,7 @@ def test_federated_workloads_count_what_their_pods_counted(observed, federations
     try:
         # At a pace of a second a busy machine misses evaluations, and with each what came since the one before.
         missed = observed.prometheus.missed_evaluations
-        wait_until(lambda: equal() or missed(), SETTLE_SECONDS, "the same number of requests")
+        wait_until(lambda: equal() or missed(), "the same number of requests")
         for reporter, below in _by_reporter(observed.prometheus.query).items():
             assert below / 2 < _by_reporter(query)[reporter] <= below
     finally:
@@ -171,7 +169,7 @@ def _await_nothing(lines):
         return not found
 
     with suppress(TimeoutError):
-        wait_until(settled, SETTLE_SECONDS, "data everywhere")
+        wait_until(settled, "data everywhere")
     assert not found, "\n".join(found)
 
 

@@ -156,7 +156,6 @@ def upstream_cluster(name, ports, services=(), endpoint_metadata=None, protocol=
     cluster = {
         "name": name,
         "type": "STATIC",
-        "connect_timeout": "1s",
         # Without it Envoy ignores health when too few endpoints are healthy.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "load_assignment": {

@@ -7,14 +7,16 @@ import grpc
 import httpx
 
 from harness.grpc_backend import SERVICE
+from harness.polling import PATIENCE_SECONDS
 
 # The name the caller asks for; not the service's host, so that the two can be told apart.
 HOST = "stock.example:8080"
-_SECONDS = 20
 
 
 def http1(port, host=HOST):
-    return httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"host": host}, trust_env=False, timeout=_SECONDS)
+    return httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", headers={"host": host}, trust_env=False, timeout=PATIENCE_SECONDS
+    )
 
 
 def http2(port, host=HOST):
@@ -23,7 +25,7 @@ def http2(port, host=HOST):
         base_url=f"http://127.0.0.1:{port}",
         headers={"host": host},
         trust_env=False,
-        timeout=_SECONDS,
+        timeout=PATIENCE_SECONDS,
         http1=False,
         http2=True,
     )
@@ -51,7 +53,7 @@ def send_raw(port, data, part_bytes=1 << 20, ends=False):
     `ends`: the client says that it has no more to send.
     """
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # The proxy may have heard enough before.
         with suppress(ConnectionError):

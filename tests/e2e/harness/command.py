@@ -6,14 +6,13 @@ import subprocess
 from pathlib import Path
 
 from harness.paths import ROOT, command, module
-
-_SECONDS = 60
+from harness.polling import PATIENCE_SECONDS
 
 
 def run(*arguments):
     """A finished run of the command."""
     words = [command(), *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
 
 
 def read_json(*arguments, status=0):

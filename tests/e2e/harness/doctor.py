@@ -46,4 +46,4 @@ def serve(mesh, sidecar, **calls):
 
 def await_counted(envoy, times):
     """Waits for so many requests, under whatever name."""
-    wait_until(lambda: sum(envoy.stats(r"_requests_total$").values()) == times, 8, f"{times} requests counted")
+    wait_until(lambda: sum(envoy.stats(r"_requests_total$").values()) == times, f"{times} requests counted")

@@ -8,12 +8,7 @@ import httpx
 
 from harness import envoy_log, scrape
 from harness.paths import envoy_binary
-from harness.polling import wait_until
-
-# Two modules are compiled for three VMs each, or a thousand plugins are configured, perhaps next to other tests on
-# two cores.
-START_SECONDS = 60
-STOP_SECONDS = 10
+from harness.polling import PATIENCE_SECONDS, wait_until
 
 
 class Envoy:
@@ -52,9 +47,9 @@ class Envoy:
         with self._log.open("w") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT)
         try:
-            address = wait_until(self._admin_address, START_SECONDS, f"{self.name}: admin address")
-            self._admin = httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=10)
-            wait_until(self._is_ready, START_SECONDS, f"{self.name}: ready")
+            address = wait_until(self._admin_address, f"{self.name}: admin address")
+            self._admin = httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=PATIENCE_SECONDS)
+            wait_until(self._is_ready, f"{self.name}: ready")
             self._ports = self._listener_ports()
         except BaseException as error:
             self._kill()
@@ -70,7 +65,7 @@ class Envoy:
         if self._process.poll() is None:
             try:
                 self._admin.post("/quitquitquit")
-                self._process.wait(STOP_SECONDS)
+                self._process.wait(PATIENCE_SECONDS)
             except (httpx.HTTPError, subprocess.TimeoutExpired):
                 self._kill()
         self._admin.close()
@@ -80,7 +75,7 @@ class Envoy:
     def terminate(self):
         """Ends Envoy as Kubernetes ends a container."""
         self._process.terminate()
-        self._process.wait(STOP_SECONDS)
+        self._process.wait(PATIENCE_SECONDS)
 
     def drain(self):
         """Makes Envoy refuse new connections after its --drain-time-s."""
@@ -108,7 +103,7 @@ class Envoy:
 
     def await_stat(self, name, value):
         """Waits until a stat of Envoy's own has this value."""
-        wait_until(lambda: self.stats(f"^{re.escape(name)}$").get(name) == value, 8, f"{self.name}: {name} = {value}")
+        wait_until(lambda: self.stats(f"^{re.escape(name)}$").get(name) == value, f"{self.name}: {name} = {value}")
 
     def admin(self, path, **options):
         response = self._admin.get(path, **options)

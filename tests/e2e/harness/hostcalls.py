@@ -23,7 +23,7 @@ def reports_of(*envoys, count):
         def traced(envoy=envoy, begin=begin):
             return _reports(envoy.log()[begin:])
 
-        wait_until(lambda: len(traced()) >= count, 8, f"{envoy.name}: {count} reports in its trace")
+        wait_until(lambda: len(traced()) >= count, f"{envoy.name}: {count} reports in its trace")
         reports[envoy.name] = traced()
 
 

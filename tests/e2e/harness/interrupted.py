@@ -15,6 +15,7 @@ from hyperframe.frame import RstStreamFrame
 
 from harness import tcp_traffic as traffic
 from harness.clients import HOST
+from harness.polling import PATIENCE_SECONDS
 
 ALL = 4
 _HALVES = (b"<one half>" + b"." * 200, b"<other half>" + b"." * 200)
@@ -116,7 +117,7 @@ class Backend:
         if now.broken.response:
             connection.sendall(cut(side.response(), now.broken.response))
         if now.broken.by == "upstream":
-            assert now.answered.wait(traffic.SOCKET_SECONDS)
+            assert now.answered.wait(PATIENCE_SECONDS)
             _end(connection, side, now.broken.way)
         while connection.fileno() >= 0 and connection.recv(65536):
             pass
@@ -139,7 +140,7 @@ def exchange(port, backend, protocol, broken, path):
     with traffic.connect(port) as connection:
         connection.sendall(side.greeting + cut(side.request(path), broken.request))
         if broken.request >= 1:
-            assert now.asked.wait(traffic.SOCKET_SECONDS), "the request did not arrive"
+            assert now.asked.wait(PATIENCE_SECONDS), "the request did not arrive"
         _await(connection, side, int(broken.response))
         now.answered.set()
         if broken.by == "client":

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from harness import clients, tcp_traffic
 from harness.grpc_stream import Stream
+from harness.polling import PATIENCE_SECONDS
 
 # How long a gRPC stream or a TCP connection lives.
 STREAM_SECONDS = 2
@@ -100,4 +101,4 @@ class Load:
 
 
 def _http(port):
-    return http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)

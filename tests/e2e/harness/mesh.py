@@ -5,11 +5,8 @@ from contextlib import ExitStack
 
 from harness import golden, scrape
 from harness.envoy import Envoy
-from harness.polling import wait_until
+from harness.polling import PATIENCE_SECONDS, wait_until
 
-# From the end of a request to its log entry and the next flush (0.1 s) it is
-# a fraction of a second; the rest is for busy machines.
-SETTLE_SECONDS = 40
 # Four flushes: a series that comes late would be there.
 LATE_SECONDS = 0.4
 
@@ -55,7 +52,7 @@ class Mesh:
 
     def expect_families(self, wanted, source):
         """The same for families by Envoy, which `source` names in a failure."""
-        deadline = time.monotonic() + SETTLE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while self._differences(wanted) and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(LATE_SECONDS)
@@ -69,7 +66,7 @@ class Mesh:
             found = self._envoys[name].families().get(family)
             return found and sum(found.series.values()) == total
 
-        wait_until(reached, SETTLE_SECONDS, f"{name}: {family} summing up to {total}")
+        wait_until(reached, f"{name}: {family} summing up to {total}")
         time.sleep(LATE_SECONDS)
 
     def _differences(self, wanted):

@@ -2,8 +2,11 @@
 
 import time
 
+# More than the slowest machine needs: only a test that fails takes it.
+PATIENCE_SECONDS = 60
 
-def wait_until(check, seconds, what):
+
+def wait_until(check, what, seconds=PATIENCE_SECONDS):
     """Calls `check` until it returns something true, and returns that."""
     deadline = time.monotonic() + seconds
     while True:

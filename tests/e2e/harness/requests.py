@@ -2,13 +2,13 @@
 
 import socket
 
-_SECONDS = 60
+from harness.polling import PATIENCE_SECONDS
 
 
 def send(port, requests):
     """Sends these requests, each a dict of header names to values, with `:path` and `:method` among them.
     Every one must be answered with 200."""
-    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         answers = connection.makefile("rb")
         for request in requests:
@@ -44,6 +44,6 @@ def read_status(answers):
 
 def status_of(port, request):
     """Sends one request on a connection of its own; returns the status of the answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(encode(request))
         return read_status(connection.makefile("rb"))

@@ -13,9 +13,6 @@ from harness.polling import wait_until
 from harness.scrape import Family, label_set
 from harness.workloads import SHOP, STOCK
 
-# A period or three, a flush of the stats, and the rest for busy machines.
-SETTLE_SECONDS = 10
-
 
 @dataclass(frozen=True)
 class Counts:
@@ -79,12 +76,12 @@ def totals(envoy):
 
 
 def await_totals(envoy, counts):
-    wait_until(lambda: totals(envoy) == counts, SETTLE_SECONDS, f"{envoy.name}: totals of {counts}")
+    wait_until(lambda: totals(envoy) == counts, f"{envoy.name}: totals of {counts}")
 
 
 def await_closed(envoy, closed):
     """Waits for the end of so many connections; returns the totals."""
-    wait_until(lambda: totals(envoy).closed == closed, SETTLE_SECONDS, f"{envoy.name}: {closed} connections closed")
+    wait_until(lambda: totals(envoy).closed == closed, f"{envoy.name}: {closed} connections closed")
     return totals(envoy)
 
 

@@ -7,9 +7,7 @@ import threading
 from contextlib import contextmanager
 
 from harness.peer_metadata import FRAME_MAGIC
-
-# Whatever a test waits for on a socket comes much sooner.
-SOCKET_SECONDS = 20
+from harness.polling import PATIENCE_SECONDS
 
 
 @contextmanager
@@ -22,7 +20,7 @@ def backend(handle):
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self):
-            self.request.settimeout(SOCKET_SECONDS)
+            self.request.settimeout(PATIENCE_SECONDS)
             self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
                 handle(self.request)
@@ -64,7 +62,7 @@ def doubler(connection):
 
 
 def connect(port):
-    connection = socket.create_connection(("127.0.0.1", port), timeout=SOCKET_SECONDS)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
     # Every message leaves at once: tests cut data where they want it cut.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection

@@ -15,7 +15,6 @@ LEGITIMATE = 3
 MOST_BYTES = 16_000_000
 # One for each attack would be a way to fill a disk.
 MOST_LOG_LINES = 3
-SETTLE_SECONDS = 10
 
 _ABOUT_ITSELF = {
     "istio_build": {"component", "tag"},
@@ -115,7 +114,7 @@ def _await_counted(target, legitimate, headless=0):
 
     wanted = {label: value for label, value in target.labels.items() if not label.startswith(_SERVICE)}
     try:
-        wait_until(told, SETTLE_SECONDS, target.counter)
+        wait_until(told, target.counter)
     except TimeoutError:
         found, ended = counted(), target.ended() - headless
         raise AssertionError(f"{target.counter} in all and legitimate: {found}, of {ended} and {legitimate}") from None

@@ -12,13 +12,11 @@ from pathlib import Path
 
 import yaml
 from harness.paths import ROOT
-from harness.polling import wait_until
+from harness.polling import PATIENCE_SECONDS, wait_until
 
 from checks import rules
 from checks.queries import over_http
 
-START_SECONDS = 20
-STOP_SECONDS = 10
 # What the configurations do every 15 s.
 PACE = "1s"
 
@@ -66,7 +64,7 @@ class Prometheus:
             environment = {**os.environ, "GOMAXPROCS": "1"}
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
         try:
-            wait_until(self._is_ready, START_SECONDS, "Prometheus: ready")
+            wait_until(self._is_ready, "Prometheus: ready")
         except BaseException as error:
             self._stop()
             raise RuntimeError(f"{error}\n{(self._directory / 'log').read_text()}") from error
@@ -108,7 +106,7 @@ class Prometheus:
     def _stop(self):
         self._process.terminate()
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

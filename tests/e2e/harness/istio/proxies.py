@@ -197,4 +197,4 @@ def _listener(name, direction, filter_chains, port=0):
 
 
 def _passthrough(name):
-    return {"name": name, "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "1s"}
+    return {"name": name, "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED"}

@@ -27,3 +27,36 @@ impl Index {
         self.0.clear();
     }
 }
+
+/// Whether two keys are the same. In Wasm, `==` compares one byte at a time.
+pub fn is_same_key(mut one: &[u8], mut other: &[u8]) -> bool {
+    while let (Some((word, rest)), Some((other_word, other_rest))) =
+        (one.split_first_chunk(), other.split_first_chunk())
+    {
+        if u64::from_le_bytes(*word) != u64::from_le_bytes(*other_word) {
+            return false;
+        }
+        (one, other) = (rest, other_rest);
+    }
+    one == other
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_same_if_every_byte_is() {
+        for length in 0..40u8 {
+            let key: Vec<u8> = (0..length).collect();
+            assert!(is_same_key(&key, &key.clone()));
+            assert!(!is_same_key(&key, &[&key[..], b"x"].concat()));
+            assert!(!is_same_key(&[&key[..], b"x"].concat(), &key));
+            for at in 0..key.len() {
+                let mut other = key.clone();
+                other[at] ^= 0x80;
+                assert!(!is_same_key(&key, &other), "{at} of {length}");
+            }
+        }
+    }
+}

@@ -16,7 +16,7 @@ use hashbrown::DefaultHashBuilder;
 use crate::background::{self, write, Background, Request};
 use crate::dimension::{LabelSet, Values};
 use crate::host::{Host, HostError, MetricId, MetricKind};
-use crate::index::Index;
+use crate::index::{is_same_key, Index};
 use crate::label::OVERFLOW;
 use crate::metric::Metric;
 use crate::plan::{MetricIndex, Plan, TagValue};
@@ -305,7 +305,8 @@ impl Registry {
     fn find(&mut self, series: &Series<'_>) -> Place {
         series.write_key(&mut self.key);
         let hash = self.hasher.hash_one(self.key.as_slice());
-        let is_it = |number: usize| self.entries.get(number).is_some_and(|entry| *entry.key == *self.key);
+        let is_it =
+            |number: usize| self.entries.get(number).is_some_and(|entry| is_same_key(&entry.key, &self.key));
         Place { hash, number: self.index.find(hash, &is_it) }
     }
 

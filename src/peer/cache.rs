@@ -11,7 +11,7 @@ use hashbrown::DefaultHashBuilder;
 use super::metadata::DecodeError;
 use super::places::Places;
 use super::{endpoint, istio};
-use crate::index::Index;
+use crate::index::{is_same_key, Index};
 use crate::labels::WorkloadLabels;
 
 /// A decoder's answer, kept also when it failed.
@@ -114,7 +114,7 @@ impl Form {
 impl Generation {
     fn find(&self, hash: u64, form: Form, encoded: &[u8]) -> Option<Decoded> {
         let entry = |number| self.entries.get(number);
-        let is_it = |entry: &Entry| entry.form == form && *entry.encoded == *encoded;
+        let is_it = |entry: &Entry| entry.form == form && is_same_key(&entry.encoded, encoded);
         let number = self.index.find(hash, &|number| entry(number).is_some_and(is_it))?;
         Some(entry(number)?.decoded.clone())
     }

@@ -353,3 +353,37 @@ impl<'a> Batch<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_is_an_expression_that_never_fails() {
+        let texts: Vec<_> = TESTABLE.iter().map(Element::test).collect();
+        let expected = [
+            r#""content-type" in request.headers"#,
+            r#""wasm.istio_stats.downstream_peer" in filter_state"#,
+            r#""wasm.istio_stats.upstream_peer" in filter_state"#,
+            "has(filter_state.downstream_peer)",
+            "has(filter_state.upstream_peer)",
+            "has(metadata.filter_metadata.istio_stats)",
+            "has(metadata.filter_metadata.istio_stats)",
+            "has(upstream.tls_version)",
+        ];
+        assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn sets_of_elements() {
+        for element in Element::ALL {
+            let one = Elements::default().with(element);
+            assert_eq!(one.iter().collect::<Vec<_>>(), [element]);
+            assert_eq!(one.with(element), one);
+            assert_eq!(one.without(element), Elements::default());
+            assert_eq!(one.without(element).without(element), Elements::default());
+            let others = Element::ALL.into_iter().filter(|other| *other != element);
+            assert!(Elements(u32::MAX).without(element).iter().eq(others));
+        }
+    }
+}

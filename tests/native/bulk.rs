@@ -8,6 +8,9 @@ use crate::story::{Story, OUTBOUND};
 /// As many as it takes for the list to follow.
 const MANY: usize = 20;
 
+/// Requests that the list follows at a time.
+const WINDOW: usize = 8;
+
 /// What the list is then.
 const LIST: &str = "[response.code,response.flags,request.duration,request.total_size,response.total_size,\
     xds.cluster_name,request.headers[\"content-type\"],\"wasm.istio_stats.upstream_peer\" in filter_state,has(filter_state.upstream_peer),\
@@ -93,6 +96,33 @@ fn a_list_of_the_wrong_length_is_not_believed() {
     story.host.set_expression(LIST, Value::List([500i64, 4].map(Value::from).into()));
     serve(&story, &[]);
     assert!(story.series("requests_total").iter().all(|(labels, _)| labels["response_code"] == "200"));
+}
+
+/// Fewer values are cheaper read singly.
+#[test]
+fn five_values_are_worth_a_list() {
+    let five: &[&[&str]] = &[&["xds", "cluster_name"], &["request", "duration"]];
+    let four: &[&[&str]] = &[&["xds", "cluster_name"], &["request", "duration"], &["response", "flags"]];
+    for (absent, evaluations) in [(five, 1), (four, 0)] {
+        let story = Story::new(OUTBOUND, "{}");
+        for _ in 0..MANY {
+            serve(&story, absent);
+        }
+        assert_eq!(serve(&story, absent), [0, evaluations, 0], "without {absent:?}");
+    }
+}
+
+#[test]
+fn what_only_the_last_of_many_had_is_not_in_the_list() {
+    let story = Story::new(OUTBOUND, "{}");
+    let lacking: &[&[&str]] = &[&["xds", "cluster_name"]];
+    for _ in 0..3 {
+        for _ in 1..WINDOW {
+            serve(&story, lacking);
+        }
+        serve(&story, &[]);
+    }
+    assert_eq!(serve(&story, lacking), [0, 1, 0]);
 }
 
 /// Whoever changes what its requests have, again and again, must not have lists

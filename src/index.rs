@@ -21,11 +21,6 @@ impl Index {
     pub fn insert(&mut self, hash: u64, number: usize) {
         self.0.insert_unique(hash, (hash, number), |(hash, _)| *hash);
     }
-
-    /// Forgets all entries.
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
 }
 
 /// Whether two keys are the same. In Wasm, `==` compares one byte at a time.

@@ -264,8 +264,8 @@ impl Registry {
     pub fn close(&mut self, host: &dyn Host) -> Result<(), HostError> {
         let result = if self.is_waiting() { self.settle_all(host) } else { Ok(()) };
         let kept = i64::try_from(self.entries.len()).unwrap_or(i64::MAX);
+        // The index leads to nothing then.
         self.entries.clear();
-        self.index.clear();
         result.and(self.count_series(host, kept.saturating_neg()))
     }
 

@@ -14,9 +14,9 @@ use core::time::Duration;
 use hashbrown::DefaultHashBuilder;
 
 use crate::background::{self, write, Background, Request};
+use crate::collections::index::{is_same_key, Index};
 use crate::dimension::{LabelSet, Values};
 use crate::host::{Host, HostError, MetricId, MetricKind};
-use crate::index::{is_same_key, Index};
 use crate::label::OVERFLOW;
 use crate::metric::Metric;
 use crate::plan::{MetricIndex, Plan, TagValue};

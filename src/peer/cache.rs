@@ -11,7 +11,7 @@ use hashbrown::DefaultHashBuilder;
 use super::metadata::DecodeError;
 use super::places::Places;
 use super::{endpoint, istio};
-use crate::index::{is_same_key, Index};
+use crate::collections::index::{is_same_key, Index};
 use crate::labels::WorkloadLabels;
 
 /// A decoder's answer, kept also when it failed.

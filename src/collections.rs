@@ -1,0 +1,4 @@
+//! Small containers with a bound or a fixed form, for whatever is in them.
+
+pub mod index;
+pub mod recent;

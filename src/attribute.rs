@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::bulk::{Batch, Element};
+use crate::catalogue::label_value::LabelValue;
 use crate::host::Host;
-use crate::label::LabelValue;
 
 /// The attributes of the current stream, or of the effective one.
 #[derive(Clone, Copy)]

@@ -12,7 +12,7 @@ mod structs;
 use core::time::Duration;
 
 use crate::attribute::Attributes;
-use crate::metric::PREFIX;
+use crate::catalogue::metric::PREFIX;
 use crate::plan::Catalogue;
 use local::LocalOverrides;
 use overrides::{Definition, Override};

@@ -3,9 +3,9 @@
 
 use crate::attribute::Attributes;
 use crate::bulk::Element;
+use crate::catalogue::reporter::Reporter;
 use crate::collections::recent::Slots;
 use crate::facts::Identity;
-use crate::reporter::Reporter;
 
 /// Facts of downstream connections by their ids, which a process gives only once.
 #[derive(Debug, Default)]

@@ -7,9 +7,9 @@
 //! evaluated when the stream opens.
 
 use crate::attribute::Attributes;
+use crate::catalogue::label_value::LabelValue;
 use crate::config::rewrite::{self, PeerFact, PeerField};
 use crate::host::{ExpressionToken, Host, HostError};
-use crate::label::LabelValue;
 use crate::labels::WorkloadLabels;
 use crate::peer::Side;
 use crate::report::Call;

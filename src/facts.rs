@@ -3,12 +3,12 @@
 
 use crate::attribute::{Attributes, Path};
 use crate::bulk::Element;
-use crate::dimension::Dimension;
-use crate::label::LabelValue;
-use crate::metric::Metric;
+use crate::catalogue::dimension::Dimension;
+use crate::catalogue::label_value::LabelValue;
+use crate::catalogue::metric::Metric;
+use crate::catalogue::reporter::Reporter;
 use crate::needs::Needs;
 use crate::peer::{DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY};
-use crate::reporter::Reporter;
 
 /// What kind of traffic a stream carries; the label `request_protocol`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -154,7 +154,7 @@ impl Identity {
         match self.mutual_tls {
             Some(true) => "mutual_tls",
             Some(false) => "none",
-            None => crate::label::UNKNOWN,
+            None => crate::catalogue::label_value::UNKNOWN,
         }
     }
 }

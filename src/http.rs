@@ -9,14 +9,14 @@ use std::cell::Cell;
 
 use crate::attribute::Attributes;
 use crate::bulk::{Batch, Element};
+use crate::catalogue::dimension::LabelSet;
+use crate::catalogue::reporter::Reporter;
 use crate::config::Attachment;
-use crate::dimension::LabelSet;
 use crate::facts::{Messages, Outcome, Protocol};
 use crate::host::Host;
 use crate::plugin::Plugin;
 use crate::registry::Series;
 use crate::report::{message_samples, request_samples, Call, OutcomeTexts};
-use crate::reporter::Reporter;
 use crate::rules::{Early, Ruling};
 
 /// Where a stock filter (`envoy.filters.http.set_filter_state`) may leave the

@@ -1,6 +1,6 @@
 //! A workload's facts as label values, cleaned once.
 
-use crate::label::{LabelValue, UNKNOWN};
+use crate::catalogue::label_value::{LabelValue, UNKNOWN};
 use crate::workload::Workload;
 
 /// What the labels of one side say about its workload; `None` is missing.

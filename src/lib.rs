@@ -16,9 +16,9 @@
 //!
 //! At configure time [`config`] and [`workload`] say what to do and who we are.
 //! Per stream [`facts`], [`peer`] and [`service`] gather what is known,
-//! [`report`] turns it into values of the labels in [`dimension`] and samples of
-//! the metrics in [`metric`], and [`registry`] finds the host's ids for them,
-//! or encodes a [`stat_name`] and defines them. [`plugin`], [`http`] and [`tcp`]
+//! [`report`] turns it into values of the labels in [`catalogue::dimension`] and samples of
+//! the metrics in [`catalogue::metric`], and [`registry`] finds the host's ids for them,
+//! or encodes a [`catalogue::stat_name`] and defines them. [`plugin`], [`http`] and [`tcp`]
 //! are the life cycle; [`exchange`] is the other module.
 //!
 //! # Invariants
@@ -28,37 +28,32 @@
 //! * Nothing panics: a trap takes down every stream of the VM. Lints deny the
 //!   ways to.
 //! * Whatever a peer or client sends is bounded: in size before it is decoded,
-//!   in number by [`peer::cache`] and [`registry`], in form by [`label`].
+//!   in number by [`peer::cache`] and [`registry`], in form by [`catalogue::label_value`].
 
 #[cfg(target_family = "wasm")]
 pub mod abi;
 pub mod attribute;
 pub mod background;
 pub mod bulk;
+pub mod catalogue;
 pub mod clock;
 pub mod collections;
 pub mod config;
 pub mod connections;
-pub mod dimension;
 pub mod exchange;
 pub mod expression;
 pub mod facts;
 pub mod host;
 pub mod http;
-pub mod label;
 pub mod labels;
-pub mod metric;
 pub mod needs;
 pub mod peer;
 pub mod plan;
 pub mod plugin;
 pub mod registry;
 pub mod report;
-pub mod reporter;
-pub mod response_flags;
 pub mod rules;
 pub mod service;
-pub mod stat_name;
 pub mod tcp;
 pub mod upgrade;
 pub mod version;

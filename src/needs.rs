@@ -1,8 +1,8 @@
 //! What a configuration needs to know of a stream. Each read costs Envoy some
 //! microseconds, so what no metric shows is not read.
 
-use crate::dimension::{Dimension, DimensionSet};
-use crate::metric::Metric;
+use crate::catalogue::dimension::{Dimension, DimensionSet};
+use crate::catalogue::metric::Metric;
 use crate::plan::{Catalogue, MetricIndex, TagValue};
 
 /// The labels and metrics that some stream may be reported with.

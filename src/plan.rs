@@ -9,10 +9,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use crate::catalogue::dimension::{Dimension, LabelSet};
+use crate::catalogue::metric::Metric;
 use crate::config::overrides::{Definition, Override};
-use crate::dimension::{Dimension, LabelSet};
 use crate::host::MetricKind;
-use crate::metric::Metric;
 
 /// Definitions and overrides with their expressions numbered, and the variants
 /// compiled so far.

@@ -11,24 +11,24 @@ use hashbrown::HashMap;
 use crate::attribute::{Attributes, Era};
 use crate::background::Background;
 use crate::bulk::Bulk;
+use crate::catalogue::label_value::LabelValue;
+use crate::catalogue::metric::PREFIX;
+use crate::catalogue::reporter::Reporter;
+use crate::catalogue::stat_name;
 use crate::clock::Clock;
 use crate::config::{Attachment, Config, Trust};
 use crate::connections::Connections;
 use crate::facts::{Identity, Messages};
 use crate::host::{Host, HostError, MetricKind};
 use crate::http;
-use crate::label::LabelValue;
 use crate::labels::WorkloadLabels;
-use crate::metric::PREFIX;
 use crate::needs::Needs;
 use crate::peer::cache::PeerCache;
 use crate::peer::{Peer, Side};
 use crate::registry::{Registry, Sample, Series};
 use crate::report::{self, Call};
-use crate::reporter::Reporter;
 use crate::rules::{Early, Rules};
 use crate::service::{Service, UpstreamClusters};
-use crate::stat_name;
 use crate::tcp::Connection;
 use crate::version::VERSION;
 use crate::workload::{self, Workload};
@@ -363,12 +363,12 @@ fn read_node(host: &dyn Host) -> (Workload, String) {
         say(host, log::Level::Warn, format_args!("{warning}"));
     }
     let version = workload::istio_version(host);
-    (local, version.unwrap_or_else(|| crate::label::UNKNOWN.to_owned()))
+    (local, version.unwrap_or_else(|| crate::catalogue::label_value::UNKNOWN.to_owned()))
 }
 
 fn define_builds(host: &dyn Host, prefix: &str, istio_version: &str) {
     let version = LabelValue::clean_str(istio_version);
-    let version = crate::labels::or(&version, crate::label::UNKNOWN);
+    let version = crate::labels::or(&version, crate::catalogue::label_value::UNKNOWN);
     set_gauge(host, &stat_name::build("proxy", version, &format!("{prefix}build")), 1);
     set_gauge(host, &stat_name::build("istio_stats", VERSION, "istio_stats_build"), 1);
 }

@@ -14,16 +14,16 @@ use core::time::Duration;
 use hashbrown::DefaultHashBuilder;
 
 use crate::background::{self, write, Background, Request};
+use crate::catalogue::dimension::{LabelSet, Values};
+use crate::catalogue::label_value::OVERFLOW;
+use crate::catalogue::metric::Metric;
+use crate::catalogue::reporter::Reporter;
+use crate::catalogue::stat_name;
 use crate::collections::index::{is_same_key, Index};
-use crate::dimension::{LabelSet, Values};
 use crate::host::{Host, HostError, MetricId, MetricKind};
-use crate::label::OVERFLOW;
-use crate::metric::Metric;
 use crate::plan::{MetricIndex, Plan, TagValue};
 use crate::report;
-use crate::reporter::Reporter;
 use crate::rules::Ruling;
-use crate::stat_name;
 
 /// The label sets of one root context and the metric ids they resolve to.
 #[derive(Debug)]
@@ -594,7 +594,7 @@ mod tests {
         let (ruling, other_ruling) = (ruling(0), ruling(1));
         let values = |workload| {
             let mut values = Values::all("x");
-            values.set(crate::dimension::Dimension::DestinationWorkload, workload);
+            values.set(crate::catalogue::dimension::Dimension::DestinationWorkload, workload);
             values
         };
         let [a, b, ab] = ["a", "b", "ab"].map(values);

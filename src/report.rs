@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 
-use crate::dimension::{Dimension, DimensionSet, Values};
+use crate::catalogue::dimension::{Dimension, DimensionSet, Values};
+use crate::catalogue::label_value::{LATEST, OVERFLOW, UNKNOWN};
+use crate::catalogue::metric::Metric;
+use crate::catalogue::reporter::Reporter;
+use crate::catalogue::response_flags;
 use crate::facts::{Identity, Messages, Outcome, Protocol};
-use crate::label::{LATEST, OVERFLOW, UNKNOWN};
 use crate::labels::{or, WorkloadLabels};
-use crate::metric::Metric;
 use crate::needs::Needs;
 use crate::peer::{Peer, Side};
 use crate::registry::Sample;
-use crate::reporter::Reporter;
-use crate::response_flags;
 use crate::service::Service;
 
 /// Who called whom: all that the source, destination and service labels need.

@@ -4,11 +4,11 @@
 use std::rc::Rc;
 
 use crate::attribute::Attributes;
+use crate::catalogue::label_value::{LabelValue, UNKNOWN};
 use crate::config::reader::{quoted, Issue};
 use crate::config::rewrite::rewrite;
 use crate::expression::{Condition, Number, Text};
 use crate::host::{Host, HostError};
-use crate::label::{LabelValue, UNKNOWN};
 use crate::needs::Needs;
 use crate::plan::{Catalogue, Conditions, MetricIndex, Variant};
 use crate::registry::Sample;

@@ -6,9 +6,9 @@ use hashbrown::DefaultHashBuilder;
 
 use crate::attribute::Attributes;
 use crate::bulk::Element;
+use crate::catalogue::label_value::LabelValue;
+use crate::catalogue::reporter::Reporter;
 use crate::collections::recent::Slots;
-use crate::label::LabelValue;
-use crate::reporter::Reporter;
 use crate::wire::pairs::Pairs;
 
 /// What the labels `destination_service*` say; absent parts have other sources.

@@ -8,15 +8,15 @@ use std::time::Instant;
 
 use crate::attribute::Attributes;
 use crate::bulk::Element;
+use crate::catalogue::dimension::{Dimension, LabelSet};
+use crate::catalogue::metric::Metric;
+use crate::catalogue::response_flags;
 use crate::config::Attachment;
-use crate::dimension::{Dimension, LabelSet};
 use crate::facts::{self, Bytes, Protocol};
 use crate::host::Host;
-use crate::metric::Metric;
 use crate::plugin::Plugin;
 use crate::registry::{Sample, Series};
 use crate::report::Call;
-use crate::response_flags;
 use crate::rules::{Early, Ruling};
 
 /// What was reported of one connection.

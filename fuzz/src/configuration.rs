@@ -1,12 +1,12 @@
 //! A configuration of either plugin: any bytes compile, the same way each time,
 //! and every problem names its place.
 
+use istio_stats::catalogue::dimension::LabelSet;
+use istio_stats::catalogue::metric::Metric;
 use istio_stats::config::reader::Issue;
 use istio_stats::config::rewrite::rewrite;
 use istio_stats::config::Config;
-use istio_stats::dimension::LabelSet;
 use istio_stats::exchange;
-use istio_stats::metric::Metric;
 use istio_stats::plan::{Catalogue, Conditions, MetricIndex, TagValue, Variant};
 
 use super::input::hash;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use istio_stats::catalogue::metric::Metric;
 use istio_stats::config::overrides::Definition;
 use istio_stats::config::rewrite::rewrite;
 use istio_stats::config::{Attachment, Config};
@@ -13,7 +14,6 @@ use istio_stats::exchange::Exchange;
 use istio_stats::expression::{printed, whole};
 use istio_stats::host::fake::{FakeHost, Phase, Value};
 use istio_stats::host::{HeaderMap, Host, MetricKind};
-use istio_stats::metric::Metric;
 use istio_stats::peer::{
     metadata, DOWNSTREAM_PEER_KEY, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY,
 };

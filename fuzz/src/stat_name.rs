@@ -1,10 +1,10 @@
 //! Labels through a stat name and back: whatever the values are, both kinds of
 //! `stats_tags` find exactly the labels that were written and no other.
 
-use istio_stats::dimension::Dimension;
-use istio_stats::label::{LabelValue, MAX_VALUE_BYTES, UNKNOWN};
-use istio_stats::metric::Metric;
-use istio_stats::stat_name;
+use istio_stats::catalogue::dimension::Dimension;
+use istio_stats::catalogue::label_value::{LabelValue, MAX_VALUE_BYTES, UNKNOWN};
+use istio_stats::catalogue::metric::Metric;
+use istio_stats::catalogue::stat_name;
 
 use super::input::Input;
 use super::tags::{anchored, unanchored, well_formed, Found, PREFIX};

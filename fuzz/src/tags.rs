@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use istio_stats::label::LabelValue;
+use istio_stats::catalogue::label_value::LabelValue;
 
 /// What Envoy puts before the name of every metric of a Wasm plugin.
 pub const PREFIX: &str = "wasmcustom.";

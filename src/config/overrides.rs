@@ -2,9 +2,9 @@
 //! ones, and how their labels differ from the standard.
 
 use super::reader::{is_identifier, quoted, Object};
-use crate::dimension::Dimension;
+use crate::catalogue::dimension::Dimension;
+use crate::catalogue::metric::Metric;
 use crate::host::MetricKind;
-use crate::metric::Metric;
 
 /// A metric that the configuration adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ pub fn read_overrides(config: &mut Object<'_>, definitions: &[Definition]) -> Ve
         if let Some(name) = &change.name {
             let is_standard = Metric::ALL.into_iter().any(|metric| metric.name() == name);
             if !is_standard && !definitions.iter().any(|known| known.name == *name) {
-                let hint = match name.strip_prefix(crate::metric::PREFIX) {
+                let hint = match name.strip_prefix(crate::catalogue::metric::PREFIX) {
                     Some(_) => "; leave out \"istio_\"",
                     None => "",
                 };

@@ -1,7 +1,7 @@
 //! Endpoint metadata: what Istio writes about the workload behind an upstream
 //! host. It is there without any exchange, also when no response comes.
 
-use crate::label::LabelValue;
+use crate::catalogue::label_value::LabelValue;
 use crate::labels::WorkloadLabels;
 
 /// Where it is.

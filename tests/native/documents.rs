@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use istio_stats::dimension::{Dimension, LabelSet};
+use istio_stats::catalogue::dimension::{Dimension, LabelSet};
+use istio_stats::catalogue::metric::{Metric, PREFIX};
 use istio_stats::host::MetricKind;
-use istio_stats::metric::{Metric, PREFIX};
 
 fn file(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,7 +1,7 @@
 //! What the stats plugin records for HTTP, label by label.
 
+use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::config::Attachment;
-use istio_stats::dimension::Dimension;
 use istio_stats::host::fake::{FakeHost, Hostcall, Phase, Value};
 use istio_stats::host::{HeaderMap, Host, HostError};
 use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};

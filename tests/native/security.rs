@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use istio_stats::label::MAX_VALUE_BYTES;
+use istio_stats::catalogue::label_value::MAX_VALUE_BYTES;
 use istio_stats::peer::cache::{MAX_BYTES, MAX_ENTRIES};
 use istio_stats::peer::frame::MAX_PAYLOAD_BYTES;
 use istio_stats::peer::metadata::MAX_ENCODED_BYTES;

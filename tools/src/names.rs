@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use istio_stats::dimension::Dimension;
-use istio_stats::metric::{Metric, PREFIX};
+use istio_stats::catalogue::dimension::Dimension;
+use istio_stats::catalogue::metric::{Metric, PREFIX};
 
 use crate::exposition::Page;
 

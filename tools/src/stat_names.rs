@@ -1,8 +1,8 @@
 //! The stat names that a configuration makes, as far as labels go, and the
 //! places of the labels in them.
 
+use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::config::Config;
-use istio_stats::dimension::Dimension;
 use istio_stats::plan::{MetricIndex, TagValue};
 
 use crate::cel::{self, Purpose};

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{anyhow, Context as _, Result};
+use istio_stats::catalogue::stat_name;
 use istio_stats::config::Config;
-use istio_stats::stat_name;
 
 use crate::find::{self, Plugin};
 use crate::stat_names::{self, Place, StatName};
@@ -167,8 +167,8 @@ pub(crate) fn full_name(name: &StatName, value: impl Fn(usize) -> String) -> Str
 mod tests {
     use super::*;
     use crate::extraction::StatsTags;
+    use istio_stats::catalogue::metric;
     use istio_stats::host::fake::FakeHost;
-    use istio_stats::metric;
     use istio_stats::plugin::Plugin as StatsPlugin;
 
     fn stats_tags(names: &[StatName]) -> StatsTags {

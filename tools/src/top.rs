@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{ensure, Result};
-use istio_stats::metric::PREFIX;
+use istio_stats::catalogue::metric::PREFIX;
 
 use crate::endpoint::Endpoint;
 use crate::names::parse_prefix;

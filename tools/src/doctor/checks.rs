@@ -8,7 +8,7 @@ mod matcher;
 mod peers;
 mod setup;
 
-use istio_stats::metric::Metric;
+use istio_stats::catalogue::metric::Metric;
 
 use super::finding::Finding;
 use super::seen::Seen;

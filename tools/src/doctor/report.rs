@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use istio_stats::metric::Metric;
+use istio_stats::catalogue::metric::Metric;
 use serde_json::{json, Value};
 
 use super::finding::Finding;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use istio_stats::metric::Metric;
+use istio_stats::catalogue::metric::Metric;
 
 use crate::exposition::{Labels, Page};
 

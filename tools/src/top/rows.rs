@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use clap::ValueEnum;
-use istio_stats::dimension::Dimension;
-use istio_stats::label::UNKNOWN;
+use istio_stats::catalogue::dimension::Dimension;
+use istio_stats::catalogue::label_value::UNKNOWN;
 
 use super::latency::Buckets;
 use super::measure::{Flow, Measure};

@@ -1,6 +1,6 @@
 //! Rows as text and as JSON.
 
-use istio_stats::label::UNKNOWN;
+use istio_stats::catalogue::label_value::UNKNOWN;
 use serde_json::{json, Value};
 
 use super::rows::{By, Row, Side};

@@ -13,11 +13,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
-use istio_stats::dimension::{Dimension, LabelSet};
+use istio_stats::catalogue::dimension::{Dimension, LabelSet};
+use istio_stats::catalogue::metric::Metric;
+use istio_stats::catalogue::response_flags;
+use istio_stats::catalogue::stat_name;
 use istio_stats::host::MetricKind;
-use istio_stats::metric::Metric;
-use istio_stats::response_flags;
-use istio_stats::stat_name;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType, LogLevel, MapType, MetricType};

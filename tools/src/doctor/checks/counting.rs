@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use istio_stats::catalogue::metric::Metric;
 use istio_stats::config::Config as StatsConfig;
-use istio_stats::metric::Metric;
 
 use crate::doctor::config::{Config, Place};
 use crate::doctor::finding::Finding;

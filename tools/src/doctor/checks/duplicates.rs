@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use istio_stats::metric::{Metric, PREFIX};
+use istio_stats::catalogue::metric::{Metric, PREFIX};
 
 use crate::doctor::config::Place;
 use crate::doctor::finding::Finding;

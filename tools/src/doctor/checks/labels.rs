@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use istio_stats::dimension::Dimension;
+use istio_stats::catalogue::dimension::Dimension;
 
 use crate::doctor::config::Config;
 use crate::doctor::finding::Finding;

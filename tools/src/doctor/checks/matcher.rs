@@ -1,8 +1,8 @@
 //! Whether Envoy's `stats_matcher` lets the plugin's stats through.
 
-use istio_stats::dimension::Dimension;
-use istio_stats::metric::Metric;
-use istio_stats::stat_name;
+use istio_stats::catalogue::dimension::Dimension;
+use istio_stats::catalogue::metric::Metric;
+use istio_stats::catalogue::stat_name;
 use regex::RegexBuilder;
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! Whether both Kubernetes clusters are known, and if not, whose fault it is.
 
-use istio_stats::dimension::Dimension;
-use istio_stats::label::UNKNOWN;
-use istio_stats::metric::Metric;
+use istio_stats::catalogue::dimension::Dimension;
+use istio_stats::catalogue::label_value::UNKNOWN;
+use istio_stats::catalogue::metric::Metric;
 use istio_stats::peer;
 
 use crate::doctor::config::Config;

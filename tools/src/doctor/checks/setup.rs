@@ -1,9 +1,9 @@
 //! Whether the plugin is configured so that it does no harm and sees everything.
 
+use istio_stats::catalogue::dimension::Dimension;
+use istio_stats::catalogue::metric::Metric;
+use istio_stats::catalogue::reporter::Reporter;
 use istio_stats::config::Config as StatsConfig;
-use istio_stats::dimension::Dimension;
-use istio_stats::metric::Metric;
-use istio_stats::reporter::Reporter;
 
 use crate::doctor::finding::Finding;
 use crate::doctor::plugin::{Kind, Role};

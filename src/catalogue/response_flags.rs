@@ -15,7 +15,7 @@ const NAMES: [&str; 30] = [
 /// there are none. Bits without a name follow as one decimal number.
 ///
 /// ```
-/// # use istio_stats::response_flags::label;
+/// # use istio_stats::catalogue::response_flags::label;
 /// assert_eq!(label(0), "-");
 /// assert_eq!(label(1 << 5 | 1 << 15), "UF,URX");
 /// assert_eq!(label(1 << 5 | 1 << 40), "UF,1099511627776");

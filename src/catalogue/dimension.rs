@@ -5,7 +5,7 @@
 //! come from this one list; a new label goes here and into
 //! [`crate::report`], where its value comes from.
 
-use crate::label::UNKNOWN;
+use crate::catalogue::label_value::UNKNOWN;
 
 macro_rules! dimensions {
     ($($variant:ident $name:literal $doc:literal,)*) => {

@@ -3,15 +3,15 @@
 //! The interface knows metrics by one string and no labels, so the labels are
 //! written into it, as Istio's Wasm plugin did: `tag=.=value;.;` for each,
 //! then the metric's name. The bootstrap's `stats_tags` take them out again.
-//! Values are [`crate::label::LabelValue`]s or constants: none can hold a
+//! Values are [`crate::catalogue::label_value::LabelValue`]s or constants: none can hold a
 //! separator.
 
-use crate::metric::PREFIX;
+use crate::catalogue::metric::PREFIX;
 
 /// Writes the stat name of `metric` (without `istio_`) with these labels.
 ///
 /// ```
-/// # use istio_stats::stat_name::encode;
+/// # use istio_stats::catalogue::stat_name::encode;
 /// assert_eq!(
 ///     encode([("reporter", "source"), ("grpc_response_status", "")], "requests_total"),
 ///     "reporter=.=source;.;grpc_response_status=.=;.;istio_requests_total"
@@ -45,7 +45,7 @@ pub fn encode_with_prefix<'a>(
 /// tag. (A tag `version` would be found within `source_version`, too.)
 ///
 /// ```
-/// # use istio_stats::stat_name::build;
+/// # use istio_stats::catalogue::stat_name::build;
 /// assert_eq!(build("proxy", "1.29.2", "istio_build"), "component.proxy.tag.1.29.2;.istio_build");
 /// ```
 pub fn build(component: &str, version: &str, metric: &str) -> String {

@@ -1,7 +1,7 @@
 //! The catalogue of standard metrics. A metric is data: what it is called, how
 //! it counts, which labels it carries, which value it takes from a stream.
 
-use crate::dimension::LabelSet;
+use crate::catalogue::dimension::LabelSet;
 use crate::host::MetricKind;
 
 macro_rules! metrics {

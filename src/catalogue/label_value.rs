@@ -27,7 +27,7 @@ impl LabelValue {
     /// Cleans bytes from anywhere; `None` if there are none.
     ///
     /// ```
-    /// # use istio_stats::label::LabelValue;
+    /// # use istio_stats::catalogue::label_value::LabelValue;
     /// let clean = |bytes: &[u8]| LabelValue::clean(bytes.to_vec()).map(|value| value.as_str().to_owned());
     /// assert_eq!(clean(b"web.example.com:80").as_deref(), Some("web.example.com:80"));
     /// assert_eq!(clean(b"a;.;reporter=.=x").as_deref(), Some("a_._reporter=_=x"));

@@ -1,8 +1,10 @@
 //! Typed reads of the proxy's attributes.
 
+pub mod bulk;
+
 use std::borrow::Cow;
 
-use crate::bulk::{Batch, Element};
+use crate::attribute::bulk::{Batch, Element};
 use crate::catalogue::label_value::LabelValue;
 use crate::host::Host;
 

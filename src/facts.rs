@@ -1,8 +1,8 @@
 //! One stream's facts: everything the labels and values of its metrics need,
 //! read from the proxy in one place. What follows is pure.
 
+use crate::attribute::bulk::Element;
 use crate::attribute::{Attributes, Path};
-use crate::bulk::Element;
 use crate::catalogue::dimension::Dimension;
 use crate::catalogue::label_value::LabelValue;
 use crate::catalogue::metric::Metric;

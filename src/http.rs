@@ -7,8 +7,8 @@
 
 use std::cell::Cell;
 
+use crate::attribute::bulk::{Batch, Element};
 use crate::attribute::Attributes;
-use crate::bulk::{Batch, Element};
 use crate::catalogue::dimension::LabelSet;
 use crate::catalogue::reporter::Reporter;
 use crate::config::Attachment;

@@ -34,7 +34,6 @@
 pub mod abi;
 pub mod attribute;
 pub mod background;
-pub mod bulk;
 pub mod catalogue;
 pub mod clock;
 pub mod collections;

@@ -10,8 +10,8 @@ pub mod places;
 
 use std::rc::Rc;
 
+use crate::attribute::bulk::Element;
 use crate::attribute::Attributes;
-use crate::bulk::Element;
 use crate::config::Attachment;
 use crate::labels::WorkloadLabels;
 use cache::{Decoded, PeerCache};

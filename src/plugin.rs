@@ -8,9 +8,9 @@ use std::iter;
 
 use hashbrown::HashMap;
 
+use crate::attribute::bulk::Bulk;
 use crate::attribute::{Attributes, Era};
 use crate::background::Background;
-use crate::bulk::Bulk;
 use crate::catalogue::label_value::LabelValue;
 use crate::catalogue::metric::PREFIX;
 use crate::catalogue::reporter::Reporter;

@@ -4,8 +4,8 @@ use core::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
 
+use crate::attribute::bulk::Element;
 use crate::attribute::Attributes;
-use crate::bulk::Element;
 use crate::catalogue::label_value::LabelValue;
 use crate::catalogue::reporter::Reporter;
 use crate::collections::recent::Slots;

@@ -6,8 +6,8 @@
 
 use std::time::Instant;
 
+use crate::attribute::bulk::Element;
 use crate::attribute::Attributes;
-use crate::bulk::Element;
 use crate::catalogue::dimension::{Dimension, LabelSet};
 use crate::catalogue::metric::Metric;
 use crate::catalogue::response_flags;

@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use super::{istio, Side};
+use crate::attribute::bulk::Element;
 use crate::attribute::{Attributes, Path};
-use crate::bulk::Element;
 use crate::config::Attachment;
 
 /// Namespace of the dynamic metadata where a stock filter leaves what peers tell.

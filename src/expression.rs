@@ -10,9 +10,9 @@ use crate::attribute::Attributes;
 use crate::catalogue::label_value::LabelValue;
 use crate::config::rewrite::{self, PeerFact, PeerField};
 use crate::host::{ExpressionToken, Host, HostError};
-use crate::labels::WorkloadLabels;
 use crate::peer::Side;
 use crate::report::Call;
+use crate::workload::labels::WorkloadLabels;
 
 /// The expression of a label.
 #[derive(Debug)]

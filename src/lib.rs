@@ -44,7 +44,6 @@ pub mod expression;
 pub mod facts;
 pub mod host;
 pub mod http;
-pub mod labels;
 pub mod needs;
 pub mod peer;
 pub mod plan;

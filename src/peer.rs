@@ -13,7 +13,7 @@ use std::rc::Rc;
 use crate::attribute::bulk::Element;
 use crate::attribute::Attributes;
 use crate::config::Attachment;
-use crate::labels::WorkloadLabels;
+use crate::workload::labels::WorkloadLabels;
 use cache::{Decoded, PeerCache};
 
 /// Which peer is meant.

@@ -21,7 +21,6 @@ use crate::connections::Connections;
 use crate::facts::{Identity, Messages};
 use crate::host::{Host, HostError, MetricKind};
 use crate::http;
-use crate::labels::WorkloadLabels;
 use crate::needs::Needs;
 use crate::peer::cache::PeerCache;
 use crate::peer::{Peer, Side};
@@ -31,6 +30,7 @@ use crate::rules::{Early, Rules};
 use crate::service::{Service, UpstreamClusters};
 use crate::tcp::Connection;
 use crate::version::VERSION;
+use crate::workload::labels::WorkloadLabels;
 use crate::workload::{self, Workload};
 
 /// One configured stats plugin in one VM.
@@ -368,7 +368,7 @@ fn read_node(host: &dyn Host) -> (Workload, String) {
 
 fn define_builds(host: &dyn Host, prefix: &str, istio_version: &str) {
     let version = LabelValue::clean_str(istio_version);
-    let version = crate::labels::or(&version, crate::catalogue::label_value::UNKNOWN);
+    let version = crate::workload::labels::or(&version, crate::catalogue::label_value::UNKNOWN);
     set_gauge(host, &stat_name::build("proxy", version, &format!("{prefix}build")), 1);
     set_gauge(host, &stat_name::build("istio_stats", VERSION, "istio_stats_build"), 1);
 }

@@ -8,11 +8,11 @@ use crate::catalogue::metric::Metric;
 use crate::catalogue::reporter::Reporter;
 use crate::catalogue::response_flags;
 use crate::facts::{Identity, Messages, Outcome, Protocol};
-use crate::labels::{or, WorkloadLabels};
 use crate::needs::Needs;
 use crate::peer::{Peer, Side};
 use crate::registry::Sample;
 use crate::service::Service;
+use crate::workload::labels::{or, WorkloadLabels};
 
 /// Who called whom: all that the source, destination and service labels need.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! A deployment-like unit and what is known of it: the local one from the
 //! node's metadata, a peer's from the metadata it sent.
 
+pub mod labels;
+
 use crate::config::local::LocalOverrides;
 use crate::config::reader::quoted_bytes;
 use crate::host::Host;

@@ -1,10 +1,10 @@
 //! What a peer claims to be: any header is a workload or a refusal, and what was
 //! understood can be told on without a change.
 
-use istio_stats::labels::WorkloadLabels;
 use istio_stats::peer::cache::{Decoded, PeerCache};
 use istio_stats::peer::metadata::{self, DecodeError, MAX_ENCODED_BYTES};
 use istio_stats::peer::{endpoint, istio};
+use istio_stats::workload::labels::WorkloadLabels;
 use istio_stats::workload::{Workload, MAX_FACT_BYTES};
 
 pub fn run(data: &[u8]) {

@@ -12,7 +12,7 @@ use super::metadata::DecodeError;
 use super::places::Places;
 use super::{endpoint, istio};
 use crate::collections::index::{is_same_key, Index};
-use crate::labels::WorkloadLabels;
+use crate::workload::labels::WorkloadLabels;
 
 /// A decoder's answer, kept also when it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]

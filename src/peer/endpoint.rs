@@ -2,7 +2,7 @@
 //! host. It is there without any exchange, also when no response comes.
 
 use crate::catalogue::label_value::LabelValue;
-use crate::labels::WorkloadLabels;
+use crate::workload::labels::WorkloadLabels;
 
 /// Where it is.
 pub const ATTRIBUTE: [&str; 5] = ["xds", "upstream_host_metadata", "filter_metadata", "istio", "workload"];

@@ -1,13 +1,17 @@
 //! One stream's facts: everything the labels and values of its metrics need,
 //! read from the proxy in one place. What follows is pure.
 
+pub mod connections;
+pub mod needs;
+pub mod service;
+
 use crate::attribute::bulk::Element;
 use crate::attribute::{Attributes, Path};
 use crate::catalogue::dimension::Dimension;
 use crate::catalogue::label_value::LabelValue;
 use crate::catalogue::metric::Metric;
 use crate::catalogue::reporter::Reporter;
-use crate::needs::Needs;
+use crate::facts::needs::Needs;
 use crate::peer::{DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY};
 
 /// What kind of traffic a stream carries; the label `request_protocol`.

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! At configure time [`config`] and [`workload`] say what to do and who we are.
-//! Per stream [`facts`], [`peer`] and [`service`] gather what is known,
+//! Per stream [`facts`], [`peer`] and [`facts::service`] gather what is known,
 //! [`report`] turns it into values of the labels in [`catalogue::dimension`] and samples of
 //! the metrics in [`catalogue::metric`], and [`registry`] finds the host's ids for them,
 //! or encodes a [`catalogue::stat_name`] and defines them. [`plugin`], [`http`] and [`tcp`]
@@ -38,20 +38,17 @@ pub mod catalogue;
 pub mod clock;
 pub mod collections;
 pub mod config;
-pub mod connections;
 pub mod exchange;
 pub mod expression;
 pub mod facts;
 pub mod host;
 pub mod http;
-pub mod needs;
 pub mod peer;
 pub mod plan;
 pub mod plugin;
 pub mod registry;
 pub mod report;
 pub mod rules;
-pub mod service;
 pub mod tcp;
 pub mod upgrade;
 pub mod version;

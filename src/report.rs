@@ -7,11 +7,11 @@ use crate::catalogue::label_value::{LATEST, OVERFLOW, UNKNOWN};
 use crate::catalogue::metric::Metric;
 use crate::catalogue::reporter::Reporter;
 use crate::catalogue::response_flags;
+use crate::facts::needs::Needs;
+use crate::facts::service::Service;
 use crate::facts::{Identity, Messages, Outcome, Protocol};
-use crate::needs::Needs;
 use crate::peer::{Peer, Side};
 use crate::registry::Sample;
-use crate::service::Service;
 use crate::workload::labels::{or, WorkloadLabels};
 
 /// Who called whom: all that the source, destination and service labels need.

@@ -6,14 +6,13 @@
 pub mod local;
 pub mod overrides;
 pub mod reader;
-pub mod rewrite;
 mod structs;
 
 use core::time::Duration;
 
 use crate::attribute::Attributes;
 use crate::catalogue::metric::PREFIX;
-use crate::plan::Catalogue;
+use crate::rules::plan::Catalogue;
 use local::LocalOverrides;
 use overrides::{Definition, Override};
 use reader::{Issue, Object};

@@ -21,8 +21,8 @@ use crate::catalogue::reporter::Reporter;
 use crate::catalogue::stat_name;
 use crate::collections::index::{is_same_key, Index};
 use crate::host::{Host, HostError, MetricId, MetricKind};
-use crate::plan::{MetricIndex, Plan, TagValue};
 use crate::report;
+use crate::rules::plan::{MetricIndex, Plan, TagValue};
 use crate::rules::Ruling;
 
 /// The label sets of one root context and the metric ids they resolve to.
@@ -583,7 +583,7 @@ impl<'a> Series<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Catalogue, Conditions};
+    use crate::rules::plan::{Catalogue, Conditions};
     use crate::rules::Texts;
 
     /// A hash finds candidates; which of them it is, clients must not be able to choose.

@@ -258,7 +258,7 @@ pub fn message_samples(messages: Messages) -> [Option<Sample>; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Catalogue;
+    use crate::rules::plan::Catalogue;
 
     #[test]
     fn what_a_reporter_always_says_of_itself_is_local() {

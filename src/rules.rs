@@ -1,18 +1,22 @@
 //! The configuration's rules on metrics, applied to one stream: which variant of
 //! the plans it meets, and the values of its expressions.
 
+pub mod expression;
+pub mod plan;
+pub mod rewrite;
+
 use std::rc::Rc;
 
 use crate::attribute::Attributes;
 use crate::catalogue::label_value::{LabelValue, UNKNOWN};
 use crate::config::reader::{quoted, Issue};
-use crate::config::rewrite::rewrite;
-use crate::expression::{Condition, Number, Text};
 use crate::facts::needs::Needs;
 use crate::host::{Host, HostError};
-use crate::plan::{Catalogue, Conditions, MetricIndex, Variant};
 use crate::registry::Sample;
 use crate::report::Call;
+use crate::rules::expression::{Condition, Number, Text};
+use crate::rules::plan::{Catalogue, Conditions, MetricIndex, Variant};
+use crate::rules::rewrite::rewrite;
 
 /// A catalogue with its expressions, known to the host. What the host refused is
 /// absent.

@@ -4,10 +4,10 @@
 use istio_stats::catalogue::dimension::LabelSet;
 use istio_stats::catalogue::metric::Metric;
 use istio_stats::config::reader::Issue;
-use istio_stats::config::rewrite::rewrite;
 use istio_stats::config::Config;
 use istio_stats::exchange;
-use istio_stats::plan::{Catalogue, Conditions, MetricIndex, TagValue, Variant};
+use istio_stats::rules::plan::{Catalogue, Conditions, MetricIndex, TagValue, Variant};
+use istio_stats::rules::rewrite::rewrite;
 
 use super::input::hash;
 use super::tags::is_identifier;

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use istio_stats::catalogue::metric::Metric;
 use istio_stats::config::overrides::Definition;
-use istio_stats::config::rewrite::rewrite;
 use istio_stats::config::{Attachment, Config};
 use istio_stats::exchange::http::{HttpExchange, ID_HEADER, METADATA_HEADER};
 use istio_stats::exchange::Exchange;
-use istio_stats::expression::{printed, whole};
 use istio_stats::host::fake::{FakeHost, Phase, Value};
 use istio_stats::host::{HeaderMap, Host, MetricKind};
 use istio_stats::peer::{
     metadata, DOWNSTREAM_PEER_KEY, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY,
 };
-use istio_stats::plan::{Catalogue, Conditions, MetricIndex};
 use istio_stats::plugin::Plugin;
+use istio_stats::rules::expression::{printed, whole};
+use istio_stats::rules::plan::{Catalogue, Conditions, MetricIndex};
+use istio_stats::rules::rewrite::rewrite;
 use istio_stats::workload::Workload;
 
 use super::input::{hash, Input};

@@ -3,7 +3,7 @@
 
 use crate::catalogue::dimension::{Dimension, DimensionSet};
 use crate::catalogue::metric::Metric;
-use crate::plan::{Catalogue, MetricIndex, TagValue};
+use crate::rules::plan::{Catalogue, MetricIndex, TagValue};
 
 /// The labels and metrics that some stream may be reported with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use istio_stats::expression::whole;
 use istio_stats::host::fake::{FakeHost, Hostcall, Phase};
 use istio_stats::host::{Host, HostError};
+use istio_stats::rules::expression::whole;
 
 use crate::story::{Story, INBOUND};
 

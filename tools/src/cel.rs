@@ -6,8 +6,8 @@
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr};
 use cel::parser::{ParseErrors, Parser};
-use istio_stats::config::rewrite::rewrite;
-use istio_stats::expression;
+use istio_stats::rules::expression;
+use istio_stats::rules::rewrite::rewrite;
 
 /// What an expression is for: that decides what the host is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

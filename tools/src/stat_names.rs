@@ -3,7 +3,7 @@
 
 use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::config::Config;
-use istio_stats::plan::{MetricIndex, TagValue};
+use istio_stats::rules::plan::{MetricIndex, TagValue};
 
 use crate::cel::{self, Purpose};
 

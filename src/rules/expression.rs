@@ -8,10 +8,10 @@
 
 use crate::attribute::Attributes;
 use crate::catalogue::label_value::LabelValue;
-use crate::config::rewrite::{self, PeerFact, PeerField};
 use crate::host::{ExpressionToken, Host, HostError};
 use crate::peer::Side;
 use crate::report::Call;
+use crate::rules::rewrite::{self, PeerFact, PeerField};
 use crate::workload::labels::WorkloadLabels;
 
 /// The expression of a label.

@@ -109,7 +109,7 @@ impl PeerFact {
 /// not as a field of something else, not called.
 ///
 /// ```
-/// # use istio_stats::config::rewrite::rewrite;
+/// # use istio_stats::rules::rewrite::rewrite;
 /// let text = |expression| rewrite(expression).text;
 /// assert_eq!(text("node.id + '-node-'"), "xds.node.id + '-node-'");
 /// assert_eq!(text("xds.node.id"), "xds.node.id");

@@ -5,9 +5,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::background;
 use crate::host::{Host, Vm};
 use crate::plugin::log_failure;
+use crate::series::background;
 
 /// The root context's timer and its duty to define series for other VMs.
 #[derive(Debug)]

@@ -15,9 +15,9 @@ use crate::config::Attachment;
 use crate::facts::{Messages, Outcome, Protocol};
 use crate::host::Host;
 use crate::plugin::Plugin;
-use crate::registry::Series;
 use crate::report::{message_samples, request_samples, Call, OutcomeTexts};
 use crate::rules::{Early, Ruling};
+use crate::series::registry::Series;
 
 /// Where a stock filter (`envoy.filters.http.set_filter_state`) may leave the
 /// request's host, for the reports while a stream is open.

@@ -17,7 +17,7 @@
 //! At configure time [`config`] and [`workload`] say what to do and who we are.
 //! Per stream [`facts`], [`peer`] and [`facts::service`] gather what is known,
 //! [`report`] turns it into values of the labels in [`catalogue::dimension`] and samples of
-//! the metrics in [`catalogue::metric`], and [`registry`] finds the host's ids for them,
+//! the metrics in [`catalogue::metric`], and [`series::registry`] finds the host's ids for them,
 //! or encodes a [`catalogue::stat_name`] and defines them. [`plugin`], [`http`] and [`tcp`]
 //! are the life cycle; [`exchange`] is the other module.
 //!
@@ -28,12 +28,11 @@
 //! * Nothing panics: a trap takes down every stream of the VM. Lints deny the
 //!   ways to.
 //! * Whatever a peer or client sends is bounded: in size before it is decoded,
-//!   in number by [`peer::cache`] and [`registry`], in form by [`catalogue::label_value`].
+//!   in number by [`peer::cache`] and [`series::registry`], in form by [`catalogue::label_value`].
 
 #[cfg(target_family = "wasm")]
 pub mod abi;
 pub mod attribute;
-pub mod background;
 pub mod catalogue;
 pub mod clock;
 pub mod collections;
@@ -44,11 +43,10 @@ pub mod host;
 pub mod http;
 pub mod peer;
 pub mod plugin;
-pub mod registry;
 pub mod report;
 pub mod rules;
+pub mod series;
 pub mod tcp;
-pub mod upgrade;
 pub mod version;
 pub mod wire;
 pub mod workload;

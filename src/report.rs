@@ -11,7 +11,7 @@ use crate::facts::needs::Needs;
 use crate::facts::service::Service;
 use crate::facts::{Identity, Messages, Outcome, Protocol};
 use crate::peer::{Peer, Side};
-use crate::registry::Sample;
+use crate::series::registry::Sample;
 use crate::workload::labels::{or, WorkloadLabels};
 
 /// Who called whom: all that the source, destination and service labels need.

@@ -15,9 +15,9 @@ use crate::config::Attachment;
 use crate::facts::{self, Bytes, Protocol};
 use crate::host::Host;
 use crate::plugin::Plugin;
-use crate::registry::{Sample, Series};
 use crate::report::Call;
 use crate::rules::{Early, Ruling};
+use crate::series::registry::{Sample, Series};
 
 /// What was reported of one connection.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::host::{Host, HostError, MetricId, MetricKind, QueueId, Shared, Vm};
-use crate::upgrade;
+use crate::series::upgrade;
 
 /// A VM's access to the queue.
 #[derive(Debug)]

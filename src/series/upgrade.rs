@@ -9,8 +9,8 @@
 
 use core::time::Duration;
 
-use crate::background;
 use crate::host::{Host, Vm};
+use crate::series::background;
 use crate::version::VERSION;
 
 /// Shared data: the build that was configured last.

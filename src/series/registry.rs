@@ -13,7 +13,6 @@ use core::time::Duration;
 
 use hashbrown::DefaultHashBuilder;
 
-use crate::background::{self, write, Background, Request};
 use crate::catalogue::dimension::{LabelSet, Values};
 use crate::catalogue::label_value::OVERFLOW;
 use crate::catalogue::metric::Metric;
@@ -24,6 +23,7 @@ use crate::host::{Host, HostError, MetricId, MetricKind};
 use crate::report;
 use crate::rules::plan::{MetricIndex, Plan, TagValue};
 use crate::rules::Ruling;
+use crate::series::background::{self, write, Background, Request};
 
 /// The label sets of one root context and the metric ids they resolve to.
 #[derive(Debug)]

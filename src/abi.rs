@@ -13,7 +13,7 @@ use crate::exchange::tcp::TcpExchange;
 use crate::exchange::Exchange;
 use crate::host::wasm::WasmHost;
 use crate::host::{Flow, Host as _};
-use crate::plugin::Plugin;
+use crate::stats::plugin::Plugin;
 
 #[global_allocator]
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();

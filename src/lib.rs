@@ -16,9 +16,9 @@
 //!
 //! At configure time [`config`] and [`workload`] say what to do and who we are.
 //! Per stream [`facts`], [`peer`] and [`facts::service`] gather what is known,
-//! [`report`] turns it into values of the labels in [`catalogue::dimension`] and samples of
+//! [`stats::report`] turns it into values of the labels in [`catalogue::dimension`] and samples of
 //! the metrics in [`catalogue::metric`], and [`series::registry`] finds the host's ids for them,
-//! or encodes a [`catalogue::stat_name`] and defines them. [`plugin`], [`http`] and [`tcp`]
+//! or encodes a [`catalogue::stat_name`] and defines them. [`stats::plugin`], [`stats::http`] and [`stats::tcp`]
 //! are the life cycle; [`exchange`] is the other module.
 //!
 //! # Invariants
@@ -34,19 +34,15 @@
 pub mod abi;
 pub mod attribute;
 pub mod catalogue;
-pub mod clock;
 pub mod collections;
 pub mod config;
 pub mod exchange;
 pub mod facts;
 pub mod host;
-pub mod http;
 pub mod peer;
-pub mod plugin;
-pub mod report;
 pub mod rules;
 pub mod series;
-pub mod tcp;
+pub mod stats;
 pub mod version;
 pub mod wire;
 pub mod workload;

@@ -12,11 +12,11 @@ use crate::catalogue::label_value::{LabelValue, UNKNOWN};
 use crate::config::reader::{quoted, Issue};
 use crate::facts::needs::Needs;
 use crate::host::{Host, HostError};
-use crate::report::Call;
 use crate::rules::expression::{Condition, Number, Text};
 use crate::rules::plan::{Catalogue, Conditions, MetricIndex, Variant};
 use crate::rules::rewrite::rewrite;
 use crate::series::registry::Sample;
+use crate::stats::report::Call;
 
 /// A catalogue with its expressions, known to the host. What the host refused is
 /// absent.

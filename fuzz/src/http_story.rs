@@ -15,10 +15,10 @@ use istio_stats::host::{HeaderMap, Host, MetricKind};
 use istio_stats::peer::{
     metadata, DOWNSTREAM_PEER_KEY, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY,
 };
-use istio_stats::plugin::Plugin;
 use istio_stats::rules::expression::{printed, whole};
 use istio_stats::rules::plan::{Catalogue, Conditions, MetricIndex};
 use istio_stats::rules::rewrite::rewrite;
+use istio_stats::stats::plugin::Plugin;
 use istio_stats::workload::Workload;
 
 use super::input::{hash, Input};

@@ -3,7 +3,7 @@
 //! The order is meaning: the messages of a gRPC stream carry the first 20, TCP
 //! metrics the first 23, HTTP metrics all. Names, tags, documents and tests
 //! come from this one list; a new label goes here and into
-//! [`crate::report`], where its value comes from.
+//! [`crate::stats::report`], where its value comes from.
 
 use crate::catalogue::label_value::UNKNOWN;
 

@@ -10,8 +10,8 @@ use crate::attribute::Attributes;
 use crate::catalogue::label_value::LabelValue;
 use crate::host::{ExpressionToken, Host, HostError};
 use crate::peer::Side;
-use crate::report::Call;
 use crate::rules::rewrite::{self, PeerFact, PeerField};
+use crate::stats::report::Call;
 use crate::workload::labels::WorkloadLabels;
 
 /// The expression of a label.

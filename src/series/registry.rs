@@ -20,10 +20,10 @@ use crate::catalogue::reporter::Reporter;
 use crate::catalogue::stat_name;
 use crate::collections::index::{is_same_key, Index};
 use crate::host::{Host, HostError, MetricId, MetricKind};
-use crate::report;
 use crate::rules::plan::{MetricIndex, Plan, TagValue};
 use crate::rules::Ruling;
 use crate::series::background::{self, write, Background, Request};
+use crate::stats::report;
 
 /// The label sets of one root context and the metric ids they resolve to.
 #[derive(Debug)]

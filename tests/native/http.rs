@@ -5,7 +5,7 @@ use istio_stats::config::Attachment;
 use istio_stats::host::fake::{FakeHost, Hostcall, Phase, Value};
 use istio_stats::host::{HeaderMap, Host, HostError};
 use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
-use istio_stats::plugin::Plugin;
+use istio_stats::stats::plugin::Plugin;
 use istio_stats::workload::Workload;
 
 use crate::story::{pick, Labels, Story, INBOUND, OUTBOUND, SERVICE};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use istio_stats::config::Attachment;
 use istio_stats::host::fake::{FakeHost, Phase};
 use istio_stats::host::{HeaderMap, Host as _, MetricKind};
-use istio_stats::plugin::Plugin;
+use istio_stats::stats::plugin::Plugin;
 
 /// A configured plugin in a fake Envoy.
 pub struct Story {

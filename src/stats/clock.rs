@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::host::{Host, Vm};
-use crate::plugin::log_failure;
 use crate::series::background;
+use crate::stats::plugin::log_failure;
 
 /// The root context's timer and its duty to define series for other VMs.
 #[derive(Debug)]

@@ -14,10 +14,10 @@ use crate::catalogue::response_flags;
 use crate::config::Attachment;
 use crate::facts::{self, Bytes, Protocol};
 use crate::host::Host;
-use crate::plugin::Plugin;
-use crate::report::Call;
 use crate::rules::{Early, Ruling};
 use crate::series::registry::{Sample, Series};
+use crate::stats::plugin::Plugin;
+use crate::stats::report::Call;
 
 /// What was reported of one connection.
 #[derive(Debug)]

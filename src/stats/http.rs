@@ -14,10 +14,10 @@ use crate::catalogue::reporter::Reporter;
 use crate::config::Attachment;
 use crate::facts::{Messages, Outcome, Protocol};
 use crate::host::Host;
-use crate::plugin::Plugin;
-use crate::report::{message_samples, request_samples, Call, OutcomeTexts};
 use crate::rules::{Early, Ruling};
 use crate::series::registry::Series;
+use crate::stats::plugin::Plugin;
+use crate::stats::report::{message_samples, request_samples, Call, OutcomeTexts};
 
 /// Where a stock filter (`envoy.filters.http.set_filter_state`) may leave the
 /// request's host, for the reports while a stream is open.

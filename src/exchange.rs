@@ -10,8 +10,8 @@ pub mod http;
 pub mod tcp;
 
 use crate::attribute::{Attributes, Era};
-use crate::config::reader::quoted_bytes;
 use crate::config::{Attachment, Trust};
+use crate::host::excerpt::quoted_bytes;
 use crate::host::{Host, HostError};
 use crate::peer::frame;
 use crate::peer::metadata::{self, MAX_ENCODED_BYTES};

@@ -4,8 +4,10 @@
 //! hostcalls, `host/fake.rs` in memory for native tests. Every call is
 //! fallible and none may panic; "not there" is `Ok(None)`, not an error.
 
+pub mod excerpt;
 #[cfg(not(target_family = "wasm"))]
 pub mod fake;
+pub mod say;
 #[cfg(target_family = "wasm")]
 pub mod wasm;
 

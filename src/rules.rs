@@ -9,8 +9,9 @@ use std::rc::Rc;
 
 use crate::attribute::Attributes;
 use crate::catalogue::label_value::{LabelValue, UNKNOWN};
-use crate::config::reader::{quoted, Issue};
+use crate::config::reader::Issue;
 use crate::facts::needs::Needs;
+use crate::host::excerpt::quoted;
 use crate::host::{Host, HostError};
 use crate::rules::expression::{Condition, Number, Text};
 use crate::rules::plan::{Catalogue, Conditions, MetricIndex, Variant};

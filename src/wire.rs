@@ -1,6 +1,7 @@
 //! Codecs for what other processes serialised: total, bounded, never panicking,
 //! whatever the bytes are.
 
+pub mod cel;
 pub mod flatbuffer;
 pub mod pairs;
 pub mod proto;

@@ -4,7 +4,7 @@
 pub mod labels;
 
 use crate::config::local::LocalOverrides;
-use crate::config::reader::quoted_bytes;
+use crate::host::excerpt::quoted_bytes;
 use crate::host::Host;
 
 /// Raw facts of a workload; nothing stands in for what is missing.

@@ -1,9 +1,10 @@
 //! `definitions` and `metrics`: which metrics there are beside the standard
 //! ones, and how their labels differ from the standard.
 
-use super::reader::{is_identifier, quoted, Object};
+use super::reader::{is_identifier, Object};
 use crate::catalogue::dimension::Dimension;
 use crate::catalogue::metric::Metric;
+use crate::host::excerpt::quoted;
 use crate::host::MetricKind;
 
 /// A metric that the configuration adds.

@@ -9,6 +9,8 @@ use core::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::host::excerpt::{excerpt, quoted, quoted_bytes, EXCERPT_CHARS};
+
 /// Something a configuration says that the plugin cannot follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issue {
@@ -29,9 +31,6 @@ pub struct Object<'a> {
     known: Vec<&'static str>,
     issues: &'a mut Vec<Issue>,
 }
-
-/// Longest excerpt of a value in a message, in characters.
-const EXCERPT_CHARS: usize = 80;
 
 // === impl Issue ===
 
@@ -294,16 +293,6 @@ pub fn is_identifier(name: &str) -> bool {
     starts && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// A text in quotes, as JSON, cut to a readable length.
-pub fn quoted(text: &str) -> String {
-    excerpt(&Value::String(text.to_owned()))
-}
-
-/// The same of bytes that may be no text: one that was cut shows it.
-pub fn quoted_bytes(bytes: &[u8]) -> String {
-    quoted(&String::from_utf8_lossy(bytes.get(..EXCERPT_CHARS).unwrap_or(bytes)))
-}
-
 /// A key that anybody chose, in a path: in quotes unless it is a plain name.
 fn named(key: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
@@ -312,18 +301,6 @@ fn named(key: &str) -> String {
     } else {
         quoted(key)
     }
-}
-
-/// The value as JSON, cut to a readable length, in one line: JSON escapes the
-/// control characters below the space, the others become `_`.
-fn excerpt(value: &Value) -> String {
-    let text = value.to_string();
-    let mut chars = text.chars().map(|c| if c.is_control() { '_' } else { c });
-    let mut excerpt: String = chars.by_ref().take(EXCERPT_CHARS).collect();
-    if chars.next().is_some() {
-        excerpt.push('…');
-    }
-    excerpt
 }
 
 /// Go's and Abseil's duration syntax: decimal numbers, each with its unit, in

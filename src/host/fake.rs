@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 pub use phase::Phase;
 pub use value::{pairs, Value};
 
-use crate::rules::expression::plain_path;
+use crate::wire::cel::plain_path;
 
 use super::{Data, ExpressionToken, Flow, HeaderMap, Host, HostError, MetricId, MetricKind, QueueId, Shared};
 

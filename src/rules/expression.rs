@@ -12,6 +12,7 @@ use crate::host::{ExpressionToken, Host, HostError};
 use crate::peer::Side;
 use crate::rules::rewrite::{self, PeerFact, PeerField};
 use crate::stats::report::Call;
+use crate::wire::cel::plain_path;
 use crate::workload::labels::WorkloadLabels;
 
 /// The expression of a label.
@@ -210,38 +211,6 @@ fn fact_of(fact: PeerFact, call: &Call) -> Option<&LabelValue> {
     }
 }
 
-/// The path of an expression that only names an attribute: `a.b`, `a['b.c']`.
-pub(crate) fn plain_path(expression: &str) -> Option<Vec<String>> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut rest = expression.trim();
-    let mut path = Vec::new();
-    loop {
-        let length = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
-        let (name, tail) = rest.split_at_checked(length)?;
-        if name.is_empty()
-            || name.starts_with(|c: char| c.is_ascii_digit())
-            || matches!(name, "true" | "false" | "null")
-        {
-            return None;
-        }
-        path.push(name.to_owned());
-        rest = tail;
-        while let Some(index) = rest.strip_prefix('[') {
-            let quote = index.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
-            let (key, tail) = index.get(1..)?.split_once(quote)?;
-            if key.contains('\\') {
-                return None;
-            }
-            path.push(key.to_owned());
-            rest = tail.strip_prefix(']')?;
-        }
-        if rest.is_empty() {
-            return (path.len() > 1).then_some(path);
-        }
-        rest = rest.strip_prefix('.')?;
-    }
-}
-
 /// Prints an attribute of unknown type: text as it is; what cannot be text is a
 /// flag of one byte or a number of eight.
 fn printed_attribute(bytes: Vec<u8>) -> Option<LabelValue> {
@@ -262,18 +231,6 @@ fn printed_attribute(bytes: Vec<u8>) -> Option<LabelValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_plain_path_is_an_attribute_and_nothing_else() {
-        let path = |text: &str| plain_path(text).map(|path| path.join("|"));
-        assert_eq!(path("request.host").as_deref(), Some("request|host"));
-        assert_eq!(path(" xds.node.metadata['a.b'][\"c\"].d ").as_deref(), Some("xds|node|metadata|a.b|c|d"));
-        for text in
-            ["'constant'", "1.5", "request.host + 'x'", "size(request.host)", "a", "a.", "a.b[0]", "a['b", ""]
-        {
-            assert_eq!(path(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn attributes_are_printed_by_their_form() {

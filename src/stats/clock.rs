@@ -5,9 +5,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::host::say::log_failure;
 use crate::host::{Host, Vm};
 use crate::series::background;
-use crate::stats::plugin::log_failure;
 
 /// The root context's timer and its duty to define series for other VMs.
 #[derive(Debug)]

@@ -2,7 +2,6 @@
 //! its streams share. Bad input of any kind ends in one log line, never in a
 //! plugin that stops the proxy.
 
-use core::fmt;
 use std::cell::RefCell;
 use std::iter;
 
@@ -19,7 +18,8 @@ use crate::facts::connections::Connections;
 use crate::facts::needs::Needs;
 use crate::facts::service::{Service, UpstreamClusters};
 use crate::facts::{Identity, Messages};
-use crate::host::{Host, HostError, MetricKind};
+use crate::host::say::{log_failure, say};
+use crate::host::{Host, MetricKind};
 use crate::peer::cache::PeerCache;
 use crate::peer::{Peer, Side};
 use crate::rules::{Early, Rules};
@@ -351,12 +351,6 @@ impl Plugin {
     }
 }
 
-/// One line in the log, once per process. Not inlined: it saves 1 kB.
-#[inline(never)]
-fn say(host: &dyn Host, level: log::Level, message: fmt::Arguments<'_>) {
-    host.log_once(level, &format!("istio-stats: {message}"));
-}
-
 fn read_node(host: &dyn Host) -> (Workload, String) {
     let (local, warnings) = Workload::from_node_metadata(host);
     for warning in warnings {
@@ -382,12 +376,4 @@ fn set_gauge(host: &dyn Host, stat_name: &str, value: u64) {
     let result = host.define_metric(MetricKind::Gauge, stat_name);
     let result = result.and_then(|id| host.record_metric(id, value));
     log_failure(host, "setting a gauge", result);
-}
-
-/// One line for a hostcall that should not fail: the proxy goes on, but somebody
-/// should know.
-pub(crate) fn log_failure(host: &dyn Host, doing: &str, result: Result<(), HostError>) {
-    if let Err(error) = result {
-        say(host, log::Level::Error, format_args!("{doing} failed: {error}"));
-    }
 }

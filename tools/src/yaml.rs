@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use istio_stats::config::reader::quoted;
+use istio_stats::host::excerpt::quoted;
 use saphyr::{MarkedYaml, Marker, Scalar, ScalarStyle, YamlData, YamlLoader};
 use saphyr_parser::Parser;
 use serde_json::{Map, Number, Value};

@@ -1,0 +1,28 @@
+//! Values from anywhere in a message: in one line, and not too long.
+
+use serde_json::Value;
+
+/// Longest excerpt of a value in a message, in characters.
+pub const EXCERPT_CHARS: usize = 80;
+
+/// A text in quotes, as JSON, cut to a readable length.
+pub fn quoted(text: &str) -> String {
+    excerpt(&Value::String(text.to_owned()))
+}
+
+/// The same of bytes that may be no text: one that was cut shows it.
+pub fn quoted_bytes(bytes: &[u8]) -> String {
+    quoted(&String::from_utf8_lossy(bytes.get(..EXCERPT_CHARS).unwrap_or(bytes)))
+}
+
+/// The value as JSON, cut to a readable length, in one line: JSON escapes the
+/// control characters below the space, the others become `_`.
+pub fn excerpt(value: &Value) -> String {
+    let text = value.to_string();
+    let mut chars = text.chars().map(|c| if c.is_control() { '_' } else { c });
+    let mut excerpt: String = chars.by_ref().take(EXCERPT_CHARS).collect();
+    if chars.next().is_some() {
+        excerpt.push('…');
+    }
+    excerpt
+}

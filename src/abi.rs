@@ -6,7 +6,8 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
-use crate::attribute::{Attributes, Era};
+use crate::attribute::era::Era;
+use crate::attribute::Attributes;
 use crate::config::Attachment;
 use crate::exchange::http::HttpExchange;
 use crate::exchange::tcp::TcpExchange;

@@ -1,12 +1,18 @@
 //! Typed reads of the proxy's attributes.
 
+pub mod batch;
 pub mod bulk;
+pub mod element;
+pub mod era;
+pub mod keys;
 
 use std::borrow::Cow;
 
-use crate::attribute::bulk::{Batch, Element};
 use crate::catalogue::label_value::LabelValue;
 use crate::host::Host;
+use batch::Batch;
+use element::Element;
+use era::Era;
 
 /// The attributes of the current stream, or of the effective one.
 #[derive(Clone, Copy)]
@@ -23,39 +29,6 @@ pub enum Path<'a> {
     Listed(Element),
     /// Any other, by its names.
     Named(&'a [&'a str]),
-}
-
-/// How the host names the attributes of its configuration (node, route,
-/// upstream cluster).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Era {
-    /// Below `xds`, as Envoy 1.33 and later do.
-    #[default]
-    Xds,
-    /// At the top level.
-    Legacy,
-}
-
-// === impl Era ===
-
-impl Era {
-    /// Finds out at configure time: every node has an id, under one of the names.
-    pub fn detect(host: &dyn Host) -> Self {
-        let has = |path: &[&str]| matches!(host.property(path), Ok(Some(_)));
-        if !has(&["xds", "node", "id"]) && has(&["node", "id"]) {
-            Self::Legacy
-        } else {
-            Self::Xds
-        }
-    }
-
-    /// The name of today's attribute in an expression for this host.
-    pub fn name_of(self, attribute: &str) -> &str {
-        match self {
-            Self::Xds => attribute,
-            Self::Legacy => attribute.strip_prefix("xds.").unwrap_or(attribute),
-        }
-    }
 }
 
 // === impl Attributes ===

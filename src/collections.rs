@@ -2,3 +2,4 @@
 
 pub mod index;
 pub mod recent;
+pub mod set;

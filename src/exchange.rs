@@ -9,7 +9,8 @@ pub mod config;
 pub mod http;
 pub mod tcp;
 
-use crate::attribute::{Attributes, Era};
+use crate::attribute::era::Era;
+use crate::attribute::Attributes;
 use crate::config::{Attachment, Trust};
 use crate::host::excerpt::quoted_bytes;
 use crate::host::{Host, HostError};

@@ -5,14 +5,16 @@ pub mod connections;
 pub mod needs;
 pub mod service;
 
-use crate::attribute::bulk::Element;
+use crate::attribute::element::Element;
+use crate::attribute::keys::{
+    DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY,
+};
 use crate::attribute::{Attributes, Path};
 use crate::catalogue::dimension::Dimension;
 use crate::catalogue::label_value::LabelValue;
 use crate::catalogue::metric::Metric;
 use crate::catalogue::reporter::Reporter;
 use crate::facts::needs::Needs;
-use crate::peer::{DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY};
 
 /// What kind of traffic a stream carries; the label `request_protocol`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,7 +10,8 @@ pub mod places;
 
 use std::rc::Rc;
 
-use crate::attribute::bulk::Element;
+use crate::attribute::element::Element;
+use crate::attribute::keys::NO_PEER;
 use crate::attribute::Attributes;
 use crate::config::Attachment;
 use crate::workload::labels::WorkloadLabels;
@@ -43,22 +44,6 @@ pub enum Absence {
     /// What came could not be decoded; the reason is a metric's label.
     Undecodable(&'static str),
 }
-
-/// Where the metadata exchange leaves the peer's metadata: our own keys, since
-/// writing Istio's would clash with its filters (istio/istio#60294).
-pub const DOWNSTREAM_PEER_KEY: &str = "istio_stats.downstream_peer";
-/// The same for the upstream peer.
-pub const UPSTREAM_PEER_KEY: &str = "istio_stats.upstream_peer";
-/// What the TCP exchange leaves there when it knows that no metadata will come.
-pub const NO_PEER: &[u8] = b"-";
-/// What the TCP exchange leaves when a connection begins as a frame does, but has
-/// not brought all of it.
-pub const FRAME_BEGUN_KEY: &str = "istio_stats.frame_begun";
-/// Length of the frame that it took off what the client sent, and of what was
-/// counted twice while the frame was unfinished, as text.
-pub const RECEIVED_FRAME_BYTES_KEY: &str = "istio_stats.received_frame_bytes";
-/// Length of the frame that it answered the client with.
-pub const SENT_FRAME_BYTES_KEY: &str = "istio_stats.sent_frame_bytes";
 
 // === impl Side ===
 

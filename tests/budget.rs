@@ -18,8 +18,9 @@ mod story;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
 use istio_stats::host::fake::{FakeHost, Hostcall, Phase, Value};
-use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
+use istio_stats::peer::metadata;
 use istio_stats::workload::Workload;
 use story::{Story, INBOUND, OUTBOUND, SERVICE};
 
@@ -141,7 +142,7 @@ fn a_request_costs_one_read_and_its_samples() {
     let endpoint = |story: &Story| {
         story.host.remove_attribute(&[UPSTREAM_PEER_KEY]);
         story.host.remove_attribute(&["filter_state", "wasm.istio_stats.upstream_peer"]);
-        story.host.set_attribute(&istio_stats::peer::endpoint::ATTRIBUTE, "reviews-v2;shop;reviews;v2;west");
+        story.host.set_attribute(&istio_stats::attribute::keys::ENDPOINT, "reviews-v2;shop;reviews;v2;west");
     };
     assert_eq!(request(OUTBOUND, "{}", endpoint), source);
     // The connection's identities are remembered.

@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use istio_stats::attribute::keys::{
+    DOWNSTREAM_PEER_KEY, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY,
+};
 use istio_stats::catalogue::metric::Metric;
 use istio_stats::config::overrides::Definition;
 use istio_stats::config::{Attachment, Config};
@@ -12,9 +15,7 @@ use istio_stats::exchange::http::{HttpExchange, ID_HEADER, METADATA_HEADER};
 use istio_stats::exchange::Exchange;
 use istio_stats::host::fake::{FakeHost, Phase, Value};
 use istio_stats::host::{HeaderMap, Host, MetricKind};
-use istio_stats::peer::{
-    metadata, DOWNSTREAM_PEER_KEY, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY,
-};
+use istio_stats::peer::metadata;
 use istio_stats::rules::expression::{printed, whole};
 use istio_stats::rules::plan::{Catalogue, Conditions, MetricIndex};
 use istio_stats::rules::rewrite::rewrite;

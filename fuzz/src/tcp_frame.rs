@@ -2,15 +2,16 @@
 //! unchanged however they are cut; frames, and nothing else, are added and taken
 //! off.
 
+use istio_stats::attribute::keys::{
+    DOWNSTREAM_PEER_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY,
+};
 use istio_stats::exchange::tcp::TcpExchange;
 use istio_stats::exchange::Exchange;
 use istio_stats::host::fake::FakeHost;
 use istio_stats::host::Data::{self, Downstream, Upstream};
 use istio_stats::host::Flow;
 use istio_stats::peer::frame::{self, Parsed, HEADER_BYTES, MAGIC, MAX_PAYLOAD_BYTES};
-use istio_stats::peer::{
-    metadata, DOWNSTREAM_PEER_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY,
-};
+use istio_stats::peer::metadata;
 use istio_stats::workload::Workload;
 
 use super::input::Input;

@@ -5,8 +5,9 @@
 //! the other answers on the response, and only with what it was asked for.
 
 use super::{note, store, Direction, Exchange};
+use crate::attribute::keys::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
 use crate::host::{HeaderMap, Host};
-use crate::peer::{Side, DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
+use crate::peer::Side;
 
 /// Header with the sender's encoded metadata.
 pub const METADATA_HEADER: &str = "x-envoy-peer-metadata";

@@ -10,13 +10,14 @@
 use core::mem;
 
 use super::{note, store, Direction, Exchange};
+use crate::attribute::keys::{
+    DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY,
+    UPSTREAM_PEER_KEY,
+};
 use crate::attribute::Attributes;
 use crate::host::{Data, Flow, Host, HostError};
 use crate::peer::frame::{self, Parsed};
-use crate::peer::{
-    Side, DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY,
-    UPSTREAM_PEER_KEY,
-};
+use crate::peer::Side;
 
 /// The exchange on one connection.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! What was read once of a connection: the side it is reported from, and who is
 //! at its ends. All its HTTP streams share it.
 
-use crate::attribute::bulk::Element;
+use crate::attribute::element::Element;
 use crate::attribute::Attributes;
 use crate::catalogue::reporter::Reporter;
 use crate::collections::recent::Slots;

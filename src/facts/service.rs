@@ -4,7 +4,7 @@ use core::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
 
-use crate::attribute::bulk::Element;
+use crate::attribute::element::Element;
 use crate::attribute::Attributes;
 use crate::catalogue::label_value::LabelValue;
 use crate::catalogue::reporter::Reporter;

@@ -4,9 +4,6 @@
 use crate::catalogue::label_value::LabelValue;
 use crate::workload::labels::WorkloadLabels;
 
-/// Where it is.
-pub const ATTRIBUTE: [&str; 5] = ["xds", "upstream_host_metadata", "filter_metadata", "istio", "workload"];
-
 /// Decodes `workload;namespace;canonical service;canonical revision;cluster`.
 /// Empty fields are absent; fewer than five fields are no endpoint metadata,
 /// further ones are ignored. An east-west gateway's endpoint is `;;;;cluster`.

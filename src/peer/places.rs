@@ -7,14 +7,9 @@
 use std::borrow::Cow;
 
 use super::{istio, Side};
-use crate::attribute::bulk::Element;
+use crate::attribute::element::Element;
 use crate::attribute::{Attributes, Path};
 use crate::config::Attachment;
-
-/// Namespace of the dynamic metadata where a stock filter leaves what peers tell.
-pub const DYNAMIC_METADATA_NAMESPACE: &str = "istio_stats";
-/// Its keys, for the downstream and for the upstream peer.
-pub const DYNAMIC_METADATA_KEYS: [&str; 2] = ["downstream_peer", "upstream_peer"];
 
 /// Where one place has the downstream and the upstream peer, if it has it.
 type Place = [Option<Path<'static>>; 2];

@@ -7,7 +7,8 @@
 
 use std::cell::Cell;
 
-use crate::attribute::bulk::{Batch, Element};
+use crate::attribute::batch::Batch;
+use crate::attribute::element::Element;
 use crate::attribute::Attributes;
 use crate::catalogue::dimension::LabelSet;
 use crate::catalogue::reporter::Reporter;

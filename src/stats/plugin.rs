@@ -8,7 +8,8 @@ use std::iter;
 use hashbrown::HashMap;
 
 use crate::attribute::bulk::Bulk;
-use crate::attribute::{Attributes, Era};
+use crate::attribute::era::Era;
+use crate::attribute::Attributes;
 use crate::catalogue::label_value::LabelValue;
 use crate::catalogue::metric::PREFIX;
 use crate::catalogue::reporter::Reporter;

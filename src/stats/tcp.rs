@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use crate::attribute::bulk::Element;
+use crate::attribute::element::Element;
 use crate::attribute::Attributes;
 use crate::catalogue::dimension::{Dimension, LabelSet};
 use crate::catalogue::metric::Metric;

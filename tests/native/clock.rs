@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
+use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, NO_PEER};
 use istio_stats::host::fake::FakeHost;
 use istio_stats::host::Host;
-use istio_stats::peer::{DOWNSTREAM_PEER_KEY, NO_PEER};
 
 use crate::story::{Story, INBOUND};
 

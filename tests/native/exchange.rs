@@ -1,5 +1,6 @@
 //! What the metadata exchange does to headers and filter state.
 
+use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
 use istio_stats::config::Attachment;
 use istio_stats::exchange::http::{HttpExchange, ID_HEADER, METADATA_HEADER};
 use istio_stats::exchange::Exchange;
@@ -7,7 +8,6 @@ use istio_stats::host::fake::{FakeHost, Hostcall, Phase, Value};
 use istio_stats::host::HeaderMap::{self, Request, Response};
 use istio_stats::host::HostError;
 use istio_stats::peer::metadata::{decode, DecodeError, TOO_LARGE};
-use istio_stats::peer::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
 
 const UNSPECIFIED: i64 = 0;
 const INBOUND: i64 = 1;

@@ -1,13 +1,14 @@
 //! What the metadata exchange does to the data of TCP connections: two proxies
 //! in a row, with their data cut at every point.
 
+use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY};
+use istio_stats::attribute::keys::{SENT_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY};
 use istio_stats::exchange::tcp::TcpExchange;
 use istio_stats::exchange::Exchange;
 use istio_stats::host::fake::{FakeHost, Hostcall};
 use istio_stats::host::Data::{self, Downstream, Upstream};
 use istio_stats::peer::frame::MAGIC;
-use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY};
-use istio_stats::peer::{SENT_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY};
+use istio_stats::peer::metadata;
 
 const INBOUND: i64 = 1;
 const OUTBOUND: i64 = 2;

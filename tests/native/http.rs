@@ -1,10 +1,11 @@
 //! What the stats plugin records for HTTP, label by label.
 
+use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
 use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::config::Attachment;
 use istio_stats::host::fake::{FakeHost, Hostcall, Phase, Value};
 use istio_stats::host::{HeaderMap, Host, HostError};
-use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
+use istio_stats::peer::metadata;
 use istio_stats::stats::plugin::Plugin;
 use istio_stats::workload::Workload;
 

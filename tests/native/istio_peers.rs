@@ -1,11 +1,11 @@
 //! Peers where Istio's own filters leave them, era by era, and what it costs to
 //! look for them.
 
+use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, NO_PEER, UPSTREAM_PEER_KEY};
 use istio_stats::host::fake::{Hostcall, Value};
 use istio_stats::host::Host;
 use istio_stats::peer::istio::{decode, gather};
 use istio_stats::peer::metadata::{self, DecodeError, MAX_ENCODED_BYTES};
-use istio_stats::peer::{DOWNSTREAM_PEER_KEY, NO_PEER, UPSTREAM_PEER_KEY};
 use istio_stats::workload::Workload;
 
 use crate::flatbuffer;

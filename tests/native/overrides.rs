@@ -1,8 +1,9 @@
 //! `definitions` and `metrics` of a configuration, replayed into the metrics of
 //! a plugin on the fake host.
 
+use istio_stats::attribute::keys::DOWNSTREAM_PEER_KEY;
 use istio_stats::host::fake::FakeHost;
-use istio_stats::peer::{metadata, DOWNSTREAM_PEER_KEY};
+use istio_stats::peer::metadata;
 use istio_stats::rules::expression::{printed, whole};
 use istio_stats::workload::Workload;
 

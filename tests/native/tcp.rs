@@ -2,12 +2,13 @@
 
 use core::time::Duration;
 
-use istio_stats::host::fake::Hostcall;
-use istio_stats::host::Host;
-use istio_stats::peer::{
-    metadata, DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY,
+use istio_stats::attribute::keys::{
+    DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY,
     UPSTREAM_PEER_KEY,
 };
+use istio_stats::host::fake::Hostcall;
+use istio_stats::host::Host;
+use istio_stats::peer::metadata;
 use istio_stats::workload::Workload;
 
 use crate::story::{pick, Story, INBOUND, OUTBOUND};

@@ -1,8 +1,8 @@
 //! The metadata exchange by filters of Envoy's own: `header_mutation`, or the routes,
 //! tell the peer who we are, `header_to_metadata` keeps what it tells.
 
+use istio_stats::attribute::keys::{DYNAMIC_METADATA_KEYS, DYNAMIC_METADATA_NAMESPACE};
 use istio_stats::exchange::http::METADATA_HEADER;
-use istio_stats::peer::places::{DYNAMIC_METADATA_KEYS, DYNAMIC_METADATA_NAMESPACE};
 use istio_stats::peer::Side;
 use serde_json::Value;
 

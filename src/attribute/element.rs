@@ -1,0 +1,148 @@
+//! The attributes that a list may bring: one table of them.
+
+use super::keys::{
+    DOWNSTREAM_PEER_KEY, DYNAMIC_METADATA_KEYS, DYNAMIC_METADATA_NAMESPACE, ENDPOINT, UPSTREAM_PEER_KEY,
+};
+use crate::collections::set::{Numbered, Set};
+
+macro_rules! elements {
+    ($($variant:ident $path:expr, $stands_as:ident, $doc:literal;)*) => {
+        /// An attribute that may be in a list.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Element {
+            $(#[doc = $doc] $variant,)*
+        }
+
+        impl Element {
+            /// All of them.
+            pub const ALL: [Self; [$(stringify!($variant)),*].len()] = [$(Self::$variant),*];
+
+            /// Its path, for a read of its own.
+            pub const fn path(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$variant => $path,)*
+                }
+            }
+
+            const fn stands_as(self) -> StandsAs {
+                match self {
+                    $(Self::$variant => StandsAs::$stands_as,)*
+                }
+            }
+        }
+    };
+}
+
+elements! {
+    ResponseCode &["response", "code"], Value, "HTTP status.";
+    ResponseFlags &["response", "flags"], Value, "Envoy's response flags.";
+    Duration &["request", "duration"], Value, "In nanoseconds.";
+    RequestSize &["request", "total_size"], Value, "In bytes, with headers.";
+    ResponseSize &["response", "total_size"], Value, "In bytes, with headers and trailers.";
+    UpstreamCluster &["xds", "cluster_name"], Value, "Envoy's name for a set of upstream endpoints.";
+    ContentType &["request", "headers", "content-type"], Either, "Of the request.";
+    ConnectionId &["connection", "id"], Value, "Of the downstream connection.";
+    DownstreamPeer &[DOWNSTREAM_PEER_KEY], Either, "What our exchange left of the downstream peer.";
+    UpstreamPeer &[UPSTREAM_PEER_KEY], Either, "What our exchange left of the upstream peer.";
+    IstioDownstreamPeer &["filter_state", "downstream_peer"], Test,
+        "What Istio's exchange left of the downstream peer: maybe an object, of which each field is read by itself.";
+    IstioUpstreamPeer &["filter_state", "upstream_peer"], Test, "What Istio's exchange left of the upstream peer.";
+    DownstreamPeerMetadata &["metadata", "filter_metadata", DYNAMIC_METADATA_NAMESPACE, DYNAMIC_METADATA_KEYS[0]],
+        Either, "What a stock filter left of the downstream peer.";
+    UpstreamPeerMetadata &["metadata", "filter_metadata", DYNAMIC_METADATA_NAMESPACE, DYNAMIC_METADATA_KEYS[1]],
+        Either, "What a stock filter left of the upstream peer.";
+    Endpoint &ENDPOINT, Value, "Istio's metadata of the upstream endpoint.";
+    UpstreamTls &["upstream", "tls_version"], Either, "Version of TLS towards the upstream, if it is used.";
+    UpstreamLocalSan &["upstream", "uri_san_local_certificate"], Value, "Own identity towards the upstream.";
+    UpstreamPeerSan &["upstream", "uri_san_peer_certificate"], Value, "Identity of the upstream.";
+}
+
+/// Some of the elements.
+pub type Elements = Set<Element>;
+
+/// What an element may stand in a list as. A value that is absent makes the list
+/// fail; a test whether it is there never does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StandsAs {
+    Value,
+    Test,
+    Either,
+}
+
+/// What may be in a list as a value.
+pub const VALUES: Elements = those_that_stand_as(StandsAs::Value);
+/// What may be in a list as a test.
+pub const TESTABLE: Elements = those_that_stand_as(StandsAs::Test);
+
+const fn those_that_stand_as(wanted: StandsAs) -> Elements {
+    let mut bits = 0;
+    let mut rest: &[Element] = &Element::ALL;
+    while let Some((element, others)) = rest.split_first() {
+        let stands_as = element.stands_as() as u8;
+        if stands_as == wanted as u8 || stands_as == StandsAs::Either as u8 {
+            bits |= 1 << *element as usize;
+        }
+        rest = others;
+    }
+    Elements::of_bits(bits)
+}
+
+// === impl Element ===
+
+impl Element {
+    /// Its name in an expression: a single name is a property that a module set.
+    pub(super) fn text(self) -> String {
+        match *self.path() {
+            [key] => format!(r#"filter_state["wasm.{key}"]"#),
+            ["request", "headers", name] => format!(r#"request.headers["{name}"]"#),
+            ref path => path.join("."),
+        }
+    }
+
+    /// An expression that tells whether it may be there, if that never fails.
+    pub(super) fn test(self) -> String {
+        match *self.path() {
+            [key] => format!(r#""wasm.{key}" in filter_state"#),
+            ["request", "headers", name] => format!(r#""{name}" in request.headers"#),
+            ["metadata", "filter_metadata", namespace, _] => {
+                format!("has(metadata.filter_metadata.{namespace})")
+            }
+            _ => format!("has({})", self.text()),
+        }
+    }
+}
+
+impl Numbered for Element {
+    fn number(self) -> usize {
+        self as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_is_an_expression_that_never_fails() {
+        let testable = Element::ALL.into_iter().filter(|element| TESTABLE.contains(*element));
+        let texts: Vec<_> = testable.map(Element::test).collect();
+        let expected = [
+            r#""content-type" in request.headers"#,
+            r#""wasm.istio_stats.downstream_peer" in filter_state"#,
+            r#""wasm.istio_stats.upstream_peer" in filter_state"#,
+            "has(filter_state.downstream_peer)",
+            "has(filter_state.upstream_peer)",
+            "has(metadata.filter_metadata.istio_stats)",
+            "has(metadata.filter_metadata.istio_stats)",
+            "has(upstream.tls_version)",
+        ];
+        assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn objects_are_no_values() {
+        let others = Element::ALL.into_iter().filter(|element| !VALUES.contains(*element));
+        assert!(others.eq([Element::IstioDownstreamPeer, Element::IstioUpstreamPeer]));
+    }
+}

@@ -6,15 +6,15 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
+use crate::attachment::Attachment;
 use crate::attribute::era::Era;
 use crate::attribute::Attributes;
-use crate::config::Attachment;
 use crate::exchange::http::HttpExchange;
 use crate::exchange::tcp::TcpExchange;
 use crate::exchange::Exchange;
 use crate::host::wasm::WasmHost;
 use crate::host::{Flow, Host as _};
-use crate::stats::plugin::Plugin;
+use crate::stats::plugin::StatsPlugin;
 
 #[global_allocator]
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
@@ -39,10 +39,10 @@ fn report_panics() {
 
 /// `None` inside: the configuration was unusable; streams pass unseen.
 #[derive(Default)]
-struct StatsRoot(Option<Rc<Plugin>>);
+struct StatsRoot(Option<Rc<StatsPlugin>>);
 
 struct StatsStream {
-    plugin: Option<Rc<Plugin>>,
+    plugin: Option<Rc<StatsPlugin>>,
     context_id: u32,
     attachment: Attachment,
 }
@@ -97,7 +97,7 @@ impl Context for StatsRoot {}
 
 impl RootContext for StatsRoot {
     fn on_configure(&mut self, _configuration_bytes: usize) -> bool {
-        self.0 = Plugin::configure(&WasmHost).map(Rc::new);
+        self.0 = StatsPlugin::configure(&WasmHost).map(Rc::new);
         // False would keep Envoy from starting, under every failure policy.
         true
     }

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod bulk;
+pub mod direction;
 pub mod element;
 pub mod era;
 pub mod keys;

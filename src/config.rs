@@ -10,10 +10,10 @@ mod structs;
 
 use core::time::Duration;
 
-use crate::attribute::Attributes;
+use crate::attachment::Attachment;
 use crate::catalogue::metric::PREFIX;
-use crate::rules::plan::Catalogue;
-use local::LocalOverrides;
+use crate::workload::local::LocalOverrides;
+use local::read_local;
 use overrides::{Definition, Override};
 use reader::{Issue, Object};
 
@@ -47,31 +47,6 @@ pub struct Config {
     pub max_series: u32,
     /// Defines new series on the worker that meets them, not in the background.
     pub define_in_place: bool,
-}
-
-/// The kind of filter chain the plugin sits in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attachment {
-    /// An HTTP filter.
-    Http,
-    /// A network filter.
-    Tcp,
-}
-
-// === impl Attachment ===
-
-impl Attachment {
-    /// The choices of the field `attachment`.
-    pub const CHOICES: &[(&str, Self)] = &[("http", Self::Http), ("tcp", Self::Tcp)];
-
-    /// The kind of the stream being created, if the configuration does not say:
-    /// an HTTP stream has a protocol by then, a TCP connection never has one.
-    pub fn of_stream(configured: Option<Self>, attributes: &Attributes<'_>) -> Self {
-        configured.unwrap_or_else(|| match attributes.bytes(&["request", "protocol"]) {
-            Some(_) => Self::Http,
-            None => Self::Tcp,
-        })
-    }
 }
 
 /// Which peers to believe.
@@ -137,16 +112,6 @@ impl Config {
         (Some(config), issues)
     }
 
-    /// The metrics it asks for.
-    pub fn catalogue(&self) -> Catalogue {
-        Catalogue::new(
-            self.metric_prefix.clone(),
-            self.definitions.clone(),
-            self.overrides.clone(),
-            self.labels.clone(),
-        )
-    }
-
     fn read(object: &mut Object<'_>) -> Self {
         let default = Self::default();
         object.ignore(IGNORED);
@@ -159,7 +124,7 @@ impl Config {
                 .unwrap_or_default(),
             attachment: object.choice("attachment", Attachment::CHOICES),
             trust: object.choice("trust", Trust::CHOICES).unwrap_or_default(),
-            local: LocalOverrides::read(object),
+            local: read_local(object),
             overrides: overrides::read_overrides(object, &definitions),
             metric_prefix: object.identifier("metric_prefix").unwrap_or(default.metric_prefix),
             definitions,
@@ -173,6 +138,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::fact::Fact;
 
     #[test]
     fn nothing_means_the_defaults() {
@@ -196,8 +162,8 @@ mod tests {
         assert_eq!(config.max_series, 7);
         assert_eq!(config.metric_prefix, "mesh_");
         assert_eq!(config.trust, Trust::Mtls);
-        assert_eq!(config.local.cluster_id.as_deref(), Some("east"));
-        assert_eq!(config.local.app_version.as_deref(), Some("v2"));
+        assert_eq!(config.local.get(Fact::ClusterId), Some("east"));
+        assert_eq!(config.local.get(Fact::AppVersion), Some("v2"));
         let said: Vec<_> = issues.iter().map(|i| (i.level, i.to_string())).collect();
         let ignored = "debug: has no effect in this plugin; ignored".to_owned();
         assert_eq!(said, [(log::Level::Info, ignored)]);

@@ -9,15 +9,17 @@ pub mod config;
 pub mod http;
 pub mod tcp;
 
+use crate::attachment::Attachment;
+use crate::attribute::direction::Direction;
 use crate::attribute::era::Era;
 use crate::attribute::Attributes;
-use crate::config::{Attachment, Trust};
+use crate::config::Trust;
 use crate::host::excerpt::quoted_bytes;
 use crate::host::{Host, HostError};
 use crate::peer::frame;
 use crate::peer::metadata::{self, MAX_ENCODED_BYTES};
-use crate::peer::Side;
-use crate::workload::Workload;
+use crate::peer::side::Side;
+use crate::workload::node;
 use config::Config;
 
 /// One configured metadata exchange in one VM.
@@ -40,16 +42,6 @@ struct Own {
     id: Option<String>,
     /// Both, as the first bytes of a TCP connection.
     frame: Option<Vec<u8>>,
-}
-
-/// The direction of the traffic through a listener, as the listener's
-/// configuration says. What it does not say counts as unspecified.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Direction {
-    #[default]
-    Unspecified,
-    Inbound,
-    Outbound,
 }
 
 /// Istio's name of the upstream cluster for traffic to unknown destinations.
@@ -77,7 +69,7 @@ impl Exchange {
             return Self::default();
         };
 
-        let (workload, warnings) = Workload::from_node_metadata(host);
+        let (workload, warnings) = node::read(host);
         for warning in warnings {
             warn(&warning);
         }
@@ -192,27 +184,5 @@ fn store(host: &dyn Host, key: &str, encoded: &[u8]) {
 fn note(host: &dyn Host, what: &str, result: Result<(), HostError>) {
     if let Err(error) = result {
         host.log(log::Level::Debug, &format!("metadata-exchange: {what}: {error}"));
-    }
-}
-
-// === impl Direction ===
-
-impl Direction {
-    /// The root ids of Istio's charts say it, as they do to the stats plugin.
-    fn of_root(attributes: &Attributes<'_>) -> Option<Self> {
-        match &*attributes.bytes(&["plugin_root_id"])? {
-            b"stats_inbound" => Some(Self::Inbound),
-            b"stats_outbound" => Some(Self::Outbound),
-            _ => None,
-        }
-    }
-
-    /// Readable only on a stream.
-    fn read(attributes: &Attributes<'_>) -> Self {
-        match attributes.int(&["xds", "listener_direction"]) {
-            Some(1) => Self::Inbound,
-            Some(2) => Self::Outbound,
-            _ => Self::Unspecified,
-        }
     }
 }

@@ -32,6 +32,7 @@
 
 #[cfg(target_family = "wasm")]
 pub mod abi;
+pub mod attachment;
 pub mod attribute;
 pub mod catalogue;
 pub mod collections;

@@ -3,28 +3,22 @@
 
 pub mod cache;
 pub mod endpoint;
+pub mod forms;
 pub mod frame;
-pub mod istio;
 pub mod metadata;
-pub mod places;
+pub mod side;
+pub mod sources;
 
 use std::rc::Rc;
 
+use crate::attachment::Attachment;
 use crate::attribute::element::Element;
 use crate::attribute::keys::NO_PEER;
 use crate::attribute::Attributes;
-use crate::config::Attachment;
 use crate::workload::labels::WorkloadLabels;
 use cache::{Decoded, PeerCache};
-
-/// Which peer is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The one that this proxy accepted the stream from.
-    Downstream,
-    /// The one that this proxy sent the stream on to.
-    Upstream,
-}
+use side::Side;
+use sources::Sources;
 
 /// What is known of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,64 +39,65 @@ pub enum Absence {
     Undecodable(&'static str),
 }
 
-// === impl Side ===
+/// What one VM keeps of all peers that it met.
+#[derive(Debug, Default)]
+pub struct Peers {
+    sources: Sources,
+    cache: PeerCache,
+}
 
-impl Side {
-    /// Whether this peer showed a certificate. Any has a subject or a SAN;
-    /// Istio's have only the SAN.
-    pub fn showed_certificate(self, attributes: &Attributes<'_>) -> bool {
-        match self {
-            Self::Downstream => attributes.flag(&["connection", "mtls"]) == Some(true),
-            Self::Upstream => {
-                attributes.bytes(Element::UpstreamPeerSan).is_some()
-                    || attributes.bytes(&["upstream", "subject_peer_certificate"]).is_some()
+/// The peer that is asked for, and who may speak for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// The kind of the stream.
+    pub attachment: Attachment,
+    /// Which peer.
+    pub side: Side,
+    /// Whether what the peer says of itself counts.
+    pub is_believed: bool,
+    /// Whether the metadata of the upstream's endpoint may speak for it, also when
+    /// there was no response. A waypoint does not use it.
+    pub by_endpoint: bool,
+}
+
+// === impl Peers ===
+
+impl Peers {
+    /// Asks each source in turn; the first that answers wins.
+    pub fn find(&mut self, attributes: &Attributes<'_>, wanted: Wanted) -> Peer {
+        let Wanted { attachment, side, is_believed, by_endpoint } = wanted;
+        let told = self.sources.look(attributes, attachment, side);
+        let absence = match told.as_deref() {
+            None => Absence::Pending,
+            Some(_) if !is_believed => Absence::NoExchange,
+            Some(nobody) if nobody == NO_PEER || forms::is_nobody(nobody) => Absence::NoExchange,
+            Some(encoded) => match self.cache.exchanged(encoded) {
+                Decoded::Workload(labels) => return Peer { labels: Some(labels), absence: None },
+                Decoded::Failed(reason) => Absence::Undecodable(reason),
+            },
+        };
+        let mut labels = None;
+        if by_endpoint && side == Side::Upstream {
+            let endpoint = attributes.bytes(Element::Endpoint);
+            if let Some(Decoded::Workload(known)) = endpoint.map(|encoded| self.cache.endpoint(&encoded)) {
+                labels = Some(known);
             }
         }
+        Peer { labels, absence: Some(absence) }
+    }
+
+    /// Some time passed: looks everywhere again.
+    pub fn on_tick(&mut self) {
+        self.sources.on_tick();
     }
 }
 
 // === impl Peer ===
 
 impl Peer {
-    /// Asks each source in turn; the first that answers wins. What the peer says
-    /// itself counts only if it is `believed`. Endpoint metadata
-    /// speaks only for the upstream side (also when there was no response) and
-    /// only where `endpoint` allows it: a waypoint does not use it.
-    pub fn discover(
-        attributes: &Attributes<'_>,
-        attachment: Attachment,
-        side: Side,
-        believed: bool,
-        endpoint: bool,
-        cache: &mut PeerCache,
-    ) -> Self {
-        let told = cache.places.look(attributes, attachment, side);
-        let absence = match told.as_deref() {
-            None => Absence::Pending,
-            Some(_) if !believed => Absence::NoExchange,
-            Some(nobody) if nobody == NO_PEER || istio::is_nobody(nobody) => Absence::NoExchange,
-            Some(encoded) => match cache.exchanged(encoded) {
-                Decoded::Workload(labels) => return Self::new(Some(labels), None),
-                Decoded::Failed(reason) => Absence::Undecodable(reason),
-            },
-        };
-        let mut labels = None;
-        if endpoint && side == Side::Upstream {
-            let endpoint = attributes.bytes(Element::Endpoint);
-            if let Some(Decoded::Workload(known)) = endpoint.map(|encoded| cache.endpoint(&encoded)) {
-                labels = Some(known);
-            }
-        }
-        Self::new(labels, Some(absence))
-    }
-
     /// The side that the reporter's labels do not speak of.
     pub fn unasked() -> Self {
-        Self::new(None, Some(Absence::NoExchange))
-    }
-
-    fn new(labels: Option<Rc<WorkloadLabels>>, absence: Option<Absence>) -> Self {
-        Self { labels, absence }
+        Self { labels: None, absence: Some(Absence::NoExchange) }
     }
 
     /// The peer's labels, if it is known.

@@ -4,47 +4,48 @@
 pub mod expression;
 pub mod plan;
 pub mod rewrite;
+pub mod sample;
 
 use std::rc::Rc;
 
 use crate::attribute::Attributes;
 use crate::catalogue::label_value::{LabelValue, UNKNOWN};
 use crate::config::reader::Issue;
+use crate::facts::call::Call;
 use crate::facts::needs::Needs;
 use crate::host::excerpt::quoted;
 use crate::host::{Host, HostError};
-use crate::rules::expression::{Condition, Number, Text};
-use crate::rules::plan::{Catalogue, Conditions, MetricIndex, Variant};
-use crate::rules::rewrite::rewrite;
-use crate::series::registry::Sample;
-use crate::stats::report::Call;
+use expression::{Condition, Number, Text};
+use plan::{Conditions, MetricIndex, Plans, Variant};
+use rewrite::rewrite;
+use sample::Sample;
 
-/// A catalogue with its expressions, known to the host. What the host refused is
+/// Plans with their expressions, known to the host. What the host refused is
 /// absent.
 #[derive(Debug)]
 pub struct Rules {
-    catalogue: Catalogue,
+    plans: Plans,
     texts: Vec<Option<Text>>,
     numbers: Vec<Option<Number>>,
     conditions: Vec<Option<Condition>>,
 }
 
-/// What the rules say of a stream.
+/// What the rules make of one stream.
 #[derive(Clone, Debug)]
-pub struct Ruling {
+pub struct StreamPlan {
     /// Plans of the metrics.
     pub variant: Rc<Variant>,
-    /// Values of the labels' expressions, by slot.
+    /// Values of the labels' expressions.
     pub texts: Texts,
 }
 
-/// Values of expressions by slot; one that could not be evaluated is `unknown`.
+/// Values of expressions by number; one that could not be evaluated is `unknown`.
 #[derive(Clone, Debug, Default)]
 pub struct Texts(Vec<Option<LabelValue>>);
 
 /// What could be evaluated when a stream opened, for the reports while it is open.
 #[derive(Debug, Default)]
-pub struct Early {
+pub struct OpeningValues {
     conditions: Conditions,
     texts: Texts,
 }
@@ -53,34 +54,34 @@ pub struct Early {
 
 impl Rules {
     /// Has the host compile every expression. What it refuses is reported.
-    pub fn create(host: &dyn Host, mut catalogue: Catalogue, issues: &mut Vec<Issue>) -> Self {
-        let mut told = Told { issues };
-        let texts: Vec<_> = catalogue.expressions().to_vec();
+    pub fn create(host: &dyn Host, mut plans: Plans, issues: &mut Vec<Issue>) -> Self {
+        let mut found = ExpressionIssues { issues };
+        let texts: Vec<_> = plans.expressions().to_vec();
         let texts: Vec<_> = texts
             .iter()
             .enumerate()
-            .map(|(slot, text)| {
-                let created = told.check("metrics: dimension", text, Text::create(host, text));
+            .map(|(number, text)| {
+                let created = found.check("metrics: dimension", text, Text::create(host, text));
                 if created.is_none() {
-                    catalogue.refuse(slot);
+                    plans.refuse(number);
                 }
                 created
             })
             .collect();
         let number = |value: &str| ("definitions: value", Number::create(host, value));
-        let numbers = catalogue
+        let numbers = plans
             .definitions()
             .iter()
             .map(|definition| {
                 let (what, created) = number(&definition.value);
-                told.check(what, &definition.value, created)
+                found.check(what, &definition.value, created)
             })
             .collect();
-        let conditions = catalogue
+        let conditions = plans
             .conditions()
-            .map(|text| told.check("metrics: match", text, Condition::create(host, text)))
+            .map(|text| found.check("metrics: match", text, Condition::create(host, text)))
             .collect();
-        Self { catalogue, texts, numbers, conditions }
+        Self { plans, texts, numbers, conditions }
     }
 
     /// What they need to know of a stream.
@@ -88,34 +89,39 @@ impl Rules {
         let texts = self.texts.iter().flatten().any(Text::names_peers);
         let numbers = self.numbers.iter().flatten().any(Number::names_peers);
         let conditions = self.conditions.iter().flatten().any(Condition::names_peers);
-        Needs::of(&self.catalogue, texts || numbers || conditions)
+        self.plans.needs(texts || numbers || conditions)
     }
 
     /// What the rules say in a callback of the stream.
-    pub fn at_end(&self, host: &dyn Host, call: &Call) -> Ruling {
+    pub fn at_end(&self, host: &dyn Host, call: &Call) -> StreamPlan {
         let conditions = self.holding(|condition| condition.holds(host, call));
         let texts = self.texts.iter().map(|text| text.as_ref()?.evaluate(host, call));
-        Ruling { variant: self.catalogue.variant(conditions), texts: Texts(texts.collect()) }
+        StreamPlan { variant: self.plans.variant(conditions), texts: Texts(texts.collect()) }
     }
 
     /// What can be said when the stream opens; `None` if nothing needs to be.
-    pub fn at_open(&self, host: &dyn Host) -> Option<Box<Early>> {
+    pub fn at_open(&self, host: &dyn Host) -> Option<Box<OpeningValues>> {
         if self.texts.is_empty() && self.conditions.is_empty() {
             return None;
         }
-        let conditions = self.holding(|condition| condition.holds_early(host));
-        let texts = self.texts.iter().map(|text| text.as_ref()?.evaluate_early(host));
-        Some(Box::new(Early { conditions, texts: Texts(texts.collect()) }))
+        let conditions = self.holding(|condition| condition.holds_at_open(host));
+        let texts = self.texts.iter().map(|text| text.as_ref()?.evaluate_at_open(host));
+        Some(Box::new(OpeningValues { conditions, texts: Texts(texts.collect()) }))
     }
 
     /// What the rules say in a tick that made the stream effective.
-    pub fn on_tick(&self, attributes: &Attributes<'_>, call: &Call, early: Option<&Early>) -> Ruling {
-        let conditions = early.map(|early| early.conditions).unwrap_or_default();
-        let texts = self.texts.iter().enumerate().map(|(slot, text)| {
-            let early = early.and_then(|early| early.texts.0.get(slot)?.as_ref());
-            text.as_ref()?.evaluate_on_tick(attributes, call, early)
+    pub fn on_tick(
+        &self,
+        attributes: &Attributes<'_>,
+        call: &Call,
+        opening: Option<&OpeningValues>,
+    ) -> StreamPlan {
+        let conditions = opening.map(|opening| opening.conditions).unwrap_or_default();
+        let texts = self.texts.iter().enumerate().map(|(number, text)| {
+            let at_open = opening.and_then(|opening| opening.texts.0.get(number)?.as_ref());
+            text.as_ref()?.evaluate_on_tick(attributes, call, at_open)
         });
-        Ruling { variant: self.catalogue.variant(conditions), texts: Texts(texts.collect()) }
+        StreamPlan { variant: self.plans.variant(conditions), texts: Texts(texts.collect()) }
     }
 
     /// What the stream adds to the metrics that the configuration defines.
@@ -131,21 +137,18 @@ impl Rules {
     }
 
     fn holding(&self, holds: impl Fn(&Condition) -> bool) -> Conditions {
-        let bits = (0..u32::BITS).zip(&self.conditions);
-        let bit = |(bit, condition): (u32, &Option<Condition>)| match condition {
-            Some(condition) if holds(condition) => 1 << bit,
-            _ => 0,
-        };
-        Conditions(bits.map(bit).fold(0, |all, one| all | one))
+        let conditions = self.conditions.iter().enumerate();
+        let holding = conditions.filter(|(_, condition)| condition.as_ref().is_some_and(&holds));
+        holding.map(|(number, _)| number).collect()
     }
 }
 
 /// Reports what becomes of expressions.
-struct Told<'a> {
+struct ExpressionIssues<'a> {
     issues: &'a mut Vec<Issue>,
 }
 
-impl Told<'_> {
+impl ExpressionIssues<'_> {
     fn check<T>(&mut self, what: &str, text: &str, created: Result<T, HostError>) -> Option<T> {
         self.explain(what, text, created.is_ok());
         created.ok()
@@ -171,8 +174,8 @@ impl Told<'_> {
 // === impl Texts ===
 
 impl Texts {
-    /// The value in a slot.
-    pub fn get(&self, slot: usize) -> &str {
-        self.0.get(slot).and_then(Option::as_ref).map_or(UNKNOWN, LabelValue::as_str)
+    /// The value of the expression with this number.
+    pub fn get(&self, number: usize) -> &str {
+        self.0.get(number).and_then(Option::as_ref).map_or(UNKNOWN, LabelValue::as_str)
     }
 }

@@ -3,5 +3,8 @@
 pub mod clock;
 pub mod http;
 pub mod plugin;
+pub mod recorder;
 pub mod report;
+pub mod self_report;
+pub mod stream;
 pub mod tcp;

@@ -21,6 +21,7 @@ use std::cell::Cell;
 use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
 use istio_stats::host::fake::{FakeHost, Hostcall, Phase, Value};
 use istio_stats::peer::metadata;
+use istio_stats::workload::fact::Fact;
 use istio_stats::workload::Workload;
 use story::{Story, INBOUND, OUTBOUND, SERVICE};
 
@@ -92,7 +93,7 @@ fn proxied(story: &Story) {
         &SERVICE,
         Value::map([("host", "reviews.shop"), ("name", "reviews"), ("namespace", "shop")]),
     );
-    let peer = Workload { workload_name: Some("reviews-v2".into()), ..Workload::default() };
+    let peer = Workload::default().with(Fact::Workload, "reviews-v2".into());
     let peer = metadata::encode(&peer);
     host.set_attribute(&[UPSTREAM_PEER_KEY], peer.as_str());
     host.set_attribute(&["filter_state", "wasm.istio_stats.upstream_peer"], peer.as_str());
@@ -116,7 +117,7 @@ fn request(root_id: &str, configuration: &str, prepare: impl Fn(&Story)) -> Cost
         id
     };
     let finish = |id| {
-        story.plugin.on_log(&story.host, id, istio_stats::config::Attachment::Http);
+        story.plugin.on_log(&story.host, id, istio_stats::attachment::Attachment::Http);
         story.plugin.on_close(id);
     };
     for _ in 0..WARM_UP {
@@ -179,7 +180,7 @@ fn the_list_follows_what_streams_have() {
         }
         story.host.enter_stream(id, Phase::Log);
         story.host.reset_calls();
-        story.plugin.on_log(&story.host, id, istio_stats::config::Attachment::Http);
+        story.plugin.on_log(&story.host, id, istio_stats::attachment::Attachment::Http);
         story.plugin.on_close(id);
         [Hostcall::CreateExpression, Hostcall::EvaluateExpression, Hostcall::Property]
             .map(|call| story.host.calls(call))
@@ -234,8 +235,9 @@ fn an_open_connection_costs_three_reads_a_period_and_its_end_as_many() {
     proxied(&story);
     story.disconnect(other, 0);
     story.host.enter_stream(id, Phase::Log);
-    let cost =
-        cost_of(&story.host, || story.plugin.on_log(&story.host, id, istio_stats::config::Attachment::Tcp));
+    let cost = cost_of(&story.host, || {
+        story.plugin.on_log(&story.host, id, istio_stats::attachment::Attachment::Tcp)
+    });
     assert_eq!((cost.returning, cost.records), (3, 4), "{cost:?}");
 }
 
@@ -243,7 +245,7 @@ fn an_open_connection_costs_three_reads_a_period_and_its_end_as_many() {
 fn opening_a_stream_costs_no_hostcall() {
     let story = Story::new(OUTBOUND, "{}");
     let id = story.open_unseen();
-    let http = istio_stats::config::Attachment::Http;
+    let http = istio_stats::attachment::Attachment::Http;
     assert_eq!(cost_of(&story.host, || story.plugin.on_open(&story.host, id, http)).calls, 0);
 }
 
@@ -261,7 +263,7 @@ fn allocations_do_not_grow_with_the_labels() {
             proxied(&story);
             story.host.enter_stream(id, Phase::Log);
             let before = ALLOCATIONS.with(Cell::get);
-            story.plugin.on_log(&story.host, id, istio_stats::config::Attachment::Http);
+            story.plugin.on_log(&story.host, id, istio_stats::attachment::Attachment::Http);
             last = ALLOCATIONS.with(Cell::get) - before;
             story.plugin.on_close(id);
         }

@@ -6,7 +6,7 @@ use istio_stats::catalogue::metric::Metric;
 use istio_stats::config::reader::Issue;
 use istio_stats::config::Config;
 use istio_stats::exchange;
-use istio_stats::rules::plan::{Catalogue, Conditions, MetricIndex, TagValue, Variant};
+use istio_stats::rules::plan::{Conditions, MetricIndex, Plans, TagValue, Variant};
 use istio_stats::rules::rewrite::rewrite;
 
 use super::input::hash;
@@ -43,35 +43,33 @@ fn check_issues(usable: bool, issues: &[Issue]) {
 }
 
 fn check_plans(config: &Config, hash: u32) {
-    let mut catalogue = config.catalogue();
-    for slot in 0..catalogue.expressions().len() {
-        if hash >> (slot % 32) & 1 == 1 {
-            catalogue.refuse(slot);
+    let mut plans = Plans::new(config);
+    for number in 0..plans.expressions().len() {
+        if hash >> (number % 32) & 1 == 1 {
+            plans.refuse(number);
         }
     }
-    let definitions = catalogue.definitions().iter().map(|definition| &definition.value);
-    for text in
-        catalogue.expressions().iter().chain(definitions).map(String::as_str).chain(catalogue.conditions())
-    {
+    let definitions = plans.definitions().iter().map(|definition| &definition.value);
+    for text in plans.expressions().iter().chain(definitions).map(String::as_str).chain(plans.conditions()) {
         check_rewrite(text);
     }
 
-    let all_labels = catalogue.all_labels();
-    assert_eq!(all_labels, catalogue.all_labels());
-    let alone = (0..catalogue.conditions().count()).map(|bit| 1 << bit);
+    let all_labels = plans.all_labels();
+    assert_eq!(all_labels, plans.all_labels());
+    let alone = (0..plans.conditions().count()).map(|bit| 1 << bit);
     let some = [0, u32::MAX, hash, hash.rotate_left(16) ^ 0x5555_5555];
-    for conditions in alone.chain(some).map(Conditions) {
-        let variant = catalogue.variant(conditions);
+    for conditions in alone.chain(some).map(Conditions::of_bits) {
+        let variant = plans.variant(conditions);
         assert_eq!(variant.conditions, conditions);
-        assert_eq!(variant.metrics(), Metric::ALL.len() + catalogue.definitions().len());
-        for metric in indices(&catalogue) {
+        assert_eq!(variant.metrics(), Metric::ALL.len() + plans.definitions().len());
+        for metric in indices(&plans) {
             check_plan(&variant, metric, &all_labels);
         }
     }
 }
 
 /// Every metric, with the label set it is recorded with.
-fn indices(catalogue: &Catalogue) -> impl Iterator<Item = (MetricIndex, &'static [LabelSet])> {
+fn indices(plans: &Plans) -> impl Iterator<Item = (MetricIndex, &'static [LabelSet])> {
     let standard = Metric::ALL.into_iter().map(|metric| {
         let sets: &[LabelSet] = match metric.labels() {
             LabelSet::Messages => &[LabelSet::Messages],
@@ -81,7 +79,7 @@ fn indices(catalogue: &Catalogue) -> impl Iterator<Item = (MetricIndex, &'static
         (metric.into(), sets)
     });
     let both: &[LabelSet] = &[LabelSet::Tcp, LabelSet::Http];
-    let defined = (0..catalogue.definitions().len()).map(move |n| (MetricIndex::of_definition(n), both));
+    let defined = (0..plans.definitions().len()).map(move |n| (MetricIndex::of_definition(n), both));
     standard.chain(defined)
 }
 
@@ -100,7 +98,7 @@ fn check_plan(variant: &Variant, (metric, sets): (MetricIndex, &[LabelSet]), all
             let key = variant.key(*set);
             let told_apart = match value {
                 TagValue::Standard(dimension) => key.dimensions.contains(&dimension),
-                TagValue::Expression(slot) => key.slots.contains(&slot),
+                TagValue::Expression(number) => key.expressions.contains(&number),
             };
             assert!(told_apart, "{label} of {}", plan.name);
         }

@@ -5,22 +5,24 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use istio_stats::attachment::Attachment;
 use istio_stats::attribute::keys::{
     DOWNSTREAM_PEER_KEY, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY,
 };
 use istio_stats::catalogue::metric::Metric;
 use istio_stats::config::overrides::Definition;
-use istio_stats::config::{Attachment, Config};
+use istio_stats::config::Config;
 use istio_stats::exchange::http::{HttpExchange, ID_HEADER, METADATA_HEADER};
 use istio_stats::exchange::Exchange;
 use istio_stats::host::fake::{FakeHost, Phase, Value};
 use istio_stats::host::{HeaderMap, Host, MetricKind};
 use istio_stats::peer::metadata;
 use istio_stats::rules::expression::{printed, whole};
-use istio_stats::rules::plan::{Catalogue, Conditions, MetricIndex};
+use istio_stats::rules::plan::{Conditions, MetricIndex, Plans};
 use istio_stats::rules::rewrite::rewrite;
-use istio_stats::stats::plugin::Plugin;
-use istio_stats::workload::Workload;
+use istio_stats::stats::plugin::StatsPlugin;
+use istio_stats::workload::fact::Fact;
+use istio_stats::workload::{node, Workload};
 
 use super::input::{hash, Input};
 use super::tags::well_formed;
@@ -81,12 +83,11 @@ pub fn run(data: &[u8]) {
     }
 
     let (config, _) = Config::compile(configuration);
-    let catalogue = config.as_ref().map(Config::catalogue);
-    let expressions =
-        catalogue.as_ref().map(|catalogue| Expressions::new(&host, catalogue)).unwrap_or_default();
+    let plans = config.as_ref().map(Plans::new);
+    let expressions = plans.as_ref().map(|plans| Expressions::new(&host, plans)).unwrap_or_default();
     let exchange = Exchange::configure(&host);
     let own = own_metadata(&host, configuration);
-    let plugin = Plugin::configure(&host);
+    let plugin = StatsPlugin::configure(&host);
     assert_eq!(plugin.is_some(), config.is_some());
     let mut story = Story { host, plugin, exchange, own, streams: Vec::new() };
     story.tell(&mut input);
@@ -96,8 +97,8 @@ pub fn run(data: &[u8]) {
     let is_own = |name: &str| name.starts_with("component.") || name == "istio_stats_series";
     let names = names.iter().filter(|(_, name)| !is_own(name));
     let series: Vec<_> = names.map(|(kind, name)| Series::read(&story.host, *kind, name)).collect();
-    if let Some((config, catalogue)) = config.zip(catalogue) {
-        let expected = Expected { series, config, catalogue, expressions, totals };
+    if let Some((config, plans)) = config.zip(plans) {
+        let expected = Expected { series, config, plans, expressions, totals };
         expected.check();
     }
 }
@@ -132,7 +133,7 @@ struct Totals {
 
 struct Story {
     host: FakeHost,
-    plugin: Option<Plugin>,
+    plugin: Option<StatsPlugin>,
     exchange: Exchange,
     /// What the exchange sends.
     own: Option<String>,
@@ -166,7 +167,7 @@ struct Series<'a> {
 struct Expected<'a> {
     series: Vec<Series<'a>>,
     config: Config,
-    catalogue: Catalogue,
+    plans: Plans,
     expressions: Expressions,
     totals: Totals,
 }
@@ -174,9 +175,9 @@ struct Expected<'a> {
 // === impl Expressions ===
 
 impl Expressions {
-    fn new(host: &FakeHost, catalogue: &Catalogue) -> Self {
+    fn new(host: &FakeHost, plans: &Plans) -> Self {
         let mut values = BTreeMap::new();
-        for text in catalogue.expressions() {
+        for text in plans.expressions() {
             let value = match hash(text.as_bytes()) % 4 {
                 0 => Value::Null,
                 1 => text.as_str().into(),
@@ -185,11 +186,11 @@ impl Expressions {
             };
             values.insert(printed(&rewrite(text).text), value);
         }
-        for definition in catalogue.definitions() {
+        for definition in plans.definitions() {
             let value = i64::from(hash(definition.value.as_bytes()) % 100) - 10;
             values.insert(whole(&rewrite(&definition.value).text), value.into());
         }
-        for text in catalogue.conditions() {
+        for text in plans.conditions() {
             values.insert(rewrite(text).text, (hash(text.as_bytes()) & 1 == 1).into());
         }
         for (text, value) in &values {
@@ -414,9 +415,9 @@ impl<'a> Series<'a> {
 
 impl Expected<'_> {
     fn check(&self) {
-        let bits = self.catalogue.conditions().enumerate();
+        let bits = self.plans.conditions().enumerate();
         let bits = bits.map(|(bit, text)| u32::from(self.expressions.holds(text)) << bit);
-        let variant = self.catalogue.variant(Conditions(bits.fold(0, |all, bit| all | bit)));
+        let variant = self.plans.variant(Conditions::of_bits(bits.fold(0, |all, bit| all | bit)));
         let is_kept = |metric: MetricIndex| variant.plan(metric).is_some();
         for metric in Metric::ALL {
             let expected = if is_kept(metric.into()) { self.total(metric) } else { 0 };
@@ -434,7 +435,7 @@ impl Expected<'_> {
             }
         }
         let streams = self.totals.requests + self.totals.connections;
-        for (n, definition) in self.catalogue.definitions().iter().enumerate() {
+        for (n, definition) in self.plans.definitions().iter().enumerate() {
             // A name of the plugin's own metrics would count those, too.
             if definition.kind == MetricKind::Counter && !definition.name.starts_with("stats_") {
                 let number = if is_kept(MetricIndex::of_definition(n)) {
@@ -474,15 +475,15 @@ fn read_peer(input: &mut Input<'_>) -> Vec<u8> {
     if input.flag() {
         return input.bytes().to_vec();
     }
-    let mut fact = || core::str::from_utf8(input.bytes()).ok().map(str::to_owned);
-    let workload =
-        Workload { workload_name: fact(), namespace: fact(), cluster_id: fact(), ..Workload::default() };
+    let mut fact = || core::str::from_utf8(input.bytes()).unwrap_or_default();
+    let facts = [Fact::Workload, Fact::Namespace, Fact::ClusterId];
+    let workload = facts.into_iter().fold(Workload::default(), |workload, name| workload.with(name, fact()));
     metadata::encode(&workload).into_bytes()
 }
 
 /// What the exchange sends as metadata.
 fn own_metadata(host: &FakeHost, configuration: &[u8]) -> Option<String> {
     let (config, _) = istio_stats::exchange::config::Config::compile(configuration);
-    let (workload, _) = Workload::from_node_metadata(host);
+    let (workload, _) = node::read(host);
     Some(metadata::encode(&workload.overridden(&config?.local)))
 }

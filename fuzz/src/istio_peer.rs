@@ -2,9 +2,10 @@
 //! a refusal, and one workload is the same in every form.
 
 use istio_stats::host::fake;
-use istio_stats::peer::istio::{decode, gather};
+use istio_stats::peer::forms::{decode, gather};
 use istio_stats::peer::metadata::{self, DecodeError, MAX_ENCODED_BYTES};
 use istio_stats::wire::structs;
+use istio_stats::workload::fact::Fact;
 use istio_stats::workload::Workload;
 
 use super::flat_node;
@@ -68,7 +69,7 @@ fn check_forms(facts: [&str; FACTS.len()], labels: [&str; LABELS.len()]) {
     }
 
     // The object knows neither owner nor mesh.
-    let told = Workload { owner: None, mesh_id: None, ..expected.unwrap_or_default() };
+    let told = expected.unwrap_or_default().with(Fact::Owner, "").with(Fact::MeshId, "");
     let told = Some(told).filter(|told| *told != Workload::default()).ok_or(DecodeError::Empty);
     let of_object = facts.map(|((.., field), text)| (field, text)).filter(|(field, _)| !field.is_empty());
     let (of_fields, nested): (Vec<_>, Vec<_>) = labels.partition(|((_, field), _)| !field.is_empty());

@@ -3,7 +3,7 @@
 
 use istio_stats::peer::cache::{Decoded, PeerCache};
 use istio_stats::peer::metadata::{self, DecodeError, MAX_ENCODED_BYTES};
-use istio_stats::peer::{endpoint, istio};
+use istio_stats::peer::{endpoint, forms};
 use istio_stats::workload::labels::WorkloadLabels;
 use istio_stats::workload::{Workload, MAX_FACT_BYTES};
 
@@ -29,9 +29,9 @@ fn check(header: &[u8]) {
     }
     // Whatever can be a header is one, and not another form of what a peer tells.
     if !header.iter().any(u8::is_ascii_control) {
-        assert_eq!(istio::decode(header), decoded);
+        assert_eq!(forms::decode(header), decoded);
     }
-    let expected = match istio::decode(header) {
+    let expected = match forms::decode(header) {
         Ok(workload) => Decoded::Workload(WorkloadLabels::new(&workload).into()),
         Err(error) => Decoded::Failed(error.reason()),
     };
@@ -42,22 +42,7 @@ fn check(header: &[u8]) {
 }
 
 pub fn check_size(workload: &Workload) {
-    let Workload {
-        name,
-        namespace,
-        workload_name,
-        cluster_id,
-        mesh_id,
-        owner,
-        app,
-        app_version,
-        canonical_service,
-        canonical_revision,
-        labels,
-    } = workload;
-    let facts = [name, namespace, workload_name, cluster_id, mesh_id, owner];
-    let derived = [app, app_version, canonical_service, canonical_revision];
-    for fact in facts.into_iter().chain(derived).chain(labels).flatten() {
-        assert!((1..=MAX_FACT_BYTES).contains(&fact.len()), "{fact:?}");
+    for (_, key, fact) in workload.entries() {
+        assert!((1..=MAX_FACT_BYTES).contains(&fact.len()), "{key}: {fact:?}");
     }
 }

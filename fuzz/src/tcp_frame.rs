@@ -12,6 +12,7 @@ use istio_stats::host::Data::{self, Downstream, Upstream};
 use istio_stats::host::Flow;
 use istio_stats::peer::frame::{self, Parsed, HEADER_BYTES, MAGIC, MAX_PAYLOAD_BYTES};
 use istio_stats::peer::metadata;
+use istio_stats::workload::fact::Fact;
 use istio_stats::workload::Workload;
 
 use super::input::Input;
@@ -234,6 +235,6 @@ fn configured(configuration: &str) -> Exchange {
 }
 
 fn own_frame() -> Vec<u8> {
-    let own = Workload { cluster_id: Some(CLUSTER_ID.to_owned()), ..Workload::default() };
+    let own = Workload::default().with(Fact::ClusterId, CLUSTER_ID);
     frame::encode(&metadata::encode_struct(&own), Some(NODE_ID)).expect("a short frame")
 }

@@ -2,10 +2,11 @@
 //!
 //! The order is meaning: the messages of a gRPC stream carry the first 20, TCP
 //! metrics the first 23, HTTP metrics all. Names, tags, documents and tests
-//! come from this one list; a new label goes here and into
-//! [`crate::stats::report`], where its value comes from.
+//! come from this one list. Where the value of a new label comes from says
+//! `workload::fact`, if a fact of a workload fills it, else `stats::report`.
 
-use crate::catalogue::label_value::UNKNOWN;
+use super::label_value::UNKNOWN;
+use crate::collections::set::{Numbered, Set};
 
 macro_rules! dimensions {
     ($($variant:ident $name:literal $doc:literal,)*) => {
@@ -84,31 +85,13 @@ pub struct Values<'a> {
 }
 
 /// Some of the labels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DimensionSet(u32);
+pub type Dimensions = Set<Dimension>;
 
-// === impl DimensionSet ===
+// === impl Dimension ===
 
-impl DimensionSet {
-    /// These labels.
-    pub const fn of(dimensions: &[Dimension]) -> Self {
-        let mut bits = 0;
-        let mut rest = dimensions;
-        while let Some((first, others)) = rest.split_first() {
-            bits |= 1 << *first as usize;
-            rest = others;
-        }
-        Self(bits)
-    }
-
-    /// Adds a label.
-    pub fn insert(&mut self, dimension: Dimension) {
-        self.0 |= 1 << dimension as usize;
-    }
-
-    /// Whether the label is one of them.
-    pub fn contains(self, dimension: Dimension) -> bool {
-        self.0 >> dimension as usize & 1 == 1
+impl Numbered for Dimension {
+    fn number(self) -> usize {
+        self as usize
     }
 }
 
@@ -167,14 +150,5 @@ mod tests {
         values.set(Dimension::SourceClusterId, "east");
         assert_eq!(values.get(Dimension::SourceClusterId), "east");
         assert_eq!(values.get(Dimension::DestinationClusterId), "unknown");
-    }
-
-    #[test]
-    fn a_set_holds_what_was_put_into_it() {
-        let (first, last) = (Dimension::ALL[0], Dimension::ALL[Dimension::ALL.len() - 1]);
-        let mut set = DimensionSet::of(&[first, Dimension::SourceClusterId]);
-        set.insert(last);
-        let held: Vec<_> = Dimension::ALL.into_iter().filter(|dimension| set.contains(*dimension)).collect();
-        assert_eq!(held, [first, Dimension::SourceClusterId, last]);
     }
 }

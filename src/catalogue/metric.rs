@@ -1,7 +1,8 @@
 //! The catalogue of standard metrics. A metric is data: what it is called, how
 //! it counts, which labels it carries, which value it takes from a stream.
 
-use crate::catalogue::dimension::LabelSet;
+use super::dimension::LabelSet;
+use crate::collections::set::{Numbered, Set};
 use crate::host::MetricKind;
 
 macro_rules! metrics {
@@ -52,6 +53,15 @@ metrics! {
     TcpSentBytes "tcp_sent_bytes_total" Counter Tcp "Bytes sent to the client of a TCP connection, counted while it is open.",
     TcpReceivedBytes "tcp_received_bytes_total" Counter Tcp "Bytes received from the client of a TCP connection, counted while it is open.",
     TcpDuration "tcp_connection_duration_milliseconds" Histogram Tcp "Time that a TCP connection was open, in milliseconds.",
+}
+
+/// Some of the metrics.
+pub type Metrics = Set<Metric>;
+
+impl Numbered for Metric {
+    fn number(self) -> usize {
+        self as usize
+    }
 }
 
 /// Precedes every metric's name.

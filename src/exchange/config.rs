@@ -1,8 +1,10 @@
 //! The metadata exchange's configuration.
 
-use crate::config::local::LocalOverrides;
+use crate::attachment::Attachment;
+use crate::config::local::read_local;
 use crate::config::reader::{self, Issue, Object};
-use crate::config::{Attachment, Trust};
+use crate::config::Trust;
+use crate::workload::local::LocalOverrides;
 
 /// What the metadata exchange was told to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +43,7 @@ impl Config {
             skip_external: object.boolean("skip_external").unwrap_or_default(),
             attachment: object.choice("attachment", Attachment::CHOICES),
             tcp_upstream_clusters: object.strings("tcp_upstream_clusters"),
-            local: LocalOverrides::read(&mut object),
+            local: read_local(&mut object),
         };
         object.finish();
         (Some(config), issues)
@@ -51,6 +53,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::fact::Fact;
 
     fn compile(text: &str) -> (Option<Config>, Vec<String>) {
         let (config, issues) = Config::compile(text.as_bytes());
@@ -66,16 +69,15 @@ mod tests {
 
     #[test]
     fn every_field_is_read_in_both_cases() {
+        let mut local = LocalOverrides::default();
+        local.set(Fact::ClusterId, Some("east".to_owned()));
+        local.set(Fact::CanonicalService, Some("web".to_owned()));
         let expected = Config {
             trust: Trust::Mtls,
             skip_external: true,
             attachment: Some(Attachment::Tcp),
             tcp_upstream_clusters: vec!["outbound|3306||db".to_owned()],
-            local: LocalOverrides {
-                cluster_id: Some("east".to_owned()),
-                canonical_service: Some("web".to_owned()),
-                ..LocalOverrides::default()
-            },
+            local,
         };
         for text in [
             r#"{"trust": "mtls", "skip_external": true,

@@ -4,10 +4,11 @@
 //! neither an application nor the world sees them. The side that sends asks:
 //! the other answers on the response, and only with what it was asked for.
 
-use super::{note, store, Direction, Exchange};
+use super::{note, store, Exchange};
+use crate::attribute::direction::Direction;
 use crate::attribute::keys::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
 use crate::host::{HeaderMap, Host};
-use crate::peer::Side;
+use crate::peer::side::Side;
 
 /// Header with the sender's encoded metadata.
 pub const METADATA_HEADER: &str = "x-envoy-peer-metadata";

@@ -9,7 +9,8 @@
 
 use core::mem;
 
-use super::{note, store, Direction, Exchange};
+use super::{note, store, Exchange};
+use crate::attribute::direction::Direction;
 use crate::attribute::keys::{
     DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY,
     UPSTREAM_PEER_KEY,
@@ -17,7 +18,7 @@ use crate::attribute::keys::{
 use crate::attribute::Attributes;
 use crate::host::{Data, Flow, Host, HostError};
 use crate::peer::frame::{self, Parsed};
-use crate::peer::Side;
+use crate::peer::side::Side;
 
 /// The exchange on one connection.
 #[derive(Debug, Default)]

@@ -1,11 +1,11 @@
 //! What was read once of a connection: the side it is reported from, and who is
 //! at its ends. All its HTTP streams share it.
 
+use super::identity::Identity;
 use crate::attribute::element::Element;
 use crate::attribute::Attributes;
 use crate::catalogue::reporter::Reporter;
 use crate::collections::recent::Slots;
-use crate::facts::Identity;
 
 /// Facts of downstream connections by their ids, which a process gives only once.
 #[derive(Debug, Default)]

@@ -9,8 +9,7 @@ use std::rc::Rc;
 use hashbrown::DefaultHashBuilder;
 
 use super::metadata::DecodeError;
-use super::places::Places;
-use super::{endpoint, istio};
+use super::{endpoint, forms};
 use crate::collections::index::{is_same_key, Index};
 use crate::workload::labels::WorkloadLabels;
 
@@ -28,8 +27,6 @@ pub enum Decoded {
 /// young one, so a flood of new peers costs decoding, never memory.
 #[derive(Debug, Default)]
 pub struct PeerCache {
-    /// Where peers were found.
-    pub(crate) places: Places,
     hasher: DefaultHashBuilder,
     young: Generation,
     old: Generation,
@@ -97,7 +94,7 @@ impl Form {
     fn decode(self, encoded: &[u8]) -> Decoded {
         let decoded = match self {
             Self::Exchanged => {
-                let workload = istio::decode(encoded).map_err(DecodeError::reason);
+                let workload = forms::decode(encoded).map_err(DecodeError::reason);
                 workload.map(|workload| WorkloadLabels::new(&workload))
             }
             Self::Endpoint => endpoint::decode(encoded).ok_or("endpoint"),

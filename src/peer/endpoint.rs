@@ -2,6 +2,7 @@
 //! host. It is there without any exchange, also when no response comes.
 
 use crate::catalogue::label_value::LabelValue;
+use crate::workload::fact::Fact;
 use crate::workload::labels::WorkloadLabels;
 
 /// Decodes `workload;namespace;canonical service;canonical revision;cluster`.
@@ -10,23 +11,18 @@ use crate::workload::labels::WorkloadLabels;
 ///
 /// ```
 /// # use istio_stats::peer::endpoint::decode;
+/// use istio_stats::workload::fact::Fact;
 /// let labels = decode(b"reviews-v1;shop;reviews;v1;west").unwrap();
-/// assert_eq!(labels.cluster_id.unwrap().as_str(), "west");
+/// assert_eq!(labels.shown(Fact::ClusterId), "west");
 /// assert!(decode(b"reviews-v1;shop;reviews;v1").is_none());
 /// ```
 pub fn decode(text: &[u8]) -> Option<WorkloadLabels> {
-    let mut fields = text.split(|byte| *byte == b';');
-    let mut next = || fields.next().map(|field| LabelValue::clean(field.to_vec()));
-    let labels = WorkloadLabels {
-        workload: next()?,
-        namespace: next()?,
-        canonical_service: next()?,
-        canonical_revision: next()?,
-        cluster_id: next()?,
-        app: None,
-        app_version: None,
-    };
-    Some(labels)
+    let field = |position: usize| text.split(|byte| *byte == b';').nth(position);
+    let positions = || Fact::ALL.into_iter().filter_map(|fact| fact.row().endpoint);
+    if positions().any(|position| field(position).is_none()) {
+        return None;
+    }
+    Some(WorkloadLabels::of(|fact| LabelValue::clean(field(fact.row().endpoint?)?.to_vec())))
 }
 
 #[cfg(test)]
@@ -35,8 +31,8 @@ mod tests {
 
     #[test]
     fn a_gateway_endpoint_knows_only_its_cluster() {
-        let cluster_id = LabelValue::clean_str("west");
-        let expected = WorkloadLabels { cluster_id, ..WorkloadLabels::default() };
+        let west = |fact| LabelValue::clean_str("west").filter(|_| fact == Fact::ClusterId);
+        let expected = WorkloadLabels::of(west);
         assert_eq!(decode(b";;;;west"), Some(expected.clone()));
         assert_eq!(decode(b";;;;west;more"), Some(expected));
         assert_eq!(decode(b";;;"), None);

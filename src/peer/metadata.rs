@@ -8,7 +8,7 @@ use core::fmt;
 use crate::wire::flatbuffer;
 use crate::wire::proto::Malformed;
 use crate::wire::structs::{self, each_entry};
-use crate::workload::{cut, Workload, LABEL_KEYS};
+use crate::workload::{cut, Workload};
 
 /// Longest encoded metadata that is looked at. Istio's own is about 1 kB.
 pub const MAX_ENCODED_BYTES: usize = 8192;
@@ -32,13 +32,6 @@ pub enum DecodeError {
     FlatBuffer,
     /// It tells none of a workload's facts.
     Empty,
-}
-
-/// What was told of a workload so far.
-#[derive(Default)]
-pub(super) struct Facts {
-    workload: Workload,
-    labels: [Option<String>; LABEL_KEYS.len()],
 }
 
 /// The key of the nested struct with Kubernetes labels.
@@ -97,8 +90,8 @@ impl From<flatbuffer::Malformed> for DecodeError {
 ///
 /// ```
 /// use istio_stats::peer::metadata;
-/// use istio_stats::workload::Workload;
-/// let workload = Workload { cluster_id: Some("east".to_owned()), ..Workload::default() };
+/// use istio_stats::workload::{fact::Fact, Workload};
+/// let workload = Workload::default().with(Fact::ClusterId, "east");
 /// let header = metadata::encode(&workload);
 /// assert_eq!(header, "ChQKCkNMVVNURVJfSUQSBhoEZWFzdA==");
 /// assert_eq!(metadata::decode(header.as_bytes()), Ok(workload));
@@ -109,26 +102,24 @@ pub fn encode(workload: &Workload) -> String {
 
 /// The same before base64: a serialised `Struct`.
 pub fn encode_struct(workload: &Workload) -> Vec<u8> {
-    let put_fact = |out: &mut Vec<u8>, key, fact: &Option<String>| {
-        if let Some(text) = fact {
-            structs::put_text(out, key, text);
-        }
-    };
-    let mut labels = Vec::new();
-    for (key, label) in LABEL_KEYS.into_iter().zip(&workload.labels) {
-        put_fact(&mut labels, key, label);
+    let (mut entries, mut labels) = (Vec::new(), Vec::new());
+    for (node, key, text) in workload.entries() {
+        let mut entry = Vec::new();
+        structs::put_text(&mut entry, key, text);
+        if node.is_label() { &mut labels } else { &mut entries }.push((key, entry));
     }
-    let mut metadata = Vec::new();
-    put_fact(&mut metadata, "CLUSTER_ID", &workload.cluster_id);
     if !labels.is_empty() {
-        structs::put_struct(&mut metadata, LABELS, &labels);
+        let mut entry = Vec::new();
+        structs::put_struct(&mut entry, LABELS, &sorted(labels));
+        entries.push((LABELS, entry));
     }
-    put_fact(&mut metadata, "MESH_ID", &workload.mesh_id);
-    put_fact(&mut metadata, "NAME", &workload.name);
-    put_fact(&mut metadata, "NAMESPACE", &workload.namespace);
-    put_fact(&mut metadata, "OWNER", &workload.owner);
-    put_fact(&mut metadata, "WORKLOAD_NAME", &workload.workload_name);
-    metadata
+    sorted(entries)
+}
+
+/// The entries of a `Struct` in the order of their keys.
+pub(super) fn sorted(mut entries: Vec<(&str, Vec<u8>)>) -> Vec<u8> {
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    entries.into_iter().flat_map(|(_, entry)| entry).collect()
 }
 
 /// A serialised `Struct` as the header carries it.
@@ -157,15 +148,15 @@ pub fn decode(encoded: &[u8]) -> Result<Workload, DecodeError> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_struct(metadata: &[u8]) -> Result<Workload, DecodeError> {
-    let mut facts = Facts::default();
+    let mut workload = Workload::default();
     each_entry(metadata, |key, value| {
         if is_labels(key) {
             let labels = structs::nested(value)?.unwrap_or_default();
-            return each_entry(labels, |key, value| put(facts.label(key), value));
+            return each_entry(labels, |key, value| put(workload.label(key), value));
         }
-        put(facts.fact(key), value)
+        put(workload.entry(key), value)
     })?;
-    facts.workload()
+    unless_empty(workload)
 }
 
 /// What is not asked for need not even be a text.
@@ -181,42 +172,10 @@ pub(super) fn is_labels(key: &[u8]) -> bool {
     key == LABELS.as_bytes() || key == b"labels"
 }
 
-// === impl Facts ===
-
-impl Facts {
-    /// The fact with this key in node metadata, or this name in Istio's object.
-    pub(super) fn fact(&mut self, key: &[u8]) -> Option<&mut Option<String>> {
-        let Self { workload, labels } = self;
-        let [app, _, _, service, revision, version] = labels;
-        // A loop over texts takes half of the code that a match on them does.
-        let facts = [
-            (["CLUSTER_ID", "cluster"], &mut workload.cluster_id),
-            (["NAMESPACE", "namespace"], &mut workload.namespace),
-            (["WORKLOAD_NAME", "workload"], &mut workload.workload_name),
-            (["NAME", "name"], &mut workload.name),
-            (["MESH_ID", ""], &mut workload.mesh_id),
-            (["OWNER", ""], &mut workload.owner),
-            (["app", ""], app),
-            (["version", ""], version),
-            (["service", ""], service),
-            (["revision", ""], revision),
-        ];
-        let mut facts = facts.into_iter().filter(|_| !key.is_empty());
-        facts.find(|(keys, _)| keys.iter().any(|known| known.as_bytes() == key)).map(|(_, fact)| fact)
+/// The workload, if anything is known of it.
+pub(super) fn unless_empty(workload: Workload) -> Result<Workload, DecodeError> {
+    if workload == Workload::default() {
+        return Err(DecodeError::Empty);
     }
-
-    /// The Kubernetes label with this key.
-    pub(super) fn label(&mut self, key: &[u8]) -> Option<&mut Option<String>> {
-        let mut labels = LABEL_KEYS.iter().zip(&mut self.labels);
-        labels.find(|(known, _)| known.as_bytes() == key).map(|(_, label)| label)
-    }
-
-    /// The workload that has these facts.
-    pub(super) fn workload(self) -> Result<Workload, DecodeError> {
-        let workload = self.workload.with_labels(self.labels);
-        if workload == Workload::default() {
-            return Err(DecodeError::Empty);
-        }
-        Ok(workload)
-    }
+    Ok(workload)
 }

@@ -8,12 +8,11 @@
 
 use crate::attribute::Attributes;
 use crate::catalogue::label_value::LabelValue;
+use crate::facts::call::Call;
 use crate::host::{ExpressionToken, Host, HostError};
-use crate::peer::Side;
-use crate::rules::rewrite::{self, PeerFact, PeerField};
-use crate::stats::report::Call;
+use crate::peer::side::Side;
+use crate::rules::rewrite::{self, PeerFact};
 use crate::wire::cel::plain_path;
-use crate::workload::labels::WorkloadLabels;
 
 /// The expression of a label.
 #[derive(Debug)]
@@ -99,7 +98,7 @@ impl Text {
     }
 
     /// Its value when the stream opens, if that is the time to ask.
-    pub fn evaluate_early(&self, host: &dyn Host) -> Option<LabelValue> {
+    pub fn evaluate_at_open(&self, host: &dyn Host) -> Option<LabelValue> {
         match &self.source {
             Source::Host { token, path: None } if self.peer_facts.is_empty() => {
                 host.evaluate_expression(*token).ok().and_then(LabelValue::clean)
@@ -108,13 +107,13 @@ impl Text {
         }
     }
 
-    /// Its value in a tick that made the stream effective; `early` is what it was
+    /// Its value in a tick that made the stream effective; `at_open` is what it was
     /// when the stream opened.
     pub fn evaluate_on_tick(
         &self,
         attributes: &Attributes<'_>,
         call: &Call,
-        early: Option<&LabelValue>,
+        at_open: Option<&LabelValue>,
     ) -> Option<LabelValue> {
         match &self.source {
             Source::Peer(fact) => fact_of(*fact, call).cloned(),
@@ -122,7 +121,7 @@ impl Text {
                 let path: Vec<_> = path.iter().map(String::as_str).collect();
                 attributes.bytes(path.as_slice()).and_then(|bytes| printed_attribute(bytes.into_owned()))
             }
-            Source::Host { path: None, .. } => early.cloned(),
+            Source::Host { path: None, .. } => at_open.cloned(),
         }
     }
 }
@@ -179,7 +178,7 @@ impl Condition {
     }
 
     /// The same when the stream opens.
-    pub fn holds_early(&self, host: &dyn Host) -> bool {
+    pub fn holds_at_open(&self, host: &dyn Host) -> bool {
         host.evaluate_expression(self.token).is_ok_and(|bytes| bytes == [1])
     }
 }
@@ -195,20 +194,12 @@ fn show_peer(host: &dyn Host, facts: &[PeerFact], call: &Call) {
     }
 }
 
-fn fact_of(fact: PeerFact, call: &Call) -> Option<&LabelValue> {
-    let peer: &WorkloadLabels = match fact.side {
-        Side::Downstream => call.downstream.labels()?,
-        Side::Upstream => call.upstream.labels()?,
+fn fact_of(PeerFact { side, fact }: PeerFact, call: &Call) -> Option<&LabelValue> {
+    let peer = match side {
+        Side::Downstream => &call.downstream,
+        Side::Upstream => &call.upstream,
     };
-    match fact.field {
-        PeerField::Workload => peer.workload.as_ref(),
-        PeerField::Namespace => peer.namespace.as_ref(),
-        PeerField::ClusterId => peer.cluster_id.as_ref(),
-        PeerField::App => peer.app.as_ref(),
-        PeerField::AppVersion => peer.app_version.as_ref(),
-        PeerField::CanonicalService => peer.canonical_service.as_ref(),
-        PeerField::CanonicalRevision => peer.canonical_revision.as_ref(),
-    }
+    peer.labels()?.get(fact)
 }
 
 /// Prints an attribute of unknown type: text as it is; what cannot be text is a

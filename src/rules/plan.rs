@@ -11,30 +11,32 @@ use std::rc::Rc;
 
 use crate::catalogue::dimension::{Dimension, LabelSet};
 use crate::catalogue::metric::Metric;
+use crate::collections::set::Set;
 use crate::config::overrides::{Definition, Override};
+use crate::config::Config;
+use crate::facts::needs::Needs;
 use crate::host::MetricKind;
 
-/// Definitions and overrides with their expressions numbered, and the variants
-/// compiled so far.
+/// What a configuration makes of the metrics: its definitions and overrides with
+/// their expressions numbered, and the variants compiled so far.
 #[derive(Debug)]
-pub struct Catalogue {
+pub struct Plans {
     prefix: String,
     definitions: Vec<Definition>,
     overrides: Vec<Override>,
     labels: Option<Vec<String>>,
-    /// Every distinct expression of a label; its index is its slot.
+    /// Every distinct expression of a label; its index is its number.
     expressions: Vec<String>,
-    /// Every distinct condition; its index is its bit.
+    /// Every distinct condition; its index is its number.
     conditions: Vec<String>,
-    /// Slots whose expression the host refused.
+    /// Numbers of the expressions that the host refused.
     refused: Vec<usize>,
     /// Few: one for each combination of conditions met, of which there are few.
     variants: RefCell<Vec<Rc<Variant>>>,
 }
 
-/// Which conditions are true, by bit: the n-th distinct one of the configuration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Conditions(pub u32);
+/// Which conditions are true, by number: the n-th distinct one of the configuration.
+pub type Conditions = Set<usize>;
 
 /// All plans for streams of which the same conditions are true.
 #[derive(Debug)]
@@ -54,8 +56,8 @@ pub struct Variant {
 pub struct Key {
     /// Standard labels that some metric carries.
     pub dimensions: Vec<Dimension>,
-    /// Slots of expressions that some metric carries.
-    pub slots: Vec<usize>,
+    /// Numbers of expressions that some metric carries.
+    pub expressions: Vec<usize>,
 }
 
 /// One metric.
@@ -81,7 +83,7 @@ struct Tag {
 pub enum TagValue {
     /// A standard label.
     Standard(Dimension),
-    /// The expression in this slot.
+    /// The expression with this number.
     Expression(usize),
 }
 
@@ -105,37 +107,32 @@ impl MetricIndex {
         Self(Metric::ALL.len().saturating_add(n))
     }
 
-    /// The n-th of all metrics, the standard ones first.
-    pub fn of_number(n: usize) -> Self {
-        Self(n)
-    }
-
     /// The number, as an index.
     pub fn as_usize(self) -> usize {
         self.0
     }
 }
 
-// === impl Catalogue ===
+// === impl Plans ===
 
-impl Catalogue {
-    /// Numbers the expressions. `prefix` precedes the metrics' names. `labels` are
-    /// the only standard labels to emit, unless an override sets another.
-    pub fn new(
-        prefix: String,
-        definitions: Vec<Definition>,
-        overrides: Vec<Override>,
-        labels: Option<Vec<String>>,
-    ) -> Self {
-        let expressions =
-            distinct(overrides.iter().flat_map(|change| change.dimensions.iter().map(|(_, text)| text)));
-        let conditions = distinct(overrides.iter().filter_map(|change| change.condition.as_ref()));
-        let refused = Vec::new();
-        let variants = RefCell::default();
-        Self { prefix, definitions, overrides, labels, expressions, conditions, refused, variants }
+impl Plans {
+    /// Numbers the expressions.
+    pub fn new(config: &Config) -> Self {
+        let Config { metric_prefix, definitions, overrides, labels, .. } = config.clone();
+        let of_labels = overrides.iter().flat_map(|change| change.dimensions.iter().map(|(_, text)| text));
+        Self {
+            expressions: distinct(of_labels),
+            conditions: distinct(overrides.iter().filter_map(|change| change.condition.as_ref())),
+            prefix: metric_prefix,
+            definitions,
+            overrides,
+            labels,
+            refused: Vec::new(),
+            variants: RefCell::default(),
+        }
     }
 
-    /// The expressions of labels, by slot.
+    /// The expressions of labels, by number.
     pub fn expressions(&self) -> &[String] {
         &self.expressions
     }
@@ -145,15 +142,15 @@ impl Catalogue {
         &self.definitions
     }
 
-    /// The conditions, in the order of their bits.
+    /// The conditions, by number.
     pub fn conditions(&self) -> impl Iterator<Item = &str> {
         self.conditions.iter().map(String::as_str)
     }
 
-    /// The host does not understand the expression in this slot: the labels that
-    /// it sets are left out.
-    pub fn refuse(&mut self, slot: usize) {
-        self.refused.push(slot);
+    /// The host does not understand the expression with this number: the labels
+    /// that it sets are left out.
+    pub fn refuse(&mut self, expression: usize) {
+        self.refused.push(expression);
     }
 
     /// The plans for streams of which these conditions are true.
@@ -175,8 +172,8 @@ impl Catalogue {
         });
         let mut plans: Vec<_> = standard.chain(defined).collect();
         let holds = |text: &String| {
-            let mut bits = (0..u32::BITS).zip(&self.conditions);
-            bits.any(|(bit, known)| known == text && conditions.0 >> bit & 1 == 1)
+            let number = self.conditions.iter().position(|known| known == text);
+            number.is_some_and(|number| conditions.contains(number))
         };
         for change in &self.overrides {
             if change.condition.as_ref().is_none_or(holds) {
@@ -204,13 +201,13 @@ impl Catalogue {
 
     fn apply(&self, change: &Override, plans: &mut [Option<Plan>]) {
         let Override { path: _, name, dimensions, tags_to_remove, condition: _, drop } = change;
-        for slot in plans {
-            let Some(plan) = slot.as_mut().filter(|plan| name.as_ref().is_none_or(|name| *name == plan.name))
+        for kept in plans {
+            let Some(plan) = kept.as_mut().filter(|plan| name.as_ref().is_none_or(|name| *name == plan.name))
             else {
                 continue;
             };
             if *drop {
-                *slot = None;
+                *kept = None;
                 continue;
             }
             for tag in plan.tags.iter_mut().filter(|tag| tags_to_remove.contains(&tag.name)) {
@@ -222,11 +219,11 @@ impl Catalogue {
 
     fn set_dimensions(&self, dimensions: &[(String, String)], plan: &mut Plan) {
         for (label, text) in dimensions {
-            let Some(slot) = self.expressions.iter().position(|known| known == text) else {
+            let Some(number) = self.expressions.iter().position(|known| known == text) else {
                 continue;
             };
-            let value = TagValue::Expression(slot);
-            let removed = self.refused.contains(&slot);
+            let value = TagValue::Expression(number);
+            let removed = self.refused.contains(&number);
             match plan.tags.iter_mut().find(|tag| tag.name == *label) {
                 Some(tag) if removed => tag.removed = true,
                 Some(tag) => (tag.value, tag.removed) = (value, false),
@@ -239,8 +236,23 @@ impl Catalogue {
     pub fn each_variant(&self, mut show: impl FnMut(&Variant)) {
         let bits = u32::try_from(self.conditions.len()).unwrap_or(u32::MAX);
         for conditions in 0..1u32.checked_shl(bits).unwrap_or(1) {
-            show(&self.compile(Conditions(conditions)));
+            show(&self.compile(Conditions::of_bits(conditions)));
         }
+    }
+
+    /// What has to be known of streams. `peer_facts`: expressions name facts of peers.
+    pub fn needs(&self, peer_facts: bool) -> Needs {
+        let mut needs = Needs { peer_facts, ..Needs::default() };
+        self.each_variant(|variant| {
+            let is_kept = |metric: &Metric| variant.plan((*metric).into()).is_some();
+            Metric::ALL.into_iter().filter(is_kept).for_each(|metric| needs.metrics.insert(metric));
+            for (_, value) in variant.plans().flat_map(Plan::labels) {
+                if let TagValue::Standard(dimension) = value {
+                    needs.labels.insert(dimension);
+                }
+            }
+        });
+        needs
     }
 
     /// Every label that some metric carries in some variant, in the order of the
@@ -248,7 +260,7 @@ impl Catalogue {
     pub fn all_labels(&self) -> Vec<String> {
         let mut labels: Vec<String> = Vec::new();
         self.each_variant(|variant| {
-            for (name, _) in variant.plans.iter().flatten().flat_map(Plan::labels) {
+            for (name, _) in variant.plans().flat_map(Plan::labels) {
                 if !labels.iter().any(|known| known == name) {
                     labels.push(name.to_owned());
                 }
@@ -266,6 +278,11 @@ impl Variant {
     /// A metric's plan; `None` if it was dropped.
     pub fn plan(&self, metric: MetricIndex) -> Option<&Plan> {
         self.plans.get(metric.0)?.as_ref()
+    }
+
+    /// The plans of all metrics that are kept.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.plans.iter().flatten()
     }
 
     /// How many metrics there are, dropped ones too.
@@ -317,7 +334,9 @@ fn key_of(set: LabelSet, plans: &[Option<Plan>]) -> Key {
             TagValue::Standard(dimension) if !key.dimensions.contains(&dimension) => {
                 key.dimensions.push(dimension)
             }
-            TagValue::Expression(slot) if !key.slots.contains(&slot) => key.slots.push(slot),
+            TagValue::Expression(number) if !key.expressions.contains(&number) => {
+                key.expressions.push(number)
+            }
             _ => {}
         }
     }

@@ -4,7 +4,8 @@
 //! are known to this plugin rather than to the host. Published Istio
 //! configurations still say `node.id` or `upstream_peer.cluster_id`.
 
-use crate::peer::Side;
+use crate::peer::side::Side;
+use crate::workload::fact::{Fact, Node, Row};
 
 /// An expression as the host shall see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,20 +24,7 @@ pub struct PeerFact {
     /// Which peer.
     pub side: Side,
     /// Which of its facts.
-    pub field: PeerField,
-}
-
-/// The facts of a peer, by Istio's names for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named as the fields of WorkloadLabels")]
-pub enum PeerField {
-    Workload,
-    Namespace,
-    ClusterId,
-    App,
-    AppVersion,
-    CanonicalService,
-    CanonicalRevision,
+    pub fact: Fact,
 }
 
 /// Top-level attributes that Envoy 1.33 moved below `xds`.
@@ -53,31 +41,6 @@ const MOVED: [&str; 10] = [
     "virtual_host_name",
 ];
 
-/// Names of a peer's fields: of the object since Istio 1.24, of the FlatBuffer
-/// before it.
-const FIELDS: [(&str, PeerField); 10] = [
-    ("workload", PeerField::Workload),
-    ("workload_name", PeerField::Workload),
-    ("namespace", PeerField::Namespace),
-    ("cluster", PeerField::ClusterId),
-    ("cluster_id", PeerField::ClusterId),
-    ("app", PeerField::App),
-    ("version", PeerField::AppVersion),
-    ("service", PeerField::CanonicalService),
-    ("canonical_service", PeerField::CanonicalService),
-    ("revision", PeerField::CanonicalRevision),
-];
-
-/// The labels that can be asked for by `labels['…']`.
-const LABELS: [(&str, PeerField); 6] = [
-    ("app", PeerField::App),
-    ("app.kubernetes.io/name", PeerField::App),
-    ("version", PeerField::AppVersion),
-    ("app.kubernetes.io/version", PeerField::AppVersion),
-    ("service.istio.io/canonical-name", PeerField::CanonicalService),
-    ("service.istio.io/canonical-revision", PeerField::CanonicalRevision),
-];
-
 // === impl PeerFact ===
 
 impl PeerFact {
@@ -87,16 +50,7 @@ impl PeerFact {
             Side::Downstream => "downstream",
             Side::Upstream => "upstream",
         };
-        let field = match self.field {
-            PeerField::Workload => "workload",
-            PeerField::Namespace => "namespace",
-            PeerField::ClusterId => "cluster",
-            PeerField::App => "app",
-            PeerField::AppVersion => "version",
-            PeerField::CanonicalService => "service",
-            PeerField::CanonicalRevision => "revision",
-        };
-        format!("istio_stats_{side}_peer_{field}")
+        format!("istio_stats_{side}_peer_{}", self.fact.row().object.unwrap_or_default())
     }
 
     /// How an expression names it: a property is bytes to the host.
@@ -158,9 +112,9 @@ impl Rewritten {
             "downstream_peer" => Some(Side::Downstream),
             _ => None,
         };
-        if let Some((field, after)) = side.and_then(|_| peer_field(tail)) {
+        if let Some((fact, after)) = side.and_then(|_| peer_fact(tail)) {
             let side = side.unwrap_or(Side::Upstream);
-            let fact = PeerFact { side, field };
+            let fact = PeerFact { side, fact };
             let from_length = rest.len().saturating_sub(after.len());
             self.replace(rest.get(..from_length).unwrap_or(name), &fact.expression());
             if !self.peer_facts.contains(&fact) {
@@ -185,13 +139,15 @@ impl Rewritten {
     }
 }
 
-/// The field of a peer named by what follows its name, and what follows that.
-fn peer_field(tail: &str) -> Option<(PeerField, &str)> {
+/// The fact of a peer named by what follows its name, and what follows that. Names
+/// are those of the object since Istio 1.24, and of the FlatBuffer before it.
+fn peer_fact(tail: &str) -> Option<(Fact, &str)> {
     let tail = tail.trim_start().strip_prefix('.')?.trim_start();
     let length = tail.find(|c| !is_identifier_part(c)).unwrap_or(tail.len());
     let (name, after) = tail.split_at_checked(length)?;
     if name != "labels" {
-        return Some((find(&FIELDS, name)?, after));
+        let is_it = |row: Row| row.object == Some(name) || row.local == Some(name);
+        return Some((Fact::shown().find(|fact| is_it(fact.row()))?, after));
     }
     let index = after.trim_start().strip_prefix('[')?.trim_start();
     let literal = string_literal(index)?;
@@ -200,12 +156,8 @@ fn peer_field(tail: &str) -> Option<(PeerField, &str)> {
     let after = after.trim_start().strip_prefix(']')?;
     // A FlatBuffer's entry has its text in a field of its own.
     let after = after.strip_prefix(".value").unwrap_or(after);
-    Some((find(&LABELS, label)?, after))
-}
-
-fn find(table: &[(&str, PeerField)], name: &str) -> Option<PeerField> {
-    let (_, field) = table.iter().find(|(known, _)| *known == name)?;
-    Some(*field)
+    let is_it = |node: Node| node.is_label() && node.keys().contains(&label);
+    Some((Fact::shown().find(|fact| is_it(fact.row().node))?, after))
 }
 
 fn is_identifier_start(c: char) -> bool {
@@ -274,7 +226,7 @@ mod tests {
     #[test]
     fn changes_and_peer_facts_are_told_once() {
         let rewritten = rewrite("node.id + node.id + upstream_peer.app + upstream_peer.app");
-        let peer_app = PeerFact { side: Side::Upstream, field: PeerField::App };
+        let peer_app = PeerFact { side: Side::Upstream, fact: Fact::App };
         assert_eq!(rewritten.peer_facts, [peer_app]);
         let changes: Vec<_> =
             rewritten.changes.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();

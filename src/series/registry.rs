@@ -15,15 +15,15 @@ use hashbrown::DefaultHashBuilder;
 
 use crate::catalogue::dimension::{LabelSet, Values};
 use crate::catalogue::label_value::OVERFLOW;
-use crate::catalogue::metric::Metric;
 use crate::catalogue::reporter::Reporter;
 use crate::catalogue::stat_name;
 use crate::collections::index::{is_same_key, Index};
 use crate::host::{Host, HostError, MetricId, MetricKind};
-use crate::rules::plan::{MetricIndex, Plan, TagValue};
-use crate::rules::Ruling;
+use crate::rules::plan::{Plan, TagValue};
+use crate::rules::sample::Sample;
+use crate::rules::StreamPlan;
 use crate::series::background::{self, write, Background, Request};
-use crate::stats::report;
+use crate::workload::fact::is_local;
 
 /// The label sets of one root context and the metric ids they resolve to.
 #[derive(Debug)]
@@ -104,18 +104,9 @@ pub struct Series<'a> {
     /// Their values.
     pub values: &'a Values<'a>,
     /// The rules' say on them.
-    pub ruling: &'a Ruling,
+    pub ruling: &'a StreamPlan,
     /// Stands for every expression's value, if it is given.
     folded: Option<&'a str>,
-}
-
-/// What a stream adds to one metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sample {
-    /// The metric.
-    pub metric: MetricIndex,
-    /// Added to a counter, sampled by a histogram, set by a gauge.
-    pub value: u64,
 }
 
 /// Counts the reports that were folded into the overflow.
@@ -135,15 +126,6 @@ const TIME_PER_SETTLING: Duration = Duration::from_millis(1);
 const MAX_WAITING_BYTES: usize = 1024 * 1024;
 /// Ticks without any progress (two seconds) after which what is requested is served here.
 const PATIENCE: u32 = 500;
-
-// === impl Sample ===
-
-impl Sample {
-    /// A sample of a standard metric.
-    pub fn new(metric: Metric, value: u64) -> Self {
-        Self { metric: metric.into(), value }
-    }
-}
 
 // === impl Registry ===
 
@@ -546,7 +528,7 @@ impl Pending {
 
 impl<'a> Series<'a> {
     /// What a stream is reported under.
-    pub fn new(reporter: Reporter, set: LabelSet, values: &'a Values<'a>, ruling: &'a Ruling) -> Self {
+    pub fn new(reporter: Reporter, set: LabelSet, values: &'a Values<'a>, ruling: &'a StreamPlan) -> Self {
         Self { reporter, set, values, ruling, folded: None }
     }
 
@@ -555,7 +537,7 @@ impl<'a> Series<'a> {
     fn write_key(&self, key: &mut Vec<u8>) {
         let Self { reporter, set, values, ruling, folded } = *self;
         key.clear();
-        key.extend_from_slice(&ruling.variant.conditions.0.to_le_bytes());
+        key.extend_from_slice(&ruling.variant.conditions.bits().to_le_bytes());
         key.extend_from_slice(&[reporter as u8, set as u8]);
         let mut write = |value: &str| {
             key.extend_from_slice(value.as_bytes());
@@ -563,12 +545,12 @@ impl<'a> Series<'a> {
         };
         let parts = ruling.variant.key(set);
         for dimension in &parts.dimensions {
-            if !report::is_local(reporter, *dimension) {
+            if !is_local(reporter, *dimension) {
                 write(values.get(*dimension));
             }
         }
-        for slot in &parts.slots {
-            write(folded.unwrap_or_else(|| ruling.texts.get(*slot)));
+        for number in &parts.expressions {
+            write(folded.unwrap_or_else(|| ruling.texts.get(*number)));
         }
     }
 
@@ -583,14 +565,18 @@ impl<'a> Series<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::plan::{Catalogue, Conditions};
+    use crate::config::Config;
+    use crate::rules::plan::{Conditions, Plans};
     use crate::rules::Texts;
 
     /// A hash finds candidates; which of them it is, clients must not be able to choose.
     #[test]
     fn each_label_set_has_a_key_of_its_own() {
-        let catalogue = Catalogue::new(String::new(), Vec::new(), Vec::new(), None);
-        let ruling = |bits| Ruling { variant: catalogue.variant(Conditions(bits)), texts: Texts::default() };
+        let catalogue = Plans::new(&Config::default());
+        let ruling = |bits| StreamPlan {
+            variant: catalogue.variant(Conditions::of_bits(bits)),
+            texts: Texts::default(),
+        };
         let (ruling, other_ruling) = (ruling(0), ruling(1));
         let values = |workload| {
             let mut values = Values::all("x");
@@ -619,8 +605,8 @@ mod tests {
 
     #[test]
     fn only_what_has_the_same_key_is_found_again() {
-        let catalogue = Catalogue::new(String::new(), Vec::new(), Vec::new(), None);
-        let ruling = Ruling { variant: catalogue.variant(Conditions(0)), texts: Texts::default() };
+        let catalogue = Plans::new(&Config::default());
+        let ruling = StreamPlan { variant: catalogue.variant(Conditions::EMPTY), texts: Texts::default() };
         let host = crate::host::fake::FakeHost::new();
         let (mut registry, _) = Registry::new(&host, 10, None);
         let [one, other] = ["one", "other"].map(Values::all);

@@ -7,78 +7,100 @@
 
 use std::cell::Cell;
 
+use super::recorder::Recorder;
+use super::report::{self, message_samples, request_samples, OutcomeTexts};
+use super::stream::Stream;
+use crate::attachment::Attachment;
 use crate::attribute::batch::Batch;
 use crate::attribute::element::Element;
-use crate::attribute::Attributes;
 use crate::catalogue::dimension::LabelSet;
 use crate::catalogue::reporter::Reporter;
-use crate::config::Attachment;
-use crate::facts::{Messages, Outcome, Protocol};
+use crate::facts::call::Call;
+use crate::facts::messages::Messages;
+use crate::facts::outcome::Outcome;
+use crate::facts::protocol::Protocol;
 use crate::host::Host;
-use crate::rules::{Early, Ruling};
+use crate::rules::{OpeningValues, StreamPlan};
 use crate::series::registry::Series;
-use crate::stats::plugin::Plugin;
-use crate::stats::report::{message_samples, request_samples, Call, OutcomeTexts};
+
+/// What is remembered of an HTTP stream.
+#[derive(Debug, Default)]
+pub(crate) struct HttpStream {
+    /// Messages already reported.
+    reported: Messages,
+}
 
 /// Where a stock filter (`envoy.filters.http.set_filter_state`) may leave the
 /// request's host, for the reports while a stream is open.
 const REQUEST_HOST: [&str; 2] = ["filter_state", "istio_stats.request_host"];
 
-/// Reports the messages that passed on the open stream in effect since the last
-/// time. The presence of counts tells that it is gRPC.
-pub(crate) fn report_open(plugin: &Plugin, host: &dyn Host, reported: &mut Messages, early: Option<&Early>) {
-    let attributes = Attributes::new(host, plugin.era);
-    let Some(messages) = Messages::read(&attributes).filter(|messages| messages != reported) else {
-        return;
-    };
-    let (reporter, connection) = plugin.connection(&attributes);
-    if reporter != Reporter::Destination && attributes.int(Element::ResponseCode).is_none() {
-        // The upstream peer tells who it is in the response headers.
-        return;
+// === impl HttpStream ===
+
+impl Stream for HttpStream {
+    /// Reports messages. The presence of counts tells that it is gRPC.
+    fn report_open(&mut self, recorder: &Recorder, host: &dyn Host, opening: Option<&OpeningValues>) {
+        let attributes = recorder.attributes(host);
+        let Some(messages) = Messages::read(&attributes).filter(|messages| *messages != self.reported) else {
+            return;
+        };
+        let (reporter, connection) = recorder.calls.connection(&attributes);
+        if reporter != Reporter::Destination && attributes.int(Element::ResponseCode).is_none() {
+            // The upstream peer tells who it is in the response headers.
+            return;
+        }
+        // The request's headers cannot be read here. A stream that only its host
+        // names waits for its end, so that it does not change its name halfway.
+        let nameless = Cell::new(false);
+        let call = recorder.calls.read(&attributes, Attachment::Http, reporter, connection, || {
+            let host = attributes.label(&REQUEST_HOST);
+            nameless.set(host.is_none());
+            host
+        });
+        if nameless.get() {
+            return;
+        }
+        let plan = recorder.rules.on_tick(&attributes, &call, opening);
+        self.report_messages(recorder, host, &call, &plan, messages);
     }
-    // The request's headers cannot be read here. A stream that only its host
-    // names waits for its end, so that it does not change its name halfway.
-    let nameless = Cell::new(false);
-    let call = plugin.read_call(&attributes, Attachment::Http, reporter, connection, || {
-        let host = attributes.label(&REQUEST_HOST);
-        nameless.set(host.is_none());
-        host
-    });
-    if nameless.get() {
-        return;
+
+    fn report_end(&mut self, recorder: &Recorder, host: &dyn Host) {
+        let fetched = recorder.bulk.fetch(host);
+        let batch = Batch::of(&fetched);
+        let attributes = recorder.attributes(host).with_batch(&batch);
+        let needs = recorder.needs();
+        let (reporter, connection) = recorder.calls.connection(&attributes);
+        let protocol = if needs.protocol() { Protocol::of_request(&attributes) } else { Protocol::Http };
+        let host_header = || attributes.label(&["request", "host"]);
+        let call = recorder.calls.read(&attributes, Attachment::Http, reporter, connection, host_header);
+        let outcome = Outcome::read(&attributes, protocol, needs);
+        recorder.bulk.learn(host, &batch);
+        recorder.count_decode_errors(host, &call);
+        let plan = recorder.rules.at_end(host, &call);
+
+        if protocol == Protocol::Grpc {
+            let messages = Messages::read(&attributes).unwrap_or_default();
+            self.report_messages(recorder, host, &call, &plan, messages);
+        }
+        let texts = OutcomeTexts::new(&outcome);
+        let mut values = report::values(&call, &recorder.local);
+        texts.fill(&mut values, protocol);
+        let series = Series::new(reporter, LabelSet::Http, &values, &plan);
+        recorder.record(host, series, &request_samples(&outcome), Some(&call));
     }
-    let ruling = plugin.rules().on_tick(&attributes, &call, early);
-    report_messages(plugin, host, &call, &ruling, messages.since(*reported));
-    *reported = messages;
 }
 
-/// Reports a stream that is over, of which these messages were reported.
-pub(crate) fn report(plugin: &Plugin, host: &dyn Host, reported: Messages) {
-    let fetched = plugin.bulk.fetch(host);
-    let batch = Batch::of(&fetched);
-    let attributes = Attributes::new(host, plugin.era).with_batch(&batch);
-    let (reporter, connection) = plugin.connection(&attributes);
-    let protocol = if plugin.needs().protocol() { Protocol::of_request(&attributes) } else { Protocol::Http };
-    let host_header = || attributes.label(&["request", "host"]);
-    let call = plugin.read_call(&attributes, Attachment::Http, reporter, connection, host_header);
-    let outcome = Outcome::read(&attributes, protocol, plugin.needs());
-    plugin.bulk.learn(host, &batch);
-    plugin.count_decode_errors(host, &call);
-    let ruling = plugin.rules().at_end(host, &call);
-
-    if protocol == Protocol::Grpc {
-        let messages = Messages::read(&attributes).unwrap_or_default();
-        report_messages(plugin, host, &call, &ruling, messages.since(reported));
+impl HttpStream {
+    fn report_messages(
+        &mut self,
+        recorder: &Recorder,
+        host: &dyn Host,
+        call: &Call,
+        plan: &StreamPlan,
+        messages: Messages,
+    ) {
+        let values = report::values(call, &recorder.local);
+        let series = Series::new(call.reporter, LabelSet::Messages, &values, plan);
+        recorder.record(host, series, &message_samples(messages.since(self.reported)), None);
+        self.reported = messages;
     }
-    let texts = OutcomeTexts::new(&outcome);
-    let mut values = call.values(plugin.local());
-    texts.fill(&mut values, protocol);
-    let series = Series::new(reporter, LabelSet::Http, &values, &ruling);
-    plugin.record(host, series, &request_samples(&outcome), Some(&call));
-}
-
-fn report_messages(plugin: &Plugin, host: &dyn Host, call: &Call, ruling: &Ruling, messages: Messages) {
-    let values = call.values(plugin.local());
-    let series = Series::new(call.reporter, LabelSet::Messages, &values, ruling);
-    plugin.record(host, series, &message_samples(messages), None);
 }

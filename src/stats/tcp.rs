@@ -6,23 +6,30 @@
 
 use std::time::Instant;
 
+use super::recorder::Recorder;
+use super::report;
+use super::stream::Stream;
+use crate::attachment::Attachment;
 use crate::attribute::element::Element;
 use crate::attribute::Attributes;
 use crate::catalogue::dimension::{Dimension, LabelSet};
 use crate::catalogue::metric::Metric;
 use crate::catalogue::response_flags;
-use crate::config::Attachment;
-use crate::facts::{self, Bytes, Protocol};
+use crate::facts::bytes::Bytes;
+use crate::facts::call::Call;
+use crate::facts::outcome::duration_ms;
+use crate::facts::protocol::Protocol;
 use crate::host::Host;
-use crate::rules::{Early, Ruling};
-use crate::series::registry::{Sample, Series};
-use crate::stats::plugin::Plugin;
-use crate::stats::report::Call;
+use crate::rules::sample::Sample;
+use crate::rules::{OpeningValues, StreamPlan};
+use crate::series::registry::Series;
 
-/// What was reported of one connection.
-#[derive(Debug)]
-pub struct Connection {
-    opened_at: Instant,
+/// What is remembered of a TCP connection.
+#[derive(Debug, Default)]
+pub(crate) struct TcpStream {
+    /// `None`: nothing was heard of it until it was over; Envoy knows how long it
+    /// was open.
+    opened_at: Option<Instant>,
     /// Bytes already reported.
     reported: Bytes,
     /// Whether it is counted, once that shows.
@@ -33,11 +40,12 @@ pub struct Connection {
     held: u8,
     /// What the last report said, if data had passed by then: upstream host and
     /// handshake do not change any more, only the peer may still tell.
-    known: Option<Known>,
+    last_look: Option<Look>,
 }
 
+/// What was seen of a connection at one time.
 #[derive(Debug)]
-struct Known {
+struct Look {
     call: Call,
     /// Bytes of the exchange's frames, once no more can come.
     frames: Option<Bytes>,
@@ -56,59 +64,21 @@ struct End {
 /// After that its labels are unknown: counters never stall.
 const MAX_HELD_PERIODS: u8 = 2;
 
-// === impl Connection ===
+// === impl TcpStream ===
 
-impl Connection {
+impl TcpStream {
     /// A connection that opened now.
-    pub fn new(now: Instant) -> Self {
-        Self { opened_at: now, reported: Bytes::default(), counts: None, opened: false, held: 0, known: None }
+    pub(crate) fn opened(now: Instant) -> Self {
+        Self { opened_at: Some(now), ..Self::default() }
     }
 
-    /// Reports what the open connection in effect did since the last time.
-    pub(crate) fn report_open(&mut self, plugin: &Plugin, host: &dyn Host, early: Option<&Early>) {
-        let attributes = Attributes::new(host, plugin.era);
-        if self.counts(&attributes) != Some(true) {
-            return;
-        }
-        let mut known = self.look(plugin, &attributes);
-        let bytes = known.bytes(&attributes);
-        let news = !self.opened || bytes != self.reported;
-        if news && known.call.is_pending() && self.held < MAX_HELD_PERIODS {
-            self.held = self.held.saturating_add(1);
-        } else if news {
-            let ruling = plugin.rules().on_tick(&attributes, &known.call, early);
-            self.record(plugin, host, &known.call, &ruling, bytes, None);
-        }
-        if bytes != Bytes::default() {
-            self.known = Some(known);
-        }
-    }
-
-    /// Reports the rest of a connection that is over.
-    pub(crate) fn report(self, plugin: &Plugin, host: &dyn Host) {
-        let open_for = host.now().saturating_duration_since(self.opened_at);
-        let open_ms = u64::try_from(open_for.as_millis()).unwrap_or(u64::MAX);
-        self.report_end(plugin, host, Some(open_ms));
-    }
-
-    /// Reports a connection of which nothing was heard until it was over, as an
-    /// access logger does; Envoy knows how long it was open.
-    pub(crate) fn report_logged(plugin: &Plugin, host: &dyn Host) {
-        let open_ms = facts::duration_ms(&Attributes::new(host, plugin.era));
-        Self::new(host.now()).report_end(plugin, host, open_ms);
-    }
-
-    fn report_end(mut self, plugin: &Plugin, host: &dyn Host, open_ms: Option<u64>) {
-        let attributes = Attributes::new(host, plugin.era);
-        if self.counts(&attributes) == Some(false) {
-            return;
-        }
-        let mut known = self.look(plugin, &attributes);
-        let bytes = known.bytes(&attributes);
-        let call = known.call;
-        plugin.count_decode_errors(host, &call);
-        let ruling = plugin.rules().at_end(host, &call);
-        self.record(plugin, host, &call, &ruling, bytes, Some(End { open_ms }));
+    /// How long it was open.
+    fn open_ms(&self, host: &dyn Host, attributes: &Attributes<'_>) -> Option<u64> {
+        let Some(opened_at) = self.opened_at else {
+            return duration_ms(attributes);
+        };
+        let open_for = host.now().saturating_duration_since(opened_at);
+        Some(u64::try_from(open_for.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Whether the connection is counted: not in front of an HTTP connection manager,
@@ -128,17 +98,18 @@ impl Connection {
     }
 
     /// What is known by now: read again only while that may bring something new.
-    fn look(&mut self, plugin: &Plugin, attributes: &Attributes<'_>) -> Known {
-        match self.known.take() {
-            Some(known)
-                if !(known.call.is_pending() && plugin.peer_told(attributes, known.call.reporter)) =>
+    fn look(&mut self, recorder: &Recorder, attributes: &Attributes<'_>) -> Look {
+        let calls = &recorder.calls;
+        match self.last_look.take() {
+            Some(look)
+                if !(look.call.is_pending() && calls.has_peer_told(attributes, look.call.reporter)) =>
             {
-                known
+                look
             }
             _ => {
-                let reporter = plugin.reporter(attributes);
-                let call = plugin.read_call(attributes, Attachment::Tcp, reporter, None, || None);
-                Known { call, frames: None }
+                let reporter = calls.reporter(attributes);
+                let call = calls.read(attributes, Attachment::Tcp, reporter, None, || None);
+                Look { call, frames: None }
             }
         }
     }
@@ -146,18 +117,18 @@ impl Connection {
     /// Records what is new since the last time, and the end.
     fn record(
         &mut self,
-        plugin: &Plugin,
+        recorder: &Recorder,
         host: &dyn Host,
         call: &Call,
-        ruling: &Ruling,
+        plan: &StreamPlan,
         bytes: Bytes,
         end: Option<End>,
     ) {
-        let attributes = Attributes::new(host, plugin.era);
-        let shows_flags = plugin.needs().any_label(&[Dimension::ResponseFlags]);
+        let attributes = recorder.attributes(host);
+        let shows_flags = recorder.needs().any_label(&[Dimension::ResponseFlags]);
         let flags = shows_flags.then(|| attributes.count(Element::ResponseFlags)).flatten();
         let flags = response_flags::label(flags.unwrap_or(0));
-        let mut values = call.values(plugin.local());
+        let mut values = report::values(call, &recorder.local);
         values.set(Dimension::RequestProtocol, Protocol::Tcp.as_str());
         values.set(Dimension::ResponseFlags, &flags);
 
@@ -169,16 +140,51 @@ impl Connection {
             end.map(|_| Sample::new(Metric::TcpClosed, 1)),
             end.and_then(|end| end.open_ms).map(|open_ms| Sample::new(Metric::TcpDuration, open_ms)),
         ];
-        let series = Series::new(call.reporter, LabelSet::Tcp, &values, ruling);
-        plugin.record(host, series, &samples, end.map(|_| call));
+        let series = Series::new(call.reporter, LabelSet::Tcp, &values, plan);
+        recorder.record(host, series, &samples, end.map(|_| call));
         self.opened = true;
         self.reported = bytes;
     }
 }
 
-// === impl Known ===
+impl Stream for TcpStream {
+    fn report_open(&mut self, recorder: &Recorder, host: &dyn Host, opening: Option<&OpeningValues>) {
+        let attributes = recorder.attributes(host);
+        if self.counts(&attributes) != Some(true) {
+            return;
+        }
+        let mut look = self.look(recorder, &attributes);
+        let bytes = look.bytes(&attributes);
+        let news = !self.opened || bytes != self.reported;
+        if news && look.call.is_pending() && self.held < MAX_HELD_PERIODS {
+            self.held = self.held.saturating_add(1);
+        } else if news {
+            let plan = recorder.rules.on_tick(&attributes, &look.call, opening);
+            self.record(recorder, host, &look.call, &plan, bytes, None);
+        }
+        if bytes != Bytes::default() {
+            self.last_look = Some(look);
+        }
+    }
 
-impl Known {
+    fn report_end(&mut self, recorder: &Recorder, host: &dyn Host) {
+        let attributes = recorder.attributes(host);
+        let open_ms = self.open_ms(host, &attributes);
+        if self.counts(&attributes) == Some(false) {
+            return;
+        }
+        let mut look = self.look(recorder, &attributes);
+        let bytes = look.bytes(&attributes);
+        let call = look.call;
+        recorder.count_decode_errors(host, &call);
+        let plan = recorder.rules.at_end(host, &call);
+        self.record(recorder, host, &call, &plan, bytes, Some(End { open_ms }));
+    }
+}
+
+// === impl Look ===
+
+impl Look {
     /// The application's bytes so far.
     fn bytes(&mut self, attributes: &Attributes<'_>) -> Bytes {
         let counted = Bytes::read(attributes);

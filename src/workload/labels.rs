@@ -1,51 +1,56 @@
 //! A workload's facts as label values, cleaned once.
 
-use crate::catalogue::label_value::{LabelValue, UNKNOWN};
-use crate::workload::Workload;
+use super::fact::{Fact, Missing};
+use super::Workload;
+use crate::catalogue::label_value::{LabelValue, LATEST, UNKNOWN};
 
-/// What the labels of one side say about its workload; `None` is missing.
+/// What the labels of one side say about its workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkloadLabels {
-    /// Name of the workload (a deployment, say).
-    pub workload: Option<LabelValue>,
-    /// Its Kubernetes namespace.
-    pub namespace: Option<LabelValue>,
-    /// Kubernetes cluster it runs in, byte for byte as its proxy says it.
-    pub cluster_id: Option<LabelValue>,
-    /// Application it is part of.
-    pub app: Option<LabelValue>,
-    /// Version of that application.
-    pub app_version: Option<LabelValue>,
-    /// The canonical service its Kubernetes label names.
-    pub canonical_service: Option<LabelValue>,
-    /// The canonical revision its Kubernetes label names.
-    pub canonical_revision: Option<LabelValue>,
+    by_fact: [Option<LabelValue>; Fact::ALL.len()],
 }
 
 // === impl WorkloadLabels ===
 
 impl WorkloadLabels {
-    /// Cleans the facts of a workload.
+    /// A side that nothing is known of.
+    pub const NOBODY: &Self = &Self { by_fact: [const { None }; Fact::ALL.len()] };
+
+    /// Cleans the facts of a workload that labels show.
     pub fn new(workload: &Workload) -> Self {
-        let clean = |value: &Option<String>| value.as_deref().and_then(LabelValue::clean_str);
-        Self {
-            workload: clean(&workload.workload_name),
-            namespace: clean(&workload.namespace),
-            cluster_id: clean(&workload.cluster_id),
-            app: clean(&workload.app),
-            app_version: clean(&workload.app_version),
-            canonical_service: clean(&workload.canonical_service),
-            canonical_revision: clean(&workload.canonical_revision),
-        }
+        Self::of(|fact| workload.get(fact).and_then(LabelValue::clean_str))
     }
 
-    /// The canonical service, or else the workload itself, as one of its own.
-    pub fn canonical_service_or_workload(&self) -> &str {
-        or(&self.canonical_service, or(&self.workload, UNKNOWN))
+    /// The facts that `value` tells.
+    pub fn of(value: impl Fn(Fact) -> Option<LabelValue>) -> Self {
+        let mut labels = Self::default();
+        for fact in Fact::shown() {
+            if let Some(slot) = labels.by_fact.get_mut(fact as usize) {
+                *slot = value(fact);
+            }
+        }
+        labels
+    }
+
+    /// The value of a fact; `None` is missing.
+    pub fn get(&self, fact: Fact) -> Option<&LabelValue> {
+        self.by_fact.get(fact as usize)?.as_ref()
+    }
+
+    /// The value that the fact's label has.
+    pub fn shown(&self, fact: Fact) -> &str {
+        match self.get(fact) {
+            Some(value) => value.as_str(),
+            None => match fact.row().missing {
+                Missing::Unknown => UNKNOWN,
+                Missing::Latest => LATEST,
+                Missing::Workload => or(self.get(Fact::Workload), UNKNOWN),
+            },
+        }
     }
 }
 
 /// The value, or else `missing`.
-pub fn or<'a>(value: &'a Option<LabelValue>, missing: &'a str) -> &'a str {
-    value.as_ref().map_or(missing, LabelValue::as_str)
+pub fn or<'a>(value: Option<&'a LabelValue>, missing: &'a str) -> &'a str {
+    value.map_or(missing, LabelValue::as_str)
 }

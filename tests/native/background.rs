@@ -241,7 +241,7 @@ fn definition_in_place_can_be_asked_for() {
 fn one_root_context_of_a_vm_defines_and_hands_over_when_it_goes() {
     let main = Story::of_web(FakeHost::new().with_queues(), INBOUND, "{}");
     main.host.enter(Phase::Configure);
-    let second = istio_stats::stats::plugin::Plugin::configure(&main.host).unwrap();
+    let second = istio_stats::stats::plugin::StatsPlugin::configure(&main.host).unwrap();
     assert_eq!(main.host.tick_period(), Some(PERIOD), "the second one's");
     let worker = main.another_vm();
     worker.serve();

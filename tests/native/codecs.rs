@@ -9,16 +9,13 @@ use istio_stats::host::fake::pairs;
 use istio_stats::peer::metadata::{decode, encode, DecodeError, MAX_ENCODED_BYTES, TOO_LARGE};
 use istio_stats::wire::pairs::{Pairs, MAX_ENTRIES};
 use istio_stats::wire::proto::{put_field, Malformed, Message};
-use istio_stats::workload::{Workload, LABEL_KEYS};
+use istio_stats::workload::fact::Fact;
+use istio_stats::workload::Workload;
 use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 
 use crate::mutation::each_mutation;
-
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
 
 fn value(kind: Kind) -> Value {
     Value { kind: Some(kind) }
@@ -64,23 +61,40 @@ fn istio_metadata() -> Struct {
     ])
 }
 
-fn istio_workload() -> Workload {
-    Workload {
-        name: some("reviews-v2-54c8f7-x"),
-        namespace: some("books"),
-        workload_name: some("reviews-v2"),
-        cluster_id: some("west"),
-        mesh_id: some("mesh1"),
-        owner: some("kubernetes://apis/apps/v1/namespaces/books/deployments/reviews-v2"),
-        ..Workload::default()
+/// The Kubernetes labels that are told.
+const LABEL_KEYS: [&str; 6] = [
+    "app",
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/version",
+    "service.istio.io/canonical-name",
+    "service.istio.io/canonical-revision",
+    "version",
+];
+
+fn with_labels(mut workload: Workload, value: impl Fn(&str) -> Option<String>) -> Workload {
+    for key in LABEL_KEYS {
+        *workload.label(key.as_bytes()).unwrap() = value(key);
     }
-    .with_labels([some("reviews"), None, None, some("reviews"), some("v2"), some("v2")])
+    workload
+}
+
+fn istio_workload() -> Workload {
+    Workload::default()
+        .with(Fact::Name, "reviews-v2-54c8f7-x")
+        .with(Fact::Namespace, "books")
+        .with(Fact::Workload, "reviews-v2")
+        .with(Fact::ClusterId, "west")
+        .with(Fact::MeshId, "mesh1")
+        .with(Fact::Owner, "kubernetes://apis/apps/v1/namespaces/books/deployments/reviews-v2")
+        .with(Fact::App, "reviews")
+        .with(Fact::AppVersion, "v2")
+        .with(Fact::CanonicalService, "reviews")
+        .with(Fact::CanonicalRevision, "v2")
 }
 
 /// A full workload, so that an encoder cannot leave anything out unseen.
 fn full_workload() -> Workload {
-    let labels = LABEL_KEYS.map(|key| Some(format!("value of {key}")));
-    istio_workload().with_labels(labels)
+    with_labels(istio_workload(), |key| Some(format!("value of {key}")))
 }
 
 /// Decodes as our decoder should, with a complete protobuf library.
@@ -90,21 +104,16 @@ fn reference(encoded: &[u8]) -> Option<Workload> {
         Kind::StringValue(text) if !text.is_empty() => Some(text.clone()),
         _ => None,
     };
-    let labels = match message.fields.get("LABELS").and_then(|value| value.kind.as_ref()) {
-        Some(Kind::StructValue(labels)) => LABEL_KEYS.map(|key| read(&labels.fields, key)),
-        _ => Default::default(),
-    };
-    let read = |key| read(&message.fields, key);
-    let workload = Workload {
-        name: read("NAME"),
-        namespace: read("NAMESPACE"),
-        workload_name: read("WORKLOAD_NAME"),
-        cluster_id: read("CLUSTER_ID"),
-        mesh_id: read("MESH_ID"),
-        owner: read("OWNER"),
-        ..Workload::default()
-    };
-    Some(workload.with_labels(labels)).filter(|workload| *workload != Workload::default())
+    let mut workload = Workload::default();
+    for key in ["NAME", "NAMESPACE", "WORKLOAD_NAME", "CLUSTER_ID", "MESH_ID", "OWNER"] {
+        *workload.entry(key.as_bytes()).unwrap() = read(&message.fields, key);
+    }
+    if let Some(Kind::StructValue(labels)) =
+        message.fields.get("LABELS").and_then(|value| value.kind.as_ref())
+    {
+        workload = with_labels(workload, |key| read(&labels.fields, key));
+    }
+    Some(workload).filter(|workload| *workload != Workload::default())
 }
 
 // === Peer metadata ===
@@ -140,24 +149,17 @@ fn encoding_is_deterministic_protobuf_in_padded_base64() {
 #[test]
 fn absent_facts_are_left_out() {
     assert_eq!(encode(&Workload::default()), "");
-    let workload = Workload { cluster_id: some("east"), ..Workload::default() };
+    let workload = Workload::default().with(Fact::ClusterId, "east");
     let bytes = STANDARD.decode(encode(&workload)).unwrap();
     assert_eq!(Struct::decode(bytes.as_slice()).unwrap(), structure([("CLUSTER_ID", text("east"))]));
 }
 
 #[test]
 fn a_full_workload_of_long_facts_stays_below_the_cap() {
-    let long = || Some("x".repeat(256));
-    let workload = Workload {
-        name: long(),
-        namespace: long(),
-        workload_name: long(),
-        cluster_id: long(),
-        mesh_id: long(),
-        owner: long(),
-        ..Workload::default()
-    };
-    let encoded = encode(&workload.clone().with_labels(LABEL_KEYS.map(|_| long())));
+    let long = "x".repeat(256);
+    let workload =
+        Fact::ALL.into_iter().fold(Workload::default(), |workload, fact| workload.with(fact, &long));
+    let encoded = encode(&with_labels(workload, |_| Some(long.clone())));
     assert!(encoded.len() < MAX_ENCODED_BYTES, "{}", encoded.len());
 }
 
@@ -199,7 +201,7 @@ fn the_cap_is_exact() {
         base64(&message)
     };
     assert_eq!(of_length(MAX_ENCODED_BYTES).len(), MAX_ENCODED_BYTES);
-    assert_eq!(decode(&of_length(MAX_ENCODED_BYTES)).unwrap().name, some("web"));
+    assert_eq!(decode(&of_length(MAX_ENCODED_BYTES)).unwrap().get(Fact::Name), Some("web"));
     assert_eq!(decode(&of_length(MAX_ENCODED_BYTES + 4)), Err(DecodeError::TooLarge));
 }
 
@@ -216,9 +218,9 @@ fn invalid_utf8_and_separators_do_no_harm() {
     // A text is a text: whoever puts it into a stat name cleans it.
     let evil = "x;.;reporter=.=y\u{0}";
     let encoded = base64(&structure([("NAME", text(evil))]));
-    assert_eq!(decode(&encoded).unwrap().name, some(evil));
+    assert_eq!(decode(&encoded).unwrap().get(Fact::Name), Some(evil));
     let long = base64(&structure([("NAME", text(&"€".repeat(500)))]));
-    assert_eq!(decode(&long).unwrap().name, Some("€".repeat(85)));
+    assert_eq!(decode(&long).unwrap().get(Fact::Name), Some(&*"€".repeat(85)));
 }
 
 #[test]
@@ -241,7 +243,7 @@ fn deep_nesting_costs_nothing() {
     let name = structure([("NAME", text("web"))]).encode_to_vec();
     nested.extend(name);
     let workload = decode(STANDARD.encode(&nested).as_bytes()).unwrap();
-    assert_eq!(workload.name, some("web"));
+    assert_eq!(workload.get(Fact::Name), Some("web"));
 }
 
 #[test]
@@ -249,8 +251,8 @@ fn the_last_of_two_fields_counts() {
     let twice = [("NAME", "first"), ("NAME", "second")]
         .map(|(key, name)| structure([(key, text(name))]).encode_to_vec());
     let encoded = STANDARD.encode(twice.concat());
-    assert_eq!(decode(encoded.as_bytes()).unwrap().name, some("second"));
-    assert_eq!(reference(encoded.as_bytes()).unwrap().name, some("second"));
+    assert_eq!(decode(encoded.as_bytes()).unwrap().get(Fact::Name), Some("second"));
+    assert_eq!(reference(encoded.as_bytes()).unwrap().get(Fact::Name), Some("second"));
 }
 
 #[test]

@@ -2,9 +2,10 @@
 //! what is read and says what else is valid.
 
 use flatbuffers::{Follow, ForwardsUOffset, VOffsetT, Vector, Verifiable};
-use istio_stats::peer::istio::decode;
+use istio_stats::peer::forms::decode;
 use istio_stats::peer::metadata::{DecodeError, MAX_ENCODED_BYTES};
 use istio_stats::wire::flatbuffer::{Malformed, Table};
+use istio_stats::workload::fact::Fact;
 use istio_stats::workload::Workload;
 
 pub use crate::fuzz::targets::flat_node::encode as flat_node;
@@ -41,17 +42,17 @@ const KUBERNETES_LABELS: [(&str, &str); 5] = [
 
 /// A node with every fact, and the workload that it is.
 pub fn reviews() -> (Vec<u8>, Workload) {
-    let some = |text: &str| Some(text.to_owned());
-    let workload = Workload {
-        name: some("reviews-v1-abc"),
-        namespace: some("stars"),
-        workload_name: some("reviews-v1"),
-        cluster_id: some("west"),
-        mesh_id: some("mesh1"),
-        owner: some("kubernetes://apis/apps/v1/namespaces/stars/deployments/reviews-v1"),
-        ..Workload::default()
-    }
-    .with_labels([some("reviews-app"), None, None, some("reviews"), some("r1"), some("v1")]);
+    let workload = Workload::default()
+        .with(Fact::Name, "reviews-v1-abc")
+        .with(Fact::Namespace, "stars")
+        .with(Fact::Workload, "reviews-v1")
+        .with(Fact::ClusterId, "west")
+        .with(Fact::MeshId, "mesh1")
+        .with(Fact::Owner, "kubernetes://apis/apps/v1/namespaces/stars/deployments/reviews-v1")
+        .with(Fact::App, "reviews-app")
+        .with(Fact::AppVersion, "v1")
+        .with(Fact::CanonicalService, "reviews")
+        .with(Fact::CanonicalRevision, "r1");
     (flat_node(&FACTS, &KUBERNETES_LABELS), workload)
 }
 
@@ -160,7 +161,7 @@ fn every_field_may_be_absent_or_empty() {
     assert_eq!(decode(&flat_node(&[(CLUSTER_ID, "")], &[("role", "x")])), Err(DecodeError::Empty));
     // Tables written by an older version end earlier.
     let only = decode(&flat_node(&[(NAME, "web")], &[])).unwrap();
-    assert_eq!(only, Workload { name: Some("web".to_owned()), ..Workload::default() });
+    assert_eq!(only, Workload::default().with(Fact::Name, "web"));
 }
 
 /// Cut at every length, and with every bit and every byte changed: what the

@@ -4,8 +4,9 @@
 use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, NO_PEER, UPSTREAM_PEER_KEY};
 use istio_stats::host::fake::{Hostcall, Value};
 use istio_stats::host::Host;
-use istio_stats::peer::istio::{decode, gather};
+use istio_stats::peer::forms::{decode, gather};
 use istio_stats::peer::metadata::{self, DecodeError, MAX_ENCODED_BYTES};
+use istio_stats::workload::fact::Fact;
 use istio_stats::workload::Workload;
 
 use crate::flatbuffer;
@@ -209,7 +210,7 @@ fn a_marker_leaves_the_endpoints_metadata_to_speak() {
 
 #[test]
 fn of_several_sources_the_first_counts() {
-    let of = |cluster_id: &str| Workload { cluster_id: Some(cluster_id.to_owned()), ..Workload::default() };
+    let of = |cluster_id: &str| Workload::default().with(Fact::ClusterId, cluster_id);
     let header = |cluster_id| Value::from(metadata::encode(&of(cluster_id)));
     let sources: [(&[&str], Value); 5] = [
         (&[UPSTREAM_PEER_KEY], header("ours")),
@@ -337,10 +338,7 @@ fn a_form_that_shows_up_late_is_found() {
 #[test]
 fn each_form_is_told_by_its_first_bytes() {
     let (flat_node, workload) = flatbuffer::reviews();
-    let without_owner = |mut workload: Workload| {
-        (workload.owner, workload.mesh_id) = (None, None);
-        workload
-    };
+    let without_owner = |workload: Workload| workload.with(Fact::Owner, "").with(Fact::MeshId, "");
     assert_eq!(decode(&flat_node), Ok(workload.clone()));
     assert_eq!(decode(header().as_bytes()), Ok(workload.clone()));
     assert_eq!(decode(&metadata::encode_struct(&workload)), Ok(workload.clone()));
@@ -350,7 +348,7 @@ fn each_form_is_told_by_its_first_bytes() {
         Some(text.as_bytes().to_vec())
     };
     let gathered = decode(&gather(read)).unwrap();
-    assert_eq!(gathered, Workload { name: None, ..without_owner(workload) });
+    assert_eq!(gathered, without_owner(workload).with(Fact::Name, ""));
     assert_eq!(decode(&gather(|_| None)), Err(DecodeError::Empty));
     assert_eq!(decode(&gather(|_| Some(vec![0xff]))), Err(DecodeError::Empty));
 }
@@ -359,10 +357,10 @@ fn each_form_is_told_by_its_first_bytes() {
 fn a_pods_own_labels_are_no_facts_of_its_proxy() {
     let labels = Value::map([("cluster", "forged"), ("namespace", "forged"), ("NAME", "forged")]);
     let object = Value::map([("labels", labels), ("workload", "w".into())]).to_wire().unwrap();
-    let expected = Workload { workload_name: Some("w".to_owned()), ..Workload::default() };
+    let expected = Workload::default().with(Fact::Workload, "w");
     assert_eq!(decode(&object), Ok(expected));
     let node = flatbuffer::flat_node(&[(4, "w")], &[("CLUSTER_ID", "forged"), ("cluster", "forged")]);
-    assert_eq!(decode(&node).unwrap().cluster_id, None);
+    assert_eq!(decode(&node).unwrap().get(Fact::ClusterId), None);
 }
 
 #[test]

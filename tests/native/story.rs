@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use istio_stats::config::Attachment;
+use istio_stats::attachment::Attachment;
 use istio_stats::host::fake::{FakeHost, Phase};
 use istio_stats::host::{HeaderMap, Host as _, MetricKind};
-use istio_stats::stats::plugin::Plugin;
+use istio_stats::stats::plugin::StatsPlugin;
 
 /// A configured plugin in a fake Envoy.
 pub struct Story {
     pub host: FakeHost,
-    pub plugin: Plugin,
+    pub plugin: StatsPlugin,
 }
 
 /// One series: its labels without the usual suspects, and its value.
@@ -57,7 +57,7 @@ impl Story {
     pub fn with_host(host: FakeHost, root_id: &str, configuration: &str) -> Self {
         host.set_attribute(&["plugin_root_id"], root_id);
         host.set_plugin_configuration(configuration);
-        let plugin = Plugin::configure(&host).expect("a usable configuration");
+        let plugin = StatsPlugin::configure(&host).expect("a usable configuration");
         Self { host, plugin }
     }
 
@@ -142,7 +142,7 @@ impl Story {
 
     fn configured(host: FakeHost) -> Self {
         host.enter(Phase::Configure);
-        let plugin = Plugin::configure(&host).expect("a usable configuration");
+        let plugin = StatsPlugin::configure(&host).expect("a usable configuration");
         Self { host, plugin }
     }
 

@@ -9,6 +9,7 @@ use istio_stats::attribute::keys::{
 use istio_stats::host::fake::Hostcall;
 use istio_stats::host::Host;
 use istio_stats::peer::metadata;
+use istio_stats::workload::fact::Fact;
 use istio_stats::workload::Workload;
 
 use crate::story::{pick, Story, INBOUND, OUTBOUND};
@@ -26,11 +27,7 @@ fn totals(story: &Story) -> [u64; 4] {
 }
 
 fn reviews() -> String {
-    metadata::encode(&Workload {
-        workload_name: Some("reviews-v1".to_owned()),
-        cluster_id: Some("west".to_owned()),
-        ..Workload::default()
-    })
+    metadata::encode(&Workload::default().with(Fact::Workload, "reviews-v1").with(Fact::ClusterId, "west"))
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The local workload, from node metadata of every kind.
 
-use istio_stats::config::local::LocalOverrides;
 use istio_stats::host::fake::{FakeHost, Hostcall, Value};
-use istio_stats::workload::{istio_version, Workload};
+use istio_stats::workload::fact::Fact;
+use istio_stats::workload::local::LocalOverrides;
+use istio_stats::workload::node::istio_version;
+use istio_stats::workload::{node, Workload};
 
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
@@ -36,34 +38,26 @@ fn istio_node() -> FakeHost {
 
 /// The workload of a node, which must not be complained about.
 fn read(fake: &FakeHost) -> Workload {
-    let (workload, warnings) = Workload::from_node_metadata(fake);
+    let (workload, warnings) = node::read(fake);
     assert!(warnings.is_empty(), "{warnings:?}");
     workload
 }
 
 #[test]
 fn istios_node_metadata_is_read() {
-    let app = some("web-app");
-    let version = some("v3");
-    let canonical_service = some("web-canonical");
-    let canonical_revision = some("r3");
     let fake = istio_node();
-    assert_eq!(
-        read(&fake),
-        Workload {
-            name: some("web-1"),
-            namespace: some("shop"),
-            workload_name: some("web"),
-            cluster_id: some("east"),
-            mesh_id: some("mesh1"),
-            owner: some("kubernetes://apis/apps/v1/namespaces/shop/deployments/web"),
-            app: app.clone(),
-            app_version: version.clone(),
-            canonical_service: canonical_service.clone(),
-            canonical_revision: canonical_revision.clone(),
-            labels: [app, None, None, canonical_service, canonical_revision, version],
-        }
-    );
+    let expected = Workload::default()
+        .with(Fact::Name, "web-1")
+        .with(Fact::Namespace, "shop")
+        .with(Fact::Workload, "web")
+        .with(Fact::ClusterId, "east")
+        .with(Fact::MeshId, "mesh1")
+        .with(Fact::Owner, "kubernetes://apis/apps/v1/namespaces/shop/deployments/web")
+        .with(Fact::App, "web-app")
+        .with(Fact::AppVersion, "v3")
+        .with(Fact::CanonicalService, "web-canonical")
+        .with(Fact::CanonicalRevision, "r3");
+    assert_eq!(read(&fake), expected);
     assert_eq!(istio_version(&fake), some("1.29.2"));
 }
 
@@ -74,7 +68,7 @@ fn envoys_before_1_33_have_it_at_the_top_level() {
     fake.set_attribute(&["node", "metadata", "LABELS", "app"], "web");
     fake.set_attribute(&["node", "metadata", "ISTIO_VERSION"], "1.17.8");
     let workload = read(&fake);
-    assert_eq!((workload.cluster_id, workload.app), (some("east"), some("web")));
+    assert_eq!((workload.get(Fact::ClusterId), workload.get(Fact::App)), (Some("east"), Some("web")));
     assert_eq!(istio_version(&fake), some("1.17.8"));
 }
 
@@ -85,7 +79,7 @@ fn nothing_is_made_up_for_a_node_without_metadata() {
     assert_eq!(istio_version(&fake), None);
     fake.set_node_metadata("WORKLOAD_NAME", "web");
     fake.set_node_metadata("CLUSTER_ID", "");
-    let expected = Workload { workload_name: some("web"), ..Workload::default() };
+    let expected = Workload::default().with(Fact::Workload, "web");
     assert_eq!(read(&fake), expected);
 }
 
@@ -95,11 +89,12 @@ fn recommended_labels_win_over_short_ones() {
     fake.set_node_label("app.kubernetes.io/name", "shop-web");
     fake.set_node_label("app.kubernetes.io/version", "2.0");
     let workload = read(&fake);
-    assert_eq!((&workload.app, &workload.app_version), (&some("shop-web"), &some("2.0")));
+    assert_eq!((workload.get(Fact::App), workload.get(Fact::AppVersion)), (Some("shop-web"), Some("2.0")));
     // Whoever is told of the workload gets all of them.
-    let [app, recommended_app, recommended_version, .., version] = workload.labels;
-    assert_eq!((app, version), (some("web-app"), some("v3")));
-    assert_eq!((recommended_app, recommended_version), (some("shop-web"), some("2.0")));
+    let told = |key| workload.entries().find(|(_, known, _)| *known == key).map(|(.., text)| text);
+    assert_eq!((told("app"), told("version")), (Some("web-app"), Some("v3")));
+    let recommended = (told("app.kubernetes.io/name"), told("app.kubernetes.io/version"));
+    assert_eq!(recommended, (Some("shop-web"), Some("2.0")));
 }
 
 #[test]
@@ -113,13 +108,9 @@ fn values_that_are_no_text_are_absent_and_named() {
     fake.set_node_metadata("NAME", "two\nlines");
     fake.set_node_label("version", 2.5);
     fake.set_node_label("app", Value::List(vec!["x".into()]));
-    let (workload, warnings) = Workload::from_node_metadata(&fake);
-    let expected = Workload {
-        canonical_service: some("web-canonical"),
-        canonical_revision: some("r3"),
-        labels: [None, None, None, some("web-canonical"), some("r3"), None],
-        ..Workload::default()
-    };
+    let (workload, warnings) = node::read(&fake);
+    let expected =
+        Workload::default().with(Fact::CanonicalService, "web-canonical").with(Fact::CanonicalRevision, "r3");
     assert_eq!(workload, expected);
     assert_eq!(
         warnings,
@@ -145,7 +136,7 @@ fn metadata_of_the_wrong_shape_is_absent() {
     assert_eq!(read(&fake), Workload::default());
     fake.set_node_metadata("CLUSTER_ID", "east");
     fake.fail(Hostcall::Property, 10);
-    let (workload, warnings) = Workload::from_node_metadata(&fake);
+    let (workload, warnings) = node::read(&fake);
     assert_eq!((workload, warnings.len()), (Workload::default(), 12));
 }
 
@@ -155,12 +146,13 @@ fn long_facts_are_cut_between_characters() {
     for (lead, bytes) in [("", 255), ("a", 256), ("aa", 254)] {
         let long = lead.to_owned() + &"€".repeat(3000);
         fake.set_node_metadata("CLUSTER_ID", long.as_str());
-        let cluster_id = read(&fake).cluster_id.unwrap();
-        assert!(long.starts_with(&cluster_id));
+        let workload = read(&fake);
+        let cluster_id = workload.get(Fact::ClusterId).unwrap();
+        assert!(long.starts_with(cluster_id));
         assert_eq!(cluster_id.len() - lead.len(), (bytes - lead.len()) / 3 * 3, "{lead}");
     }
     fake.set_node_metadata("CLUSTER_ID", "x".repeat(256));
-    assert_eq!(read(&fake).cluster_id, Some("x".repeat(256)));
+    assert_eq!(read(&fake).get(Fact::ClusterId), Some(&*"x".repeat(256)));
 }
 
 #[test]
@@ -168,38 +160,38 @@ fn the_configuration_replaces_facts_and_what_would_win_over_them() {
     let fake = istio_node();
     fake.set_node_label("app.kubernetes.io/name", "from-node");
     fake.set_node_label("app.kubernetes.io/version", "from-node");
-    let overrides = LocalOverrides {
-        workload_name: some("w"),
-        namespace: some("n"),
-        cluster_id: some("c"),
-        app: some("a"),
-        app_version: some("v"),
-        canonical_service: some("s"),
-        canonical_revision: some("r"),
-    };
+    let given = [
+        (Fact::Workload, "w"),
+        (Fact::Namespace, "n"),
+        (Fact::ClusterId, "c"),
+        (Fact::App, "a"),
+        (Fact::AppVersion, "v"),
+        (Fact::CanonicalService, "s"),
+        (Fact::CanonicalRevision, "r"),
+    ];
+    let mut overrides = LocalOverrides::default();
+    for (fact, text) in given {
+        overrides.set(fact, some(text));
+    }
     let workload = read(&fake).overridden(&overrides);
-    assert_eq!(
-        workload,
-        Workload {
-            workload_name: some("w"),
-            namespace: some("n"),
-            cluster_id: some("c"),
-            app: some("a"),
-            app_version: some("v"),
-            canonical_service: some("s"),
-            canonical_revision: some("r"),
-            labels: [some("a"), None, None, some("s"), some("r"), some("v")],
-            ..read(&fake)
-        }
-    );
+    for (fact, text) in given {
+        assert_eq!(workload.get(fact), Some(text), "{fact:?}");
+    }
+    for fact in [Fact::Name, Fact::MeshId, Fact::Owner] {
+        assert_eq!(workload.get(fact), read(&fake).get(fact), "{fact:?}");
+    }
+    let keys: Vec<_> = workload.entries().map(|(_, key, _)| key).collect();
+    assert!(!keys.iter().any(|key| key.starts_with("app.kubernetes.io/")), "{keys:?}");
 }
 
 #[test]
 fn no_override_changes_nothing_and_an_empty_one_takes_away() {
     let fake = istio_node();
     assert_eq!(read(&fake).overridden(&LocalOverrides::default()), read(&fake));
-    let overrides = LocalOverrides { cluster_id: some(""), app: some(""), ..LocalOverrides::default() };
+    let mut overrides = LocalOverrides::default();
+    overrides.set(Fact::ClusterId, some(""));
+    overrides.set(Fact::App, some(""));
     let workload = read(&fake).overridden(&overrides);
-    assert_eq!((workload.cluster_id, workload.app), (None, None));
-    assert_eq!(workload.app_version, some("v3"));
+    assert_eq!((workload.get(Fact::ClusterId), workload.get(Fact::App)), (None, None));
+    assert_eq!(workload.get(Fact::AppVersion), Some("v3"));
 }

@@ -9,8 +9,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use istio_stats::attachment::Attachment;
 use istio_stats::config::reader::parse_root;
-use istio_stats::config::Attachment;
 
 use crate::yaml::{self, Node, Position};
 

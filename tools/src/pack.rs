@@ -170,7 +170,7 @@ mod tests {
             (func $_ZN4core3fmt5write17h0123456789abcdefE)
             (func (export "proxy_on_log") call $_ZN11istio_stats4http6report17h0123456789abcdefE)"#;
         let packed = pack(&module(Artefact::IstioStats, text), Artefact::IstioStats, true).unwrap();
-        assert_eq!(function_names(&packed), ["core::fmt::write", "istio_stats::stats::http::report"]);
+        assert_eq!(function_names(&packed), ["core::fmt::write", "istio_stats::http::report"]);
         let packed = pack(&module(Artefact::IstioStats, text), Artefact::IstioStats, false).unwrap();
         assert_eq!(function_names(&packed), [""; 0]);
     }

@@ -8,6 +8,7 @@ use istio_stats::exchange::Exchange;
 use istio_stats::host::fake::{FakeHost, Phase, Value};
 use istio_stats::host::HeaderMap;
 use istio_stats::peer::metadata;
+use istio_stats::workload::fact::Fact;
 use serde_json::{json, Value as Json};
 
 use crate::find;
@@ -92,7 +93,7 @@ impl Headers {
         let mut warnings: Vec<_> = said.map(|(_, line)| line).collect();
         let metadata = header(METADATA_HEADER);
         let workload = metadata.as_ref().and_then(|value| metadata::decode(value.as_bytes()).ok());
-        if workload.is_some_and(|workload| workload.cluster_id.is_none()) {
+        if workload.is_some_and(|workload| workload.get(Fact::ClusterId).is_none()) {
             warnings.push(
                 "the node's metadata has no CLUSTER_ID: peers will report this side's Kubernetes cluster as \
                  \"unknown\""
@@ -153,8 +154,8 @@ mod tests {
             assert_eq!(headers(text).metadata, headers(METADATA).metadata);
         }
         let found = workload(METADATA);
-        assert_eq!(found.cluster_id.as_deref(), Some("east"));
-        assert_eq!(found.app.as_deref(), Some("web"));
+        assert_eq!(found.get(Fact::ClusterId), Some("east"));
+        assert_eq!(found.get(Fact::App), Some("web"));
         assert!(Headers::of(&yaml::parse("admin: {}").unwrap()[0]).is_err());
     }
 
@@ -187,6 +188,6 @@ static_resources:
         "@type": type.googleapis.com/google.protobuf.StringValue
         value: '{"local": {"cluster_id": "west"}, "max_series": 7}'
 "#;
-        assert_eq!(workload(text).cluster_id.as_deref(), Some("west"));
+        assert_eq!(workload(text).get(Fact::ClusterId), Some("west"));
     }
 }

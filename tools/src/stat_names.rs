@@ -3,7 +3,7 @@
 
 use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::config::Config;
-use istio_stats::rules::plan::{MetricIndex, TagValue};
+use istio_stats::rules::plan::{Plans, TagValue};
 
 use crate::cel::{self, Purpose};
 
@@ -34,21 +34,20 @@ pub(crate) struct Place {
 /// The stat names of a configuration, for every combination of its conditions.
 /// Names with the same labels are given once.
 pub(crate) fn of_config(config: &Config) -> Vec<StatName> {
-    let mut catalogue = config.catalogue();
-    let opinions: Vec<_> =
-        catalogue.expressions().iter().map(|text| cel::judge(text, Purpose::Label)).collect();
-    for (slot, opinion) in opinions.iter().enumerate() {
+    let mut plans = Plans::new(config);
+    let opinions: Vec<_> = plans.expressions().iter().map(|text| cel::judge(text, Purpose::Label)).collect();
+    for (number, opinion) in opinions.iter().enumerate() {
         if opinion.refused.is_some() {
-            catalogue.refuse(slot);
+            plans.refuse(number);
         }
     }
     let may_be_missing = |value| match value {
         TagValue::Standard(_) => false,
-        TagValue::Expression(slot) => opinions.get(slot).is_some_and(|opinion| !opinion.is_plain),
+        TagValue::Expression(number) => opinions.get(number).is_some_and(|opinion| !opinion.is_plain),
     };
     let mut names: Vec<StatName> = Vec::new();
-    catalogue.each_variant(|variant| {
-        for plan in (0..variant.metrics()).filter_map(|n| variant.plan(MetricIndex::of_number(n))) {
+    plans.each_variant(|variant| {
+        for plan in variant.plans() {
             let label = |(name, value): (&str, TagValue)| Label {
                 name: name.to_owned(),
                 may_be_missing: may_be_missing(value),

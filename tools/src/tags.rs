@@ -169,7 +169,7 @@ mod tests {
     use crate::extraction::StatsTags;
     use istio_stats::catalogue::metric;
     use istio_stats::host::fake::FakeHost;
-    use istio_stats::stats::plugin::Plugin as StatsPlugin;
+    use istio_stats::stats::plugin::StatsPlugin;
 
     fn stats_tags(names: &[StatName]) -> StatsTags {
         read_block(&stat_names::places(names))

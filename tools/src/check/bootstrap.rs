@@ -2,6 +2,7 @@
 //! labels, and the Kubernetes cluster of the node.
 
 use istio_stats::config::Config;
+use istio_stats::workload::fact::Fact;
 
 use super::problem::{Level, Problem, Problems};
 use crate::extraction::StatsTags;
@@ -118,7 +119,7 @@ impl Findings {
 
 fn check_cluster_id(bootstrap: &Node, configs: &[(&Found, Config)], problems: &mut Problems) {
     let is_known = bootstrap.text_at(&["node", "metadata", "CLUSTER_ID"]).is_some_and(|id| !id.is_empty());
-    if is_known || configs.iter().all(|(_, config)| config.local.cluster_id.is_some()) {
+    if is_known || configs.iter().all(|(_, config)| config.local.get(Fact::ClusterId).is_some()) {
         return;
     }
     let message =

@@ -1,6 +1,6 @@
 //! Whether the two plugins of a proxy agree on who it is.
 
-use istio_stats::config::local::LocalOverrides;
+use istio_stats::workload::local::LocalOverrides;
 
 use super::fields::{self, Compiled};
 use super::problem::{Level, Problem, Problems};
@@ -33,16 +33,15 @@ pub(super) fn check(file: &File, problems: &mut Problems) {
 
 struct Difference<'a> {
     field: &'static str,
-    here: &'a Option<String>,
-    there: &'a Option<String>,
+    here: Option<&'a str>,
+    there: Option<&'a str>,
 }
 
 // === impl Difference ===
 
 impl Difference<'_> {
     fn problem(&self, found: &Found, other: &Found) -> Problem {
-        let value =
-            |value: &Option<String>| value.as_ref().map_or("nothing".to_owned(), |v| format!("{v:?}"));
+        let value = |value: Option<&str>| value.map_or("nothing".to_owned(), |v| format!("{v:?}"));
         let message = format!(
             "{} here, {} in istio_stats ({}): peers are told another workload than the metrics",
             value(self.here),
@@ -55,7 +54,7 @@ impl Difference<'_> {
 }
 
 fn differences<'a>(here: &'a LocalOverrides, there: &'a LocalOverrides) -> Vec<Difference<'a>> {
-    let pairs = here.by_key().into_iter().zip(there.by_key());
-    let differ = pairs.filter(|((_, here), (_, there))| here != there);
-    differ.map(|((field, here), (_, there))| Difference { field, here, there }).collect()
+    let pairs = LocalOverrides::fields().map(|(field, fact)| (field, here.get(fact), there.get(fact)));
+    let differ = pairs.filter(|(_, here, there)| here != there);
+    differ.map(|(field, here, there)| Difference { field, here, there }).collect()
 }

@@ -1,10 +1,11 @@
 //! One plugin configuration, by itself.
 
+use istio_stats::attachment::Attachment;
 use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::catalogue::metric::{Metric, PREFIX};
 use istio_stats::config::overrides::Override;
 use istio_stats::config::reader::{parse_root, Issue};
-use istio_stats::config::{Attachment, Config};
+use istio_stats::config::Config;
 use istio_stats::host::excerpt::quoted;
 
 use super::fields::{self, Compiled};

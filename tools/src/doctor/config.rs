@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use istio_stats::peer::Side;
+use istio_stats::peer::side::Side;
 use serde_json::Value;
 
 use super::plugin::{Kind, Plugin, Role};

@@ -3,7 +3,7 @@
 
 use istio_stats::attribute::keys::{DYNAMIC_METADATA_KEYS, DYNAMIC_METADATA_NAMESPACE};
 use istio_stats::exchange::http::METADATA_HEADER;
-use istio_stats::peer::Side;
+use istio_stats::peer::side::Side;
 use serde_json::Value;
 
 use super::config::{list, text};

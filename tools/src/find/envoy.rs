@@ -2,7 +2,7 @@
 //! is nested.
 
 use base64::prelude::{Engine as _, BASE64_STANDARD};
-use istio_stats::config::Attachment;
+use istio_stats::attachment::Attachment;
 
 use super::{Configuration, Failure, Finder, Found};
 use crate::yaml::Node;

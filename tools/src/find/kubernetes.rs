@@ -2,7 +2,7 @@
 //! own. An EnvoyFilter carries Envoy's own configuration and needs nothing here
 //! but its name.
 
-use istio_stats::config::Attachment;
+use istio_stats::attachment::Attachment;
 
 use super::{envoy, Configuration, Failure, Finder, Found};
 use crate::yaml::Node;

@@ -3,7 +3,8 @@
 use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::catalogue::label_value::UNKNOWN;
 use istio_stats::catalogue::metric::Metric;
-use istio_stats::peer;
+use istio_stats::peer::side;
+use istio_stats::workload::fact::Fact;
 
 use crate::doctor::config::Config;
 use crate::doctor::finding::Finding;
@@ -98,10 +99,10 @@ pub(crate) fn decode_errors(seen: &Seen) -> Vec<Finding> {
 
 impl Side {
     /// Whoever is there, where it is not this proxy's own side.
-    fn peer(self) -> peer::Side {
+    fn peer(self) -> side::Side {
         match self {
-            Self::Source => peer::Side::Downstream,
-            Self::Destination => peer::Side::Upstream,
+            Self::Source => side::Side::Downstream,
+            Self::Destination => side::Side::Upstream,
         }
     }
 
@@ -164,7 +165,7 @@ fn nameless_plugins(config: &Config) -> Vec<String> {
             Role::Other => None,
         };
         // An unusable configuration is another symptom.
-        local.is_some_and(|local| local.cluster_id.is_none())
+        local.is_some_and(|local| local.get(Fact::ClusterId).is_none())
     });
     nameless.map(|(place, plugin)| format!("{} of {}", plugin.filter, place.describe())).collect()
 }

@@ -1,8 +1,8 @@
 //! Whether the plugin is configured so that it does no harm and sees everything.
 
+use istio_stats::attribute::direction::Direction;
 use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::catalogue::metric::Metric;
-use istio_stats::catalogue::reporter::Reporter;
 use istio_stats::config::Config as StatsConfig;
 
 use crate::doctor::finding::Finding;
@@ -49,7 +49,7 @@ pub(crate) fn reporter(seen: &Seen) -> Vec<Finding> {
     let undecided = config.plugins(Role::Stats).filter(|(place, plugin)| {
         let waypoint = plugin.stats_config().is_some_and(|config| config.waypoint);
         let has_direction = matches!(place.direction.as_str(), "INBOUND" | "OUTBOUND");
-        !has_direction && Reporter::fixed(waypoint, plugin.root_id.as_bytes()).is_none()
+        !has_direction && !waypoint && Direction::of_root_id(plugin.root_id.as_bytes()).is_none()
     });
     let facts: Vec<_> = undecided
         .map(|(place, plugin)| {

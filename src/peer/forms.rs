@@ -4,10 +4,11 @@
 //! The form is told by its first bytes, so that nobody has to know which
 //! Istio wrote it, and one cache serves them all.
 
-use super::metadata::{self, DecodeError, Facts, MAX_ENCODED_BYTES};
+use super::metadata::{self, unless_empty, DecodeError, MAX_ENCODED_BYTES};
 use crate::wire::flatbuffer::Table;
 use crate::wire::pairs::Pairs;
 use crate::wire::structs;
+use crate::workload::fact::Fact;
 use crate::workload::{cut, Workload};
 
 /// Istio's word for a peer that tells nothing: under the key of its id until
@@ -18,21 +19,8 @@ pub(super) const PEER_UNKNOWN: &str = "envoy.wasm.metadata_exchange.peer_unknown
 /// Its fields have to be read one by one.
 pub(super) const OBJECT: [u8; 4] = [0; 4];
 
-/// The fields of that object that become labels.
-const OBJECT_FIELDS: [&str; 7] =
-    ["app", "cluster", "namespace", "revision", "service", "version", "workload"];
-
-/// Fields of the FlatBuffers table FlatNode, by the keys that the same facts
-/// have in node metadata.
-const FLAT_NODE: [(usize, &[u8]); 6] = [
-    (0, b"NAME"),
-    (1, b"NAMESPACE"),
-    (3, b"OWNER"),
-    (4, b"WORKLOAD_NAME"),
-    (7, b"MESH_ID"),
-    (9, b"CLUSTER_ID"),
-];
-/// The field with its Kubernetes labels, a vector of tables.
+/// The field of the FlatBuffers table FlatNode with Kubernetes labels, a vector of
+/// tables. (Where its other fields are says [`Fact`].)
 const FLAT_NODE_LABELS: usize = 2;
 /// Fields of those tables.
 const KEY: usize = 0;
@@ -49,9 +37,9 @@ const VALUE: usize = 1;
 /// The bytes hold no workload.
 ///
 /// ```
-/// use istio_stats::peer::istio::decode;
+/// use istio_stats::peer::forms::decode;
 /// let workload = decode(b"\x01\0\0\0\x07\0\0\0\x04\0\0\0cluster\0west\0").unwrap();
-/// assert_eq!(workload.cluster_id.as_deref(), Some("west"));
+/// assert_eq!(workload.get(istio_stats::workload::fact::Fact::ClusterId), Some("west"));
 /// ```
 pub fn decode(encoded: &[u8]) -> Result<Workload, DecodeError> {
     if encoded.len() > MAX_ENCODED_BYTES {
@@ -77,33 +65,36 @@ pub(super) fn is_nobody(value: &[u8]) -> bool {
 }
 
 fn decode_pairs(pairs: Pairs<'_>) -> Result<Workload, DecodeError> {
-    let mut facts = Facts::default();
+    let mut workload = Workload::default();
     for (key, value) in pairs {
         if metadata::is_labels(key) {
             for (key, value) in Pairs::parse(value).into_iter().flatten() {
-                put(facts.label(key), core::str::from_utf8(value).ok());
+                put(workload.label(key), core::str::from_utf8(value).ok());
             }
         } else {
-            put(facts.fact(key), core::str::from_utf8(value).ok());
+            put(workload.entry(key), core::str::from_utf8(value).ok());
         }
     }
-    facts.workload()
+    unless_empty(workload)
 }
 
 fn decode_flat_node(bytes: &[u8]) -> Result<Workload, DecodeError> {
-    let node = Table::root(bytes)?;
-    let mut facts = Facts::default();
-    for (field, key) in FLAT_NODE {
-        put(facts.fact(key), node.text(field)?);
+    let table = Table::root(bytes)?;
+    let mut workload = Workload::default();
+    for fact in Fact::ALL {
+        if let Some(field) = fact.row().flat_node {
+            let text = table.text(field)?;
+            workload = workload.with(fact, text.unwrap_or_default());
+        }
     }
     for index in 0.. {
-        let Some(label) = node.table(FLAT_NODE_LABELS, index)? else {
+        let Some(label) = table.table(FLAT_NODE_LABELS, index)? else {
             break;
         };
         let key = label.text(KEY)?.unwrap_or_default();
-        put(facts.label(key.as_bytes()), label.text(VALUE)?);
+        put(workload.label(key.as_bytes()), label.text(VALUE)?);
     }
-    facts.workload()
+    unless_empty(workload)
 }
 
 fn put(fact: Option<&mut Option<String>>, text: Option<&str>) {
@@ -115,11 +106,12 @@ fn put(fact: Option<&mut Option<String>>, text: Option<&str>) {
 /// Reads the fields of an object (Istio 1.24) and serialises them as the Istios
 /// after it do themselves, for [`decode`].
 pub fn gather(read: impl Fn(&str) -> Option<Vec<u8>>) -> Vec<u8> {
-    let mut object = Vec::new();
-    for field in OBJECT_FIELDS {
-        if let Some(text) = read(field).and_then(|bytes| String::from_utf8(bytes).ok()) {
-            structs::put_text(&mut object, field, &text);
-        }
-    }
-    object
+    let fields = Fact::shown().filter_map(|fact| fact.row().object);
+    let entry = |field| {
+        let text = String::from_utf8(read(field)?).ok()?;
+        let mut entry = Vec::new();
+        structs::put_text(&mut entry, field, &text);
+        Some((field, entry))
+    };
+    metadata::sorted(fields.filter_map(entry).collect())
 }

@@ -9,6 +9,7 @@ use istio_stats::host::fake::{FakeHost, Hostcall};
 use istio_stats::host::Data::{self, Downstream, Upstream};
 use istio_stats::peer::frame::MAGIC;
 use istio_stats::peer::metadata;
+use istio_stats::workload::fact::Fact;
 
 const INBOUND: i64 = 1;
 const OUTBOUND: i64 = 2;
@@ -64,7 +65,7 @@ impl Proxy {
 
     /// The Kubernetes cluster that a peer said it is in.
     fn peer(&self, key: &str) -> Option<String> {
-        metadata::decode(&self.state(key)?).unwrap().cluster_id
+        metadata::decode(&self.state(key)?).unwrap().get(Fact::ClusterId).map(str::to_owned)
     }
 
     fn frame_bytes(&self, key: &str) -> usize {

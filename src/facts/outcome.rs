@@ -1,0 +1,57 @@
+//! How a stream ended.
+
+use super::needs::Needs;
+use super::protocol::Protocol;
+use crate::attribute::element::Element;
+use crate::attribute::Attributes;
+use crate::catalogue::dimension::Dimension;
+use crate::catalogue::metric::Metric;
+
+/// How a request ended. Sizes are in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// HTTP status; zero if there was no response.
+    pub response_code: u64,
+    /// Envoy's response flags as a bitmask.
+    pub response_flags: u64,
+    /// gRPC status, for gRPC only. Envoy derives it from the HTTP status where
+    /// the response has none.
+    pub grpc_status: Option<i64>,
+    /// Time from the first byte received to the last sent, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// Size of the request with headers.
+    pub request_bytes: u64,
+    /// Size of the response with headers and trailers.
+    pub response_bytes: u64,
+}
+
+/// The gRPC status when there was no response to derive one from: UNKNOWN.
+const GRPC_UNKNOWN: i64 = 2;
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// Reads the end of a request, as far as labels and metrics show it; the
+    /// header parts of the sizes are there only while it is logged.
+    pub fn read(attributes: &Attributes<'_>, protocol: Protocol, needs: &Needs) -> Self {
+        let count = |needed: bool, element: Element| needed.then(|| attributes.count(element)).flatten();
+        let label = |label| needs.any_label(&[label]);
+        let is_grpc = protocol == Protocol::Grpc && label(Dimension::GrpcResponseStatus);
+        let grpc_status = || attributes.int(&["response", "grpc_status"]).unwrap_or(GRPC_UNKNOWN);
+        Self {
+            response_code: count(label(Dimension::ResponseCode), Element::ResponseCode).unwrap_or(0),
+            response_flags: count(label(Dimension::ResponseFlags), Element::ResponseFlags).unwrap_or(0),
+            grpc_status: is_grpc.then(grpc_status),
+            duration_ms: needs.metric(Metric::RequestDuration).then(|| duration_ms(attributes)).flatten(),
+            request_bytes: count(needs.metric(Metric::RequestBytes), Element::RequestSize).unwrap_or(0),
+            response_bytes: count(needs.metric(Metric::ResponseBytes), Element::ResponseSize).unwrap_or(0),
+        }
+    }
+}
+
+/// How long a request took, or a TCP connection was open, in milliseconds;
+/// `None` until it is over.
+pub fn duration_ms(attributes: &Attributes<'_>) -> Option<u64> {
+    const NANOS_PER_MILLI: u64 = 1_000_000;
+    attributes.count(Element::Duration).map(|nanos| nanos / NANOS_PER_MILLI)
+}

@@ -1,0 +1,29 @@
+//! Which of a proxy's two peers is meant.
+
+use crate::attribute::element::Element;
+use crate::attribute::Attributes;
+
+/// Which peer is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that this proxy accepted the stream from.
+    Downstream,
+    /// The one that this proxy sent the stream on to.
+    Upstream,
+}
+
+// === impl Side ===
+
+impl Side {
+    /// Whether this peer showed a certificate. Any has a subject or a SAN;
+    /// Istio's have only the SAN.
+    pub fn showed_certificate(self, attributes: &Attributes<'_>) -> bool {
+        match self {
+            Self::Downstream => attributes.flag(&["connection", "mtls"]) == Some(true),
+            Self::Upstream => {
+                attributes.bytes(Element::UpstreamPeerSan).is_some()
+                    || attributes.bytes(&["upstream", "subject_peer_certificate"]).is_some()
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What streams need of their plugin to be reported: who reads, who rules, who
+//! records.
+
+use std::cell::RefCell;
+
+use super::clock::Clock;
+use super::report;
+use crate::attribute::bulk::Bulk;
+use crate::attribute::era::Era;
+use crate::attribute::Attributes;
+use crate::catalogue::stat_name;
+use crate::facts::call::Call;
+use crate::facts::needs::Needs;
+use crate::facts::reader::CallReader;
+use crate::host::say::log_failure;
+use crate::host::{Host, MetricKind};
+use crate::peer::Peer;
+use crate::rules::sample::Sample;
+use crate::rules::Rules;
+use crate::series::registry::{Registry, Series};
+use crate::workload::labels::WorkloadLabels;
+
+/// What all streams of one plugin share.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    /// How the host names its attributes.
+    pub(crate) era: Era,
+    /// The local workload's labels.
+    pub(crate) local: WorkloadLabels,
+    /// Who reads what every request has.
+    pub(crate) bulk: Bulk,
+    /// Who reads who called whom.
+    pub(crate) calls: CallReader,
+    /// The configuration's rules on metrics.
+    pub(crate) rules: Rules,
+    pub(crate) registry: RefCell<Registry>,
+    pub(crate) clock: Clock,
+}
+
+/// Peers whose metadata could not be decoded, by reason.
+const DECODE_ERRORS_METRIC: &str = "stats_peer_decode_errors_total";
+
+// === impl Recorder ===
+
+impl Recorder {
+    /// The attributes of the stream that is in hand, or in effect.
+    pub(crate) fn attributes<'a>(&self, host: &'a dyn Host) -> Attributes<'a> {
+        Attributes::new(host, self.era)
+    }
+
+    /// What is to be known of a stream.
+    pub(crate) fn needs(&self) -> &Needs {
+        &self.calls.needs
+    }
+
+    /// Records samples and, of a stream that is `over`, those of the metrics that
+    /// the configuration defines; what goes wrong is logged once.
+    pub(crate) fn record(
+        &self,
+        host: &dyn Host,
+        series: Series<'_>,
+        samples: &[Option<Sample>],
+        over: Option<&Call>,
+    ) {
+        let defined = over.into_iter().flat_map(|call| self.rules.defined_samples(host, call));
+        let mut samples = samples.iter().copied().flatten().chain(defined);
+        let overflow = || report::overflow_values(series.reporter, &self.local);
+        let mut registry = self.registry.borrow_mut();
+        let result = registry.record(host, series, &mut samples, &overflow);
+        log_failure(host, "recording a metric", result);
+        if registry.is_waiting() {
+            self.clock.keep_pace(host, true);
+        }
+    }
+
+    /// Counts a peer whose metadata could not be decoded.
+    pub(crate) fn count_decode_errors(&self, host: &dyn Host, call: &Call) {
+        for reason in [&call.downstream, &call.upstream].into_iter().filter_map(Peer::decode_error) {
+            let stat_name = stat_name::encode([("reason", reason)], DECODE_ERRORS_METRIC);
+            let result = host.define_metric(MetricKind::Counter, &stat_name);
+            let result = result.and_then(|id| host.increment_metric(id, 1));
+            log_failure(host, "counting a decode error", result);
+        }
+    }
+}

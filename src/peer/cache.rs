@@ -112,7 +112,7 @@ impl Generation {
     fn find(&self, hash: u64, form: Form, encoded: &[u8]) -> Option<Decoded> {
         let entry = |number| self.entries.get(number);
         let is_it = |entry: &Entry| entry.form == form && is_same_key(&entry.encoded, encoded);
-        let number = self.index.find(hash, &|number| entry(number).is_some_and(is_it))?;
+        let number = self.index.find(hash, |number| entry(number).is_some_and(is_it))?;
         Some(entry(number)?.decoded.clone())
     }
 

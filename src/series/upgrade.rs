@@ -10,7 +10,7 @@
 use core::time::Duration;
 
 use crate::host::{Host, Vm};
-use crate::series::background;
+use crate::series::{request, shared};
 use crate::version::VERSION;
 
 /// Shared data: the build that was configured last.
@@ -39,10 +39,10 @@ pub fn begins(host: &dyn Host) -> bool {
 
 /// Notes metrics that this VM has defined, as they stood in a request.
 pub fn note(host: &dyn Host, vm: &Vm, metrics: &[u8]) {
-    let has_room = background::number_at(host, NOTES).is_ok_and(|(notes, _)| notes < MAX_NOTES);
-    if has_room && host.first_in_process(&background::key("noted", hash(metrics))) {
+    let has_room = shared::number_at(host, NOTES).is_ok_and(|notes| notes < MAX_NOTES);
+    if has_room && host.first_in_process(&shared::key("noted", hash(metrics))) {
         // What cannot be noted does not outlive this module.
-        if let Ok(number) = background::claim(host, NOTES) {
+        if let Ok(number) = shared::claim(host, NOTES) {
             let _ = host.set_shared_data(&note_key(number), metrics, 0);
             if vm.noted.get() == number {
                 vm.noted.set(number.saturating_add(1));
@@ -54,11 +54,11 @@ pub fn note(host: &dyn Host, vm: &Vm, metrics: &[u8]) {
 /// Defines for a while what was noted since the last time.
 pub fn define_noted(host: &dyn Host, vm: &Vm, time: Duration) {
     let begin = host.now();
-    let notes = background::number_at(host, NOTES).map_or(0, |(notes, _)| notes.min(MAX_NOTES));
+    let notes = shared::number_at(host, NOTES).map_or(0, |notes| notes.min(MAX_NOTES));
     for number in vm.noted.get()..notes {
         vm.noted.set(number.saturating_add(1));
         if let Some(metrics) = host.shared_data(&note_key(number)).ok().and_then(|note| note.value) {
-            background::define(host, &metrics, &[]);
+            request::define(host, &metrics, &[]);
         }
         if host.now().saturating_duration_since(begin) >= time {
             break;
@@ -67,7 +67,7 @@ pub fn define_noted(host: &dyn Host, vm: &Vm, time: Duration) {
 }
 
 fn note_key(number: u32) -> String {
-    background::key("note", number.into())
+    shared::key("note", number.into())
 }
 
 /// FNV-1a: the same in every build.

@@ -21,7 +21,7 @@ use crate::facts::outcome::Outcome;
 use crate::facts::protocol::Protocol;
 use crate::host::Host;
 use crate::rules::{OpeningValues, StreamPlan};
-use crate::series::registry::Series;
+use crate::series::key::Series;
 
 /// What is remembered of an HTTP stream.
 #[derive(Debug, Default)]

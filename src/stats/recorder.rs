@@ -17,7 +17,8 @@ use crate::host::{Host, MetricKind};
 use crate::peer::Peer;
 use crate::rules::sample::Sample;
 use crate::rules::Rules;
-use crate::series::registry::{Registry, Series};
+use crate::series::key::Series;
+use crate::series::registry::Registry;
 use crate::workload::labels::WorkloadLabels;
 
 /// What all streams of one plugin share.
@@ -63,10 +64,10 @@ impl Recorder {
         over: Option<&Call>,
     ) {
         let defined = over.into_iter().flat_map(|call| self.rules.defined_samples(host, call));
-        let mut samples = samples.iter().copied().flatten().chain(defined);
+        let samples = samples.iter().copied().flatten().chain(defined);
         let overflow = || report::overflow_values(series.reporter, &self.local);
         let mut registry = self.registry.borrow_mut();
-        let result = registry.record(host, series, &mut samples, &overflow);
+        let result = registry.record(host, series, samples, overflow);
         log_failure(host, "recording a metric", result);
         if registry.is_waiting() {
             self.clock.keep_pace(host, true);

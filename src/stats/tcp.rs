@@ -22,7 +22,7 @@ use crate::facts::protocol::Protocol;
 use crate::host::Host;
 use crate::rules::sample::Sample;
 use crate::rules::{OpeningValues, StreamPlan};
-use crate::series::registry::Series;
+use crate::series::key::Series;
 
 /// What is remembered of a TCP connection.
 #[derive(Debug, Default)]

@@ -1,0 +1,63 @@
+//! Numbers in the data that all VMs of a process share.
+
+use crate::host::{Host, HostError, Shared};
+
+/// Attempts to count up a number that others count up, too.
+const MAX_ATTEMPTS: usize = 64;
+
+/// The key of one of many values.
+pub fn key(what: &str, number: u64) -> String {
+    format!("istio_stats.{what}.{number}")
+}
+
+/// Has a number that is not there begin at zero.
+///
+/// # Errors
+/// The host refused a call.
+pub fn begin(host: &dyn Host, key: &str) -> Result<(), HostError> {
+    let Shared { value, version } = host.shared_data(key)?;
+    match value {
+        Some(_) => Ok(()),
+        None => host.set_shared_data(key, &0u32.to_le_bytes(), version),
+    }
+}
+
+/// The number at this key; zero if there is none.
+///
+/// # Errors
+/// The host refused the call.
+pub fn number_at(host: &dyn Host, key: &str) -> Result<u32, HostError> {
+    Ok(number_of(host.shared_data(key)?))
+}
+
+/// Sets a number, whatever it was.
+///
+/// # Errors
+/// The host refused the call.
+pub fn set_number(host: &dyn Host, key: &str, number: u32) -> Result<(), HostError> {
+    host.set_shared_data(key, &number.to_le_bytes(), 0)
+}
+
+/// Counts up a number that others count up, too; returns what it was before.
+///
+/// # Errors
+/// The host refused a call, or others were faster each time.
+pub fn claim(host: &dyn Host, key: &str) -> Result<u32, HostError> {
+    let mut result = Ok(0);
+    for _ in 0..MAX_ATTEMPTS {
+        let shared = host.shared_data(key)?;
+        let version = shared.version;
+        let number = number_of(shared);
+        let counted = host.set_shared_data(key, &number.saturating_add(1).to_le_bytes(), version);
+        result = counted.map(|()| number);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+fn number_of(shared: Shared) -> u32 {
+    let bytes = shared.value.and_then(|value| value.try_into().ok());
+    bytes.map_or(0, u32::from_le_bytes)
+}

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::host::{Data, Flow, HeaderMap, Host, HostError, MetricId, MetricKind};
 
 fn text(read: Result<Option<Vec<u8>>, HostError>) -> Option<String> {
     read.unwrap().map(|bytes| String::from_utf8(bytes).unwrap())
@@ -98,6 +101,22 @@ fn an_effective_context_makes_a_stream_readable_until_the_callback_ends() {
     assert_eq!(fake.property(&["xds", "route_name"]), Ok(None));
     fake.close_stream(first);
     assert_eq!(status(fake.set_effective_context(first)), HostError::BAD_ARGUMENT);
+}
+
+#[test]
+fn what_a_test_sets_is_of_the_stream_last_entered() {
+    let fake = FakeHost::new();
+    let first = fake.open_stream();
+    let second = fake.open_stream();
+    fake.enter(Phase::Tick);
+    fake.set_effective_context(first).unwrap();
+    fake.set_attribute(&["xds", "route_name"], "set");
+    fake.set_header_to(HeaderMap::Request, ":path", "/");
+    for (id, name, values) in [(first, None, &[][..]), (second, Some("set"), &[b"/".to_vec()][..])] {
+        fake.enter_stream(id, Phase::Log);
+        assert_eq!(text(fake.property(&["xds", "route_name"])).as_deref(), name);
+        assert_eq!(fake.header_values(HeaderMap::Request, ":path"), values);
+    }
 }
 
 #[test]

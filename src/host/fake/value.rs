@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::host::HostError;
 
 /// A typed attribute. The type decides the bytes; the wire does not tell it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     /// A string or bytes: raw, no terminator.
     Bytes(Vec<u8>),
@@ -24,6 +24,7 @@ pub enum Value {
     /// A list: pairs with the elements as keys and no values.
     List(Vec<Value>),
     /// A null: it has no byte form, nor has any map or list that holds one.
+    #[default]
     Null,
 }
 

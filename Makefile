@@ -13,7 +13,7 @@ BENCH_MODULES := out/bench/modules
 
 PACK := cargo run --quiet --package istio-stats-tools -- pack
 
-.PHONY: help build demo test lint test-native test-e2e test-matrix hostile multicluster fuzz coverage mutants soak bench dist reproducible clean
+.PHONY: help build demo test lint test-native test-e2e test-matrix hostile multicluster advisories fuzz coverage mutants soak bench dist reproducible clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ demo: ## two Envoys in two Kubernetes clusters, real requests, their metrics as 
 test: ## everything below, in real Envoys too (ENVOY_VERSIONS="1.36.2 1.40.0")
 	@scripts/run-tests
 
-lint: ## sizes of files, shell scripts, format, clippy for the host and for Wasm, documentation
+lint: ## sizes of files, shell scripts, format, clippy for the host and for Wasm, dependencies, documentation
 	@scripts/run-tests lint
 
 test-native: ## unit and native tests
@@ -52,6 +52,10 @@ multicluster: ## two Kubernetes clusters in Docker, seen as one by Prometheus (M
 	@scripts/setup multicluster
 	@$(MAKE) --no-print-directory build
 	@.venv/bin/python -m pytest tests/multicluster
+
+advisories: ## what is known against the crates; needs github.com, so no part of test
+	@scripts/setup test
+	@scripts/deny advisories
 
 fuzz: ## libFuzzer on whatever reads foreign bytes, for long (FUZZ_RUNS=10000000)
 	@scripts/fuzz

@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use istio_stats::catalogue::dimension::{Dimension, LabelSet};
 use istio_stats::catalogue::metric::{Metric, PREFIX};
 use istio_stats::host::MetricKind;
 
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
 fn file(path: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// A table's lines between `<!-- name -->` and the next blank line.
@@ -44,4 +46,21 @@ fn the_readme_lists_every_label() {
         expected.push(format!("| `{}` | {on} | {} |", dimension.name(), dimension.help()));
     }
     assert_eq!(table(&file("README.md"), "labels"), expected);
+}
+
+#[test]
+fn the_readme_lists_every_supported_envoy() {
+    let listed = Command::new("scripts/envoy-path").arg("--list").current_dir(ROOT).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let mut versions: Vec<_> = listed.split_whitespace().collect();
+    let newest = versions.pop().unwrap();
+    let sentence = format!("\n{} and {newest}, with the V8 runtime.", versions.join(", "));
+    assert!(file("README.md").contains(&sentence), "README.md does not say:{sentence}");
+}
+
+#[test]
+fn the_changelog_begins_with_this_version() {
+    let changelog = file("CHANGELOG.md");
+    let newest = changelog.lines().find(|line| line.starts_with("## ")).unwrap();
+    assert!(newest.starts_with(concat!("## [", env!("CARGO_PKG_VERSION"), "] - ")), "{newest}");
 }

@@ -11,7 +11,6 @@ from harness.envoy import Envoy
 from harness.paths import ROOT
 
 DOCUMENT = ROOT / "docs" / "install.md"
-LINK = re.compile(r"\]\(([^)#]+)?(#[^)]+)?\)")
 
 
 def _snippet(name):
@@ -77,17 +76,3 @@ def test_the_node_is_who_the_snippet_says(name, tmp_path):
     assert running["id"] != "from-the-file"
     labels = {"app": "ledger"}
     assert running["metadata"] == {"MESH_ID": "mesh-1", "LABELS": labels, **expected}
-
-
-@pytest.mark.parametrize("document", ["install.md", "migration.md"])
-def test_links_lead_somewhere(document):
-    path = ROOT / "docs" / document
-    for target, anchor in LINK.findall(path.read_text()):
-        if "://" in target:
-            continue
-        file = (path.parent / target).resolve() if target else path
-        assert file.exists(), f"{document}: {target} does not exist"
-        if anchor:
-            titles = re.findall("^#+ (.*)$", file.read_text(), re.MULTILINE)
-            anchors = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
-            assert anchor.removeprefix("#") in anchors, f"{document}: {target}{anchor} does not exist"

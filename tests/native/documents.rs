@@ -1,7 +1,7 @@
-//! The documents say what the code's tables say.
+//! The documents say what the code's tables say, and their links lead somewhere.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use istio_stats::catalogue::dimension::{Dimension, LabelSet};
@@ -63,4 +63,60 @@ fn the_changelog_begins_with_this_version() {
     let changelog = file("CHANGELOG.md");
     let newest = changelog.lines().find(|line| line.starts_with("## ")).unwrap();
     assert!(newest.starts_with(concat!("## [", env!("CARGO_PKG_VERSION"), "] - ")), "{newest}");
+}
+
+/// Every document below a directory, but for what was built or downloaded.
+fn documents(directory: &Path) -> Vec<PathBuf> {
+    let built = ["target", "dist", "out", "node_modules"];
+    let mut found = vec![];
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with('.') || built.contains(&name) {
+            continue;
+        }
+        if path.is_dir() {
+            found.extend(documents(&path));
+        } else if name.ends_with(".md") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Without code, in which brackets mean something else and `#` begins a comment.
+fn prose(document: &str) -> String {
+    document.split("```").step_by(2).collect()
+}
+
+/// A title as GitHub makes an anchor of it.
+fn anchor(title: &str) -> String {
+    let title = title.trim_start_matches('#').trim().to_lowercase();
+    let kept = title.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+    kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut count = 0;
+    for path in documents(Path::new(ROOT)) {
+        let document = prose(&fs::read_to_string(&path).unwrap());
+        let links = document.split("](").skip(1).map(|rest| rest.split_once(')').unwrap().0);
+        for link in links.filter(|link| !link.contains("://")) {
+            let (target, wanted) = link.split_once('#').unwrap_or((link, ""));
+            let target = if target.is_empty() { path.clone() } else { path.with_file_name(target) };
+            assert!(target.exists(), "{}: there is no {link}", path.display());
+            if !wanted.is_empty() {
+                let target = prose(&fs::read_to_string(&target).unwrap());
+                let mut titles = target.lines().filter(|line| line.starts_with('#'));
+                assert!(
+                    titles.any(|title| anchor(title) == wanted),
+                    "{}: there is no {link}",
+                    path.display()
+                );
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 100, "{count} links");
 }

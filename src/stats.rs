@@ -7,4 +7,5 @@ pub mod recorder;
 pub mod report;
 pub mod self_report;
 pub mod stream;
+pub mod streams;
 pub mod tcp;

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use super::clock::Clock;
 use super::recorder::Recorder;
 use super::self_report;
-use super::stream::AnyStream;
+use super::streams::AnyStream;
 use crate::attachment::Attachment;
 use crate::attribute::bulk::Bulk;
 use crate::attribute::era::Era;

@@ -93,7 +93,7 @@ fn proxied(story: &Story) {
         &SERVICE,
         Value::map([("host", "reviews.shop"), ("name", "reviews"), ("namespace", "shop")]),
     );
-    let peer = Workload::default().with(Fact::Workload, "reviews-v2".into());
+    let peer = Workload::default().with(Fact::Workload, "reviews-v2");
     let peer = metadata::encode(&peer);
     host.set_attribute(&[UPSTREAM_PEER_KEY], peer.as_str());
     host.set_attribute(&["filter_state", "wasm.istio_stats.upstream_peer"], peer.as_str());

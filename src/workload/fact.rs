@@ -71,7 +71,13 @@ macro_rules! facts {
         }
     };
     (@row { node: $node:expr, missing: $missing:ident, $($column:ident: $value:expr,)* }) => {
-        Row { node: $node, missing: Missing::$missing, $($column: Some($value),)* ..UNTOLD }
+        {
+            let mut row = UNTOLD;
+            row.node = $node;
+            row.missing = Missing::$missing;
+            $(row.$column = Some($value);)*
+            row
+        }
     };
 }
 

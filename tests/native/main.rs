@@ -21,6 +21,7 @@ mod documents;
 mod exchange;
 mod flatbuffer;
 mod fuzz;
+mod house;
 mod http;
 mod istio_peers;
 mod messages;

@@ -1,6 +1,7 @@
 //! The messages of a gRPC stream.
 
 use crate::attribute::Attributes;
+use crate::catalogue::metric::Metric;
 
 /// Messages that passed on a gRPC stream so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,5 +30,9 @@ impl Messages {
             requests: self.requests.saturating_sub(earlier.requests),
             responses: self.responses.saturating_sub(earlier.responses),
         }
+    }
+    /// What they add to each metric of messages.
+    pub fn measured(self) -> [(Metric, Option<u64>); 2] {
+        [(Metric::RequestMessages, Some(self.requests)), (Metric::ResponseMessages, Some(self.responses))]
     }
 }

@@ -47,6 +47,16 @@ impl Outcome {
             response_bytes: count(needs.metric(Metric::ResponseBytes), Element::ResponseSize).unwrap_or(0),
         }
     }
+    /// What a finished request adds to each HTTP metric. Without a duration (the
+    /// request never completed) that histogram gets nothing.
+    pub fn measured(&self) -> [(Metric, Option<u64>); 4] {
+        [
+            (Metric::Requests, Some(1)),
+            (Metric::RequestDuration, self.duration_ms),
+            (Metric::RequestBytes, Some(self.request_bytes)),
+            (Metric::ResponseBytes, Some(self.response_bytes)),
+        ]
+    }
 }
 
 /// How long a request took, or a TCP connection was open, in milliseconds;

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 
 use super::recorder::Recorder;
-use super::report::{self, message_samples, request_samples, OutcomeTexts};
+use super::report::{self, OutcomeTexts};
 use super::stream::Stream;
 use crate::attachment::Attachment;
 use crate::attribute::batch::Batch;
@@ -85,7 +85,7 @@ impl Stream for HttpStream {
         let mut values = report::values(&call, &recorder.local);
         texts.fill(&mut values, protocol);
         let series = Series::new(reporter, LabelSet::Http, &values, &plan);
-        recorder.record(host, series, &request_samples(&outcome), Some(&call));
+        recorder.record(host, series, &outcome.measured(), Some(&call));
     }
 }
 
@@ -100,7 +100,7 @@ impl HttpStream {
     ) {
         let values = report::values(call, &recorder.local);
         let series = Series::new(call.reporter, LabelSet::Messages, &values, plan);
-        recorder.record(host, series, &message_samples(messages.since(self.reported)), None);
+        recorder.record(host, series, &messages.since(self.reported).measured(), None);
         self.reported = messages;
     }
 }

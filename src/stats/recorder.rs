@@ -8,6 +8,7 @@ use super::report;
 use crate::attribute::bulk::Bulk;
 use crate::attribute::era::Era;
 use crate::attribute::Attributes;
+use crate::catalogue::metric::Metric;
 use crate::catalogue::stat_name;
 use crate::facts::call::Call;
 use crate::facts::needs::Needs;
@@ -54,20 +55,20 @@ impl Recorder {
         &self.calls.needs
     }
 
-    /// Records samples and, of a stream that is `over`, those of the metrics that
+    /// Records what was measured and, of a stream that is `over`, the metrics that
     /// the configuration defines; what goes wrong is logged once.
     pub(crate) fn record(
         &self,
         host: &dyn Host,
         series: Series<'_>,
-        samples: &[Option<Sample>],
+        measured: &[(Metric, Option<u64>)],
         over: Option<&Call>,
     ) {
         let defined = over.into_iter().flat_map(|call| self.rules.defined_samples(host, call));
-        let samples = samples.iter().copied().flatten().chain(defined);
+        let measured = measured.iter().filter_map(|(metric, value)| Some(Sample::new(*metric, (*value)?)));
         let overflow = || report::overflow_values(series.reporter, &self.local);
         let mut registry = self.registry.borrow_mut();
-        let result = registry.record(host, series, samples, overflow);
+        let result = registry.record(host, series, measured.chain(defined), overflow);
         log_failure(host, "recording a metric", result);
         if registry.is_waiting() {
             self.clock.keep_pace(host, true);

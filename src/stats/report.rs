@@ -1,19 +1,16 @@
-//! From one stream's facts to label values and samples. Makes no hostcall.
+//! From one stream's facts to label values. Makes no hostcall.
 
 use std::borrow::Cow;
 
 use crate::catalogue::dimension::{Dimension, Values};
 use crate::catalogue::label_value::{OVERFLOW, UNKNOWN};
-use crate::catalogue::metric::Metric;
 use crate::catalogue::reporter::Reporter;
 use crate::catalogue::response_flags;
 use crate::facts::call::Call;
 use crate::facts::identity::Identity;
-use crate::facts::messages::Messages;
 use crate::facts::outcome::Outcome;
 use crate::facts::protocol::Protocol;
 use crate::facts::service::Service;
-use crate::rules::sample::Sample;
 use crate::workload::fact::Fact;
 use crate::workload::labels::{or, WorkloadLabels};
 
@@ -112,23 +109,4 @@ impl OutcomeTexts {
         values.set(Dimension::ResponseCode, response_code);
         values.set(Dimension::GrpcResponseStatus, grpc_response_status);
     }
-}
-
-/// What a finished request adds to the HTTP metrics. Without a duration (the
-/// request never completed) that histogram gets nothing.
-pub fn request_samples(outcome: &Outcome) -> [Option<Sample>; 4] {
-    [
-        Some(Sample::new(Metric::Requests, 1)),
-        outcome.duration_ms.map(|duration_ms| Sample::new(Metric::RequestDuration, duration_ms)),
-        Some(Sample::new(Metric::RequestBytes, outcome.request_bytes)),
-        Some(Sample::new(Metric::ResponseBytes, outcome.response_bytes)),
-    ]
-}
-
-/// What a gRPC stream adds to the message metrics.
-pub fn message_samples(messages: Messages) -> [Option<Sample>; 2] {
-    [
-        Some(Sample::new(Metric::RequestMessages, messages.requests)),
-        Some(Sample::new(Metric::ResponseMessages, messages.responses)),
-    ]
 }

@@ -20,7 +20,6 @@ use crate::facts::call::Call;
 use crate::facts::outcome::duration_ms;
 use crate::facts::protocol::Protocol;
 use crate::host::Host;
-use crate::rules::sample::Sample;
 use crate::rules::{OpeningValues, StreamPlan};
 use crate::series::key::Series;
 
@@ -133,15 +132,15 @@ impl TcpStream {
         values.set(Dimension::ResponseFlags, &flags);
 
         let new = bytes.since(self.reported);
-        let samples = [
-            Some(Sample::new(Metric::TcpOpened, u64::from(!self.opened))),
-            Some(Sample::new(Metric::TcpSentBytes, new.sent)),
-            Some(Sample::new(Metric::TcpReceivedBytes, new.received)),
-            end.map(|_| Sample::new(Metric::TcpClosed, 1)),
-            end.and_then(|end| end.open_ms).map(|open_ms| Sample::new(Metric::TcpDuration, open_ms)),
+        let measured = [
+            (Metric::TcpOpened, Some(u64::from(!self.opened))),
+            (Metric::TcpSentBytes, Some(new.sent)),
+            (Metric::TcpReceivedBytes, Some(new.received)),
+            (Metric::TcpClosed, end.map(|_| 1)),
+            (Metric::TcpDuration, end.and_then(|end| end.open_ms)),
         ];
         let series = Series::new(call.reporter, LabelSet::Tcp, &values, plan);
-        recorder.record(host, series, &samples, end.map(|_| call));
+        recorder.record(host, series, &measured, end.map(|_| call));
         self.opened = true;
         self.reported = bytes;
     }

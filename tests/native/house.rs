@@ -95,6 +95,35 @@ fn no_file_is_too_long() {
     }
 }
 
+/// The files of the core whose code, tests aside, has one of these words.
+fn files_with(words: &[&str]) -> Vec<String> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let code = |text: &str| {
+        let code = text.split("#[cfg(test)]").next().unwrap().lines();
+        code.filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    };
+    let sources = sources(&folder("src")).into_iter();
+    let sources = sources.filter(|(path, _)| !path.starts_with("host/fake"));
+    let named =
+        sources.filter(|(_, text)| code(text).split(|c| !is_part(c)).any(|word| words.contains(&word)));
+    named.map(|(path, _)| path.to_str().unwrap().to_owned()).collect()
+}
+
+/// What CONTRIBUTING.md promises of each addition, counted for one that is there.
+#[test]
+fn what_is_added_is_added_in_two_files() {
+    let label_of_a_workload = ["SourceApp", "DestinationApp", "source_app", "destination_app", "app"];
+    assert_eq!(files_with(&label_of_a_workload), ["catalogue/dimension.rs", "workload/fact.rs"]);
+    let version = ["SourceVersion", "DestinationVersion", "AppVersion"];
+    assert_eq!(files_with(&version), ["catalogue/dimension.rs", "workload/fact.rs"]);
+    let peer_source = ["DownstreamPeerMetadata", "UpstreamPeerMetadata"];
+    assert_eq!(files_with(&peer_source), ["attribute/element.rs", "peer/sources.rs"]);
+    let http_metric = ["ResponseBytes", "response_bytes"];
+    assert_eq!(files_with(&http_metric), ["catalogue/metric.rs", "facts/outcome.rs"]);
+    let tcp_metric = ["TcpDuration", "tcp_connection_duration_milliseconds"];
+    assert_eq!(files_with(&tcp_metric), ["catalogue/metric.rs", "stats/tcp.rs"]);
+}
+
 /// The tests above have to see what they are there for.
 #[test]
 fn an_arrow_is_seen_however_it_is_written() {

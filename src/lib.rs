@@ -10,16 +10,25 @@
 //! # Data flow
 //!
 //! ```text
-//! host ── attribute ── facts, peer, service ── report ── registry ── host
-//!         (reads)      (what is known)         (pure)    (ids)       (records)
+//! host ── attribute ── peer, facts ── rules, report ── series ── host
+//!         (reads)      (known)        (pure)           (ids)     (records)
 //! ```
 //!
-//! At configure time [`config`] and [`workload`] say what to do and who we are.
-//! Per stream [`facts`], [`peer`] and [`facts::service`] gather what is known,
-//! [`stats::report`] turns it into values of the labels in [`catalogue::dimension`] and samples of
-//! the metrics in [`catalogue::metric`], and [`series::registry`] finds the host's ids for them,
-//! or encodes a [`catalogue::stat_name`] and defines them. [`stats::plugin`], [`stats::http`] and [`stats::tcp`]
-//! are the life cycle; [`exchange`] is the other module.
+//! The folders are the stages, each knows only those before it, and
+//! `tests/native/house.rs` fails on an arrow that leads back or in a circle:
+//!
+//! * [`collections`], [`wire`]: bounded containers; codecs of what others wrote.
+//! * [`host`]: all that is known of the proxy, as a trait; what is told in its log.
+//! * [`catalogue`]: which labels and metrics there are, and the forms of names and values.
+//! * [`attribute`]: reads of the proxy's attributes, singly or as one list;
+//!   [`attachment`]: to what kind of stream.
+//! * [`workload`]: the one table of what a workload is, and who we are.
+//! * [`config`]: what we were told to do.
+//! * [`peer`]: who is at the other end.
+//! * [`facts`]: what is known of one stream.
+//! * [`rules`]: what the configuration makes of that.
+//! * [`series`]: from labels to the host's ids for them, defined here or elsewhere.
+//! * [`stats`]: the life cycle of the one plugin, [`exchange`]: the other plugin.
 //!
 //! # Invariants
 //!
@@ -28,7 +37,8 @@
 //! * Nothing panics: a trap takes down every stream of the VM. Lints deny the
 //!   ways to.
 //! * Whatever a peer or client sends is bounded: in size before it is decoded,
-//!   in number by [`peer::cache`] and [`series::registry`], in form by [`catalogue::label_value`].
+//!   in number by [`peer::cache`] and [`series::registry`], in form by
+//!   [`catalogue::label_value`].
 
 #[cfg(target_family = "wasm")]
 pub mod abi;

@@ -49,7 +49,10 @@ impl LabelValue {
         if text.chars().any(is_unsafe) {
             text = text.chars().map(|c| if is_unsafe(c) { '_' } else { c }).collect();
         }
-        break_tag_ends(&mut text);
+        // More than once: two may share their middle.
+        while text.contains("=.=") {
+            text = text.replace("=.=", "=_=");
+        }
         if text.ends_with('.') {
             text.pop();
             text.push('_');
@@ -65,16 +68,6 @@ impl LabelValue {
     /// The value.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// Makes `=.=` into `=_=`. By hand, since a general search of text in text would
-/// add 4 kB to the module.
-fn break_tag_ends(text: &mut String) {
-    let ends = |text: &str| text.as_bytes().windows(3).position(|three| three == b"=.=");
-    while let Some(at) = ends(text) {
-        let dot = at.saturating_add(1);
-        text.replace_range(dot..dot.saturating_add(1), "_");
     }
 }
 

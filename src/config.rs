@@ -3,9 +3,15 @@
 //! A field that cannot be followed is skipped with an [`Issue`]; only a
 //! configuration that is no JSON object is unusable as a whole.
 
+pub mod definitions;
+mod duration;
+pub mod issue;
 pub mod local;
+mod names;
+pub mod notes;
+pub mod object;
 pub mod overrides;
-pub mod reader;
+pub mod parse;
 mod structs;
 
 use core::time::Duration;
@@ -13,9 +19,10 @@ use core::time::Duration;
 use crate::attachment::Attachment;
 use crate::catalogue::metric::PREFIX;
 use crate::workload::local::LocalOverrides;
-use local::read_local;
-use overrides::{Definition, Override};
-use reader::{Issue, Object};
+use definitions::Definition;
+use issue::Issue;
+use object::Object;
+use overrides::Override;
 
 /// What the stats plugin was told to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,21 +108,13 @@ impl Default for Config {
 impl Config {
     /// Compiles the bytes of a plugin configuration; `None` if they are unusable.
     pub fn compile(bytes: &[u8]) -> (Option<Self>, Vec<Issue>) {
-        let fields = match reader::parse_root(bytes) {
-            Ok(fields) => fields,
-            Err(issue) => return (None, vec![issue]),
-        };
-        let mut issues = Vec::new();
-        let mut object = Object::new("", &fields, &mut issues);
-        let config = Self::read(&mut object);
-        object.finish();
-        (Some(config), issues)
+        parse::compile(bytes, Self::read)
     }
 
     fn read(object: &mut Object<'_>) -> Self {
         let default = Self::default();
         object.ignore(IGNORED);
-        let definitions = overrides::read_definitions(object);
+        let definitions = definitions::read(object);
         Self {
             host_header_fallback: object.boolean("disable_host_header_fallback").map(|disabled| !disabled),
             reporting_period: object.duration("tcp_reporting_duration").unwrap_or(default.reporting_period),
@@ -124,8 +123,8 @@ impl Config {
                 .unwrap_or_default(),
             attachment: object.choice("attachment", Attachment::CHOICES),
             trust: object.choice("trust", Trust::CHOICES).unwrap_or_default(),
-            local: read_local(object),
-            overrides: overrides::read_overrides(object, &definitions),
+            local: local::read(object),
+            overrides: overrides::read(object, &definitions),
             metric_prefix: object.identifier("metric_prefix").unwrap_or(default.metric_prefix),
             definitions,
             labels: overrides::read_labels(object),

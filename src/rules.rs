@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use crate::attribute::Attributes;
 use crate::catalogue::label_value::{LabelValue, UNKNOWN};
-use crate::config::reader::Issue;
+use crate::config::issue::Issue;
 use crate::facts::call::Call;
 use crate::facts::needs::Needs;
 use crate::host::excerpt::quoted;

@@ -3,7 +3,7 @@
 
 use istio_stats::catalogue::dimension::LabelSet;
 use istio_stats::catalogue::metric::Metric;
-use istio_stats::config::reader::Issue;
+use istio_stats::config::issue::Issue;
 use istio_stats::config::Config;
 use istio_stats::exchange;
 use istio_stats::rules::plan::{Conditions, MetricIndex, Plans, TagValue, Variant};

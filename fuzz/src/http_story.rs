@@ -10,7 +10,7 @@ use istio_stats::attribute::keys::{
     DOWNSTREAM_PEER_KEY, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY, UPSTREAM_PEER_KEY,
 };
 use istio_stats::catalogue::metric::Metric;
-use istio_stats::config::overrides::Definition;
+use istio_stats::config::definitions::Definition;
 use istio_stats::config::Config;
 use istio_stats::exchange::http::{HttpExchange, ID_HEADER, METADATA_HEADER};
 use istio_stats::exchange::Exchange;

@@ -1,22 +1,11 @@
-//! `definitions` and `metrics`: which metrics there are beside the standard
-//! ones, and how their labels differ from the standard.
+//! `metrics` and `labels`: how metrics and their labels differ from the standard.
 
-use super::reader::{is_identifier, Object};
+use super::definitions::Definition;
+use super::names::is_identifier;
+use super::object::Object;
 use crate::catalogue::dimension::Dimension;
-use crate::catalogue::metric::Metric;
+use crate::catalogue::metric::{Metric, PREFIX};
 use crate::host::excerpt::quoted;
-use crate::host::MetricKind;
-
-/// A metric that the configuration adds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Definition {
-    /// Its name; `istio_` precedes it in Prometheus.
-    pub name: String,
-    /// A CEL expression for what a request, or a closed connection, adds.
-    pub value: String,
-    /// How it counts.
-    pub kind: MetricKind,
-}
 
 /// An entry of `metrics`: a change to one metric, or to all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,40 +29,8 @@ pub struct Override {
 /// plans (20 kB) and an overflow series of its own.
 const MAX_CONDITIONS: usize = 8;
 
-/// Reads `definitions`. An entry that cannot be followed is left out.
-pub fn read_definitions(config: &mut Object<'_>) -> Vec<Definition> {
-    let mut definitions: Vec<Definition> = Vec::new();
-    config.objects("definitions", &mut |entry| {
-        let name = entry.string("name");
-        let value = entry.filled("value");
-        let kinds = [
-            ("COUNTER", MetricKind::Counter),
-            ("GAUGE", MetricKind::Gauge),
-            ("HISTOGRAM", MetricKind::Histogram),
-        ];
-        let kind = entry.choice("type", &kinds).unwrap_or(MetricKind::Counter);
-        let Some((name, value)) = name.zip(value) else {
-            return entry.warn("", "needs a name and a value; ignored");
-        };
-        let is_known = |metric: Metric| metric.name() == name;
-        if Metric::ALL.into_iter().any(is_known) {
-            entry.warn(
-                "name",
-                &format!("{} is a standard metric and cannot be redefined; ignored", quoted(&name)),
-            );
-        } else if definitions.iter().any(|known| known.name == name) {
-            entry.warn("name", &format!("{} is defined twice; the first one counts", quoted(&name)));
-        } else if !is_identifier(&name) {
-            entry.warn("name", &format!("{} is no metric name (letters, digits, _); ignored", quoted(&name)));
-        } else {
-            definitions.push(Definition { name, value, kind });
-        }
-    });
-    definitions
-}
-
 /// Reads `metrics`, in order.
-pub fn read_overrides(config: &mut Object<'_>, definitions: &[Definition]) -> Vec<Override> {
+pub fn read(config: &mut Object<'_>, definitions: &[Definition]) -> Vec<Override> {
     let mut index = 0usize;
     let mut conditions: Vec<String> = Vec::new();
     let mut overrides = Vec::new();
@@ -103,7 +60,7 @@ pub fn read_overrides(config: &mut Object<'_>, definitions: &[Definition]) -> Ve
         if let Some(name) = &change.name {
             let is_standard = Metric::ALL.into_iter().any(|metric| metric.name() == name);
             if !is_standard && !definitions.iter().any(|known| known.name == *name) {
-                let hint = match name.strip_prefix(crate::catalogue::metric::PREFIX) {
+                let hint = match name.strip_prefix(PREFIX) {
                     Some(_) => "; leave out \"istio_\"",
                     None => "",
                 };

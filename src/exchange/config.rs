@@ -1,9 +1,9 @@
 //! The metadata exchange's configuration.
 
 use crate::attachment::Attachment;
-use crate::config::local::read_local;
-use crate::config::reader::{self, Issue, Object};
-use crate::config::Trust;
+use crate::config::issue::Issue;
+use crate::config::object::Object;
+use crate::config::{local, parse, Trust};
 use crate::workload::local::LocalOverrides;
 
 /// What the metadata exchange was told to do.
@@ -31,22 +31,18 @@ const IGNORED: &[&str] = &["max_peer_cache_size"];
 impl Config {
     /// Compiles the bytes of a plugin configuration; `None` if they are unusable.
     pub fn compile(bytes: &[u8]) -> (Option<Self>, Vec<Issue>) {
-        let fields = match reader::parse_root(bytes) {
-            Ok(fields) => fields,
-            Err(issue) => return (None, vec![issue]),
-        };
-        let mut issues = Vec::new();
-        let mut object = Object::new("", &fields, &mut issues);
+        parse::compile(bytes, Self::read)
+    }
+
+    fn read(object: &mut Object<'_>) -> Self {
         object.ignore(IGNORED);
-        let config = Self {
+        Self {
             trust: object.choice("trust", Trust::CHOICES).unwrap_or_default(),
             skip_external: object.boolean("skip_external").unwrap_or_default(),
             attachment: object.choice("attachment", Attachment::CHOICES),
             tcp_upstream_clusters: object.strings("tcp_upstream_clusters"),
-            local: read_local(&mut object),
-        };
-        object.finish();
-        (Some(config), issues)
+            local: local::read(object),
+        }
     }
 }
 

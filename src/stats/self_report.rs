@@ -4,7 +4,7 @@
 use crate::catalogue::label_value::{LabelValue, UNKNOWN};
 use crate::catalogue::metric::PREFIX;
 use crate::catalogue::stat_name;
-use crate::config::reader::Issue;
+use crate::config::issue::Issue;
 use crate::config::Config;
 use crate::host::say::{log_failure, say};
 use crate::host::{Host, MetricKind};

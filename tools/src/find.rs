@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use istio_stats::attachment::Attachment;
-use istio_stats::config::reader::parse_root;
+use istio_stats::config::parse;
 
 use crate::yaml::{self, Node, Position};
 
@@ -127,7 +127,7 @@ pub(crate) fn name_of(path: &Path) -> String {
 pub(crate) fn local_of(root: &Node) -> Option<serde_json::Value> {
     let mut found = Document::new(root.clone()).found;
     found.sort_by_key(|found| found.plugin == Plugin::Stats);
-    let local = |found: &Found| parse_root(found.configuration.bytes.as_ref().ok()?).ok()?.remove("local");
+    let local = |found: &Found| parse::root(found.configuration.bytes.as_ref().ok()?).ok()?.remove("local");
     found.iter().find_map(local)
 }
 

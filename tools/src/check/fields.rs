@@ -1,15 +1,16 @@
 //! Which fields an object of a configuration may have: asked of the plugin's
 //! own compiler, so that no list can fall behind it.
 
-use istio_stats::config::reader::Issue;
+use istio_stats::config::issue::Issue;
 use istio_stats::{config, exchange};
 use serde_json::{Map, Value};
 
 use crate::find::Plugin;
 
 /// Where the plugin's compiler gets its fields' names from.
-const SOURCES: [&str; 4] = [
+const SOURCES: [&str; 5] = [
     include_str!("../../../src/config.rs"),
+    include_str!("../../../src/config/definitions.rs"),
     include_str!("../../../src/config/local.rs"),
     include_str!("../../../src/config/overrides.rs"),
     include_str!("../../../src/exchange/config.rs"),

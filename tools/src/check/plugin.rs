@@ -3,9 +3,9 @@
 use istio_stats::attachment::Attachment;
 use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::catalogue::metric::{Metric, PREFIX};
+use istio_stats::config::issue::Issue;
 use istio_stats::config::overrides::Override;
-use istio_stats::config::reader::{parse_root, Issue};
-use istio_stats::config::Config;
+use istio_stats::config::{parse, Config};
 use istio_stats::host::excerpt::quoted;
 
 use super::fields::{self, Compiled};
@@ -120,7 +120,7 @@ fn attribute_instead_of(name: &str) -> String {
 /// The plugin leaves out definitions that it cannot follow, so the place in the
 /// list is looked up.
 fn path_of_definition(found: &Found, name: &str) -> String {
-    let root = found.configuration.bytes.as_ref().ok().and_then(|bytes| parse_root(bytes).ok());
+    let root = found.configuration.bytes.as_ref().ok().and_then(|bytes| parse::root(bytes).ok());
     let index = root.as_ref().and_then(|root| {
         let definitions = root.get("definitions")?.as_array()?;
         definitions.iter().position(|entry| entry.get("name").is_some_and(|known| known == name))

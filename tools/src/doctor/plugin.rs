@@ -1,6 +1,6 @@
 //! A Wasm plugin in an Envoy's configuration.
 
-use istio_stats::config::reader::Issue;
+use istio_stats::config::issue::Issue;
 use istio_stats::{config, exchange};
 use serde_json::Value;
 

@@ -1,0 +1,50 @@
+//! `definitions`: metrics beside the standard ones.
+
+use super::names::is_identifier;
+use super::object::Object;
+use crate::catalogue::metric::Metric;
+use crate::host::excerpt::quoted;
+use crate::host::MetricKind;
+
+/// A metric that the configuration adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// Its name; `istio_` precedes it in Prometheus.
+    pub name: String,
+    /// A CEL expression for what a request, or a closed connection, adds.
+    pub value: String,
+    /// How it counts.
+    pub kind: MetricKind,
+}
+
+/// Reads `definitions`. An entry that cannot be followed is left out.
+pub fn read(config: &mut Object<'_>) -> Vec<Definition> {
+    let mut definitions: Vec<Definition> = Vec::new();
+    config.objects("definitions", &mut |entry| {
+        let name = entry.string("name");
+        let value = entry.filled("value");
+        let kinds = [
+            ("COUNTER", MetricKind::Counter),
+            ("GAUGE", MetricKind::Gauge),
+            ("HISTOGRAM", MetricKind::Histogram),
+        ];
+        let kind = entry.choice("type", &kinds).unwrap_or(MetricKind::Counter);
+        let Some((name, value)) = name.zip(value) else {
+            return entry.warn("", "needs a name and a value; ignored");
+        };
+        let is_known = |metric: Metric| metric.name() == name;
+        if Metric::ALL.into_iter().any(is_known) {
+            entry.warn(
+                "name",
+                &format!("{} is a standard metric and cannot be redefined; ignored", quoted(&name)),
+            );
+        } else if definitions.iter().any(|known| known.name == name) {
+            entry.warn("name", &format!("{} is defined twice; the first one counts", quoted(&name)));
+        } else if !is_identifier(&name) {
+            entry.warn("name", &format!("{} is no metric name (letters, digits, _); ignored", quoted(&name)));
+        } else {
+            definitions.push(Definition { name, value, kind });
+        }
+    });
+    definitions
+}

@@ -1,0 +1,64 @@
+//! From bytes to an object: JSON, or a `google.protobuf.Struct`.
+
+use serde_json::{Map, Value};
+
+use super::issue::Issue;
+use super::notes::Notes;
+use super::object::Object;
+use super::structs;
+use crate::host::excerpt::{excerpt, quoted_bytes};
+
+/// Compiles a plugin configuration, whose object `read` reads; `None` if the
+/// bytes are unusable.
+pub fn compile<T>(bytes: &[u8], read: impl FnOnce(&mut Object<'_>) -> T) -> (Option<T>, Vec<Issue>) {
+    let fields = match root(bytes) {
+        Ok(fields) => fields,
+        Err(issue) => return (None, vec![issue]),
+    };
+    let mut notes = Notes::default();
+    let mut object = Object::new("", &fields, &mut notes);
+    let config = read(&mut object);
+    object.finish();
+    (Some(config), notes.issues)
+}
+
+/// Parses a configuration: JSON whose root is an object, or a serialised
+/// `google.protobuf.Struct` (no JSON is one). Nothing at all counts as `{}`,
+/// since an Envoy user may leave the configuration out.
+///
+/// # Errors
+/// The issue to report when the bytes are anything else.
+pub fn root(bytes: &[u8]) -> Result<Map<String, Value>, Issue> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    let parsed = match core::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
+        Err(_) => Err("not UTF-8".to_owned()),
+    };
+    let message = match parsed {
+        Ok(Value::Object(fields)) => return Ok(fields),
+        Ok(other) => format!("expected a JSON object, found {}", excerpt(&other)),
+        Err(error) => match structs::decode(bytes) {
+            Ok(fields) => return Ok(fields),
+            Err(_) => format!("not JSON ({error}): {}", quoted_bytes(bytes)),
+        },
+    };
+    Err(Issue { level: log::Level::Error, path: String::new(), message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_that_is_no_object_is_an_error() {
+        assert!(root(b" \n").unwrap().is_empty());
+        assert_eq!(root(b"[1]").unwrap_err().to_string(), "expected a JSON object, found [1]");
+        let said = root(b"{oops").unwrap_err().to_string();
+        assert!(said.starts_with("not JSON (") && said.contains("{oops"), "{said}");
+        let said = root(b"{\xff").unwrap_err().message;
+        assert_eq!(said, "not JSON (not UTF-8): \"{\u{fffd}\"");
+        assert!(root("[".repeat(100_000).as_bytes()).is_err());
+    }
+}

@@ -5,6 +5,7 @@
 
 pub mod definitions;
 mod duration;
+pub mod fields;
 pub mod issue;
 pub mod local;
 mod names;
@@ -109,6 +110,11 @@ impl Config {
     /// Compiles the bytes of a plugin configuration; `None` if they are unusable.
     pub fn compile(bytes: &[u8]) -> (Option<Self>, Vec<Issue>) {
         parse::compile(bytes, Self::read)
+    }
+
+    /// The fields that the object at a JSON path may have: `""`, `local`, `metrics[]`, …
+    pub fn fields(path: &str) -> Vec<notes::Field> {
+        fields::at(path, Self::read)
     }
 
     fn read(object: &mut Object<'_>) -> Self {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::duration;
 use super::issue::Issue;
 use super::names::{is_identifier, is_key, join, named};
-use super::notes::Notes;
+use super::notes::{Field, Notes};
 use crate::host::excerpt::excerpt;
 
 /// One JSON object being read.
@@ -177,11 +177,10 @@ impl<'a> Object<'a> {
         self.find(key, true)
     }
 
-    /// `has_effect` is only noted.
-    #[cfg_attr(target_family = "wasm", allow(unused_variables))]
     fn find(&mut self, key: &'static str, has_effect: bool) -> Option<&'a Value> {
-        #[cfg(not(target_family = "wasm"))]
-        self.notes.fields.push((self.path.to_owned(), super::notes::Field { name: key, has_effect }));
+        if cfg!(not(target_family = "wasm")) {
+            self.notes.fields.push((self.path.to_owned(), Field { name: key, has_effect }));
+        }
         self.known.push(key);
         let mut named = self.fields.iter().filter(|(name, _)| is_key(key, name));
         let (_, value) = named.next()?;

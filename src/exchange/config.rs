@@ -2,8 +2,9 @@
 
 use crate::attachment::Attachment;
 use crate::config::issue::Issue;
+use crate::config::notes::Field;
 use crate::config::object::Object;
-use crate::config::{local, parse, Trust};
+use crate::config::{fields, local, parse, Trust};
 use crate::workload::local::LocalOverrides;
 
 /// What the metadata exchange was told to do.
@@ -32,6 +33,11 @@ impl Config {
     /// Compiles the bytes of a plugin configuration; `None` if they are unusable.
     pub fn compile(bytes: &[u8]) -> (Option<Self>, Vec<Issue>) {
         parse::compile(bytes, Self::read)
+    }
+
+    /// The fields that the object at a JSON path may have: `""`, `local`.
+    pub fn fields(path: &str) -> Vec<Field> {
+        fields::at(path, Self::read)
     }
 
     fn read(object: &mut Object<'_>) -> Self {

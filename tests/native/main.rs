@@ -19,6 +19,7 @@ mod conditions;
 mod configuration;
 mod documents;
 mod exchange;
+mod fields;
 mod flatbuffer;
 mod fuzz;
 mod house;

@@ -1,20 +1,10 @@
-//! Which fields an object of a configuration may have: asked of the plugin's
-//! own compiler, so that no list can fall behind it.
+//! What the plugins' own compilers make of a configuration, and which fields they
+//! would take instead.
 
 use istio_stats::config::issue::Issue;
 use istio_stats::{config, exchange};
-use serde_json::{Map, Value};
 
 use crate::find::Plugin;
-
-/// Where the plugin's compiler gets its fields' names from.
-const SOURCES: [&str; 5] = [
-    include_str!("../../../src/config.rs"),
-    include_str!("../../../src/config/definitions.rs"),
-    include_str!("../../../src/config/local.rs"),
-    include_str!("../../../src/config/overrides.rs"),
-    include_str!("../../../src/exchange/config.rs"),
-];
 
 /// What a configuration comes to.
 pub(super) fn compile(plugin: Plugin, bytes: &[u8]) -> (Compiled, Vec<Issue>) {
@@ -42,66 +32,18 @@ pub(super) enum Compiled {
 /// The fields that the object around the field at `path` may have, without those
 /// that have no effect; `None` if the field is one of them.
 pub(super) fn instead_of(plugin: Plugin, path: &str) -> Option<Vec<&'static str>> {
-    let (parent, field) = path.rsplit_once('.').unwrap_or(("", path));
-    let mut words: Vec<&str> = words_of_source().collect();
-    words.push(field);
-    let said_of = |value: Value| {
-        let fields = words.iter().map(|word| ((*word).to_owned(), value.clone()));
-        let configuration = around(parent, Value::Object(fields.collect::<Map<_, _>>()));
-        let (_, issues) = compile(plugin, configuration.to_string().as_bytes());
-        move |word: &str, level| {
-            let path = join(&first_elements(parent), word);
-            issues.iter().any(|issue| issue.path == path && issue.level == level)
-        }
+    let (object, field) = path.rsplit_once('.').unwrap_or(("", path));
+    let field = field.split('[').next().unwrap_or(field);
+    let fields = match plugin {
+        Plugin::Stats => config::Config::fields(object),
+        Plugin::Exchange => exchange::config::Config::fields(object),
     };
-    // Null is fine wherever there is a field; an object shows what is passed over.
-    let of_null = said_of(Value::Null);
-    let of_object = said_of(Value::Object(Map::new()));
-    let is_unknown = |word: &str| of_null(word, log::Level::Warn);
-    let has_effect = |word: &str| !is_unknown(word) && !of_object(word, log::Level::Info);
-    is_unknown(field).then(|| words_of_source().filter(|word| has_effect(word)).collect())
-}
-
-/// Whatever may be a field: the quoted words of the compiler's source.
-fn words_of_source() -> impl Iterator<Item = &'static str> {
-    let is_field = |word: &&str| {
-        let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
-        !word.is_empty() && word.chars().all(is_part)
-    };
-    let mut words: Vec<_> = SOURCES.iter().flat_map(|source| source.split('"')).filter(is_field).collect();
-    words.sort_unstable();
-    words.dedup();
-    words.into_iter()
-}
-
-/// The object at `path` of an otherwise empty configuration.
-fn around(path: &str, object: Value) -> Value {
-    let segments = path.split('.').filter(|segment| !segment.is_empty());
-    segments.rev().fold(object, |inner, segment| {
-        let (key, is_element) = match segment.split_once('[') {
-            Some((key, _)) => (key, true),
-            None => (segment, false),
-        };
-        let inner = if is_element { Value::Array(vec![inner]) } else { inner };
-        Value::Object(Map::from_iter([(key.to_owned(), inner)]))
-    })
-}
-
-/// The path as it is in [`around`], where every list has one element.
-fn first_elements(path: &str) -> String {
-    let segments = path.split('.').map(|segment| match segment.split_once('[') {
-        Some((key, _)) => format!("{key}[0]"),
-        None => segment.to_owned(),
-    });
-    segments.collect::<Vec<_>>().join(".")
-}
-
-fn join(parent: &str, field: &str) -> String {
-    if parent.is_empty() {
-        field.to_owned()
-    } else {
-        format!("{parent}.{field}")
+    if fields.iter().any(|known| known.is_called(field)) {
+        return None;
     }
+    let mut names: Vec<_> = fields.iter().filter(|field| field.has_effect).map(|field| field.name).collect();
+    names.sort_unstable();
+    Some(names)
 }
 
 #[cfg(test)]
@@ -127,7 +69,15 @@ mod tests {
 
     #[test]
     fn a_field_that_there_is_needs_no_other() {
-        for path in ["max_series", "maxSeries", "metrics[0].tagsToRemove", "local.cluster_id"] {
+        for path in [
+            "max_series",
+            "maxSeries",
+            "stat_prefix",
+            "labels[1]",
+            "metrics[0].tagsToRemove",
+            "metrics[0].tags_to_remove[1]",
+            "local.cluster_id",
+        ] {
             assert_eq!(instead_of(Plugin::Stats, path), None, "{path}");
         }
     }

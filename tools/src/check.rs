@@ -2,19 +2,20 @@
 //! with them, before a proxy does.
 
 mod bootstrap;
-mod fields;
+mod compile;
+mod configuration;
 mod locals;
-mod plugin;
 mod problem;
-mod report;
+mod show;
 mod suggest;
 
 use std::path::PathBuf;
 
 use anyhow::{ensure, Result};
-use clap::ValueEnum as _;
 
-use crate::find::{self, File, Plugin};
+use crate::artefact::Artefact;
+use crate::find;
+use crate::find::found::File;
 use crate::yaml::{Malformed, Position};
 use problem::{Level, Problem, Problems};
 
@@ -38,7 +39,7 @@ pub(crate) struct Args {
     files: Vec<PathBuf>,
     /// The plugin that a configuration by itself is for
     #[arg(long, default_value = "istio-stats")]
-    plugin: Plugin,
+    plugin: Artefact,
     /// Print one JSON object, for scripts
     #[arg(long)]
     json: bool,
@@ -59,11 +60,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         problems.settle(&find::name_of(path));
     }
     if args.json {
-        println!("{:#}", report::json(&checked, &problems));
+        println!("{:#}", show::json(&checked, &problems));
     } else {
-        print!("{}", report::text(&problems));
+        print!("{}", show::text(&problems));
     }
-    let sum = report::sum(&problems, &checked);
+    let sum = show::sum(&problems, &checked);
     ensure!(problems.errors() == 0, "{sum}");
     ensure!(checked.iter().any(|file| file.found().next().is_some()), "nothing to check: {NOTHING}");
     if !args.json {
@@ -79,7 +80,7 @@ const NOTHING: &str =
 fn check(file: &File, problems: &mut Problems) {
     for document in &file.documents {
         for found in &document.found {
-            plugin::check(found, problems);
+            configuration::check(found, problems);
         }
         for other in &document.others {
             let message = "runs another module; not checked".to_owned();
@@ -100,14 +101,5 @@ fn of_file(error: &anyhow::Error) -> Problem {
             Problem::new(Level::Error, *position, &[], format!("not YAML: {why}"))
         }
         None => Problem::new(Level::Error, Position::START, &[], format!("{error:#}")),
-    }
-}
-
-// === impl Plugin ===
-
-impl Plugin {
-    /// Its name in messages and options.
-    fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 }

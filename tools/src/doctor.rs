@@ -7,7 +7,6 @@ mod plugin;
 mod report;
 mod seen;
 mod stats;
-mod stats_tags;
 mod stock_exchange;
 mod symptom;
 

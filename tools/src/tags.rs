@@ -6,8 +6,9 @@ use anyhow::{anyhow, Context as _, Result};
 use istio_stats::catalogue::stat_name;
 use istio_stats::config::Config;
 
-use crate::find::{self, Plugin};
-use crate::stat_names::{self, Place, StatName};
+use crate::artefact::Artefact;
+use crate::find;
+use crate::stat_names::{self, LabelPosition, StatName, WASM_PREFIX};
 
 /// Prints the stats_tags of a bootstrap for the labels of a configuration
 ///
@@ -41,17 +42,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         names.extend(read(path)?);
     }
     names.extend(stat_names::of_plugin());
-    let mut places = stat_names::places(&names);
+    let mut positions = stat_names::positions(&names);
     if args.anywhere {
-        places.iter_mut().for_each(|place| place.position = None);
+        positions.iter_mut().for_each(|label| label.position = None);
     }
-    for (one, other) in stat_names::suffixes(&places) {
+    for (one, other) in stat_names::suffixes(&positions) {
         eprintln!("warning: {}", suffix_trap(one, other));
     }
     if args.istio {
-        println!("{}", annotation(&places));
+        println!("{}", annotation(&positions));
     } else {
-        print!("{}", block(&places));
+        print!("{}", block(&positions));
     }
     Ok(())
 }
@@ -66,10 +67,10 @@ pub(crate) fn suffix_trap(one: &str, other: &str) -> String {
 
 /// The stat names of all stats plugins in a file.
 fn read(path: &std::path::Path) -> Result<Vec<StatName>> {
-    let file = find::read(path, Plugin::Stats).with_context(|| find::name_of(path))?;
+    let file = find::read(path, Artefact::IstioStats).with_context(|| find::name_of(path))?;
     let mut names = None;
     for found in file.found() {
-        if found.plugin != Plugin::Stats {
+        if found.artefact != Artefact::IstioStats {
             continue;
         }
         let bytes = found.configuration.bytes.as_ref().map_err(|why| anyhow!("{}: {why}", file.name))?;
@@ -109,24 +110,26 @@ const COUNTING: &str = "\
 # removes labels needs a list of its own, from `istio-stats tags FILE`.
 ";
 
-/// The part of a stat name in front of its labels: Envoy's prefix for plugins.
-pub(crate) const PREFIX: &str = "wasmcustom.";
-
 /// The list, with what it is.
-fn block(places: &[Place]) -> String {
-    let counts = places.iter().any(|place| place.position.is_some());
+fn block(positions: &[LabelPosition]) -> String {
+    let counts = positions.iter().any(|label| label.position.is_some());
     let note = if counts { COUNTING } else { "" };
-    let labels = places.iter().map(|place| entry(&place.label, &regex(place)));
+    let labels = positions.iter().map(|label| entry(&label.label, &regex(label)));
     let build = BUILD.iter().map(|(name, regex)| entry(name, regex));
     let lines: String = labels.chain(build).map(|line| format!("  {line}\n")).collect();
     format!("{HEADER}{note}stats_tags:\n{lines}")
 }
 
-/// The entry for a label wherever it stands in a stat name.
-pub(crate) fn anywhere(label: &str) -> String {
+/// The entries for these labels wherever they stand in a stat name: a running Envoy
+/// does not tell where.
+pub(crate) fn anywhere<'a>(labels: impl IntoIterator<Item = &'a str>) -> String {
+    labels.into_iter().map(entry_anywhere).collect::<Vec<_>>().join("\n")
+}
+
+fn entry_anywhere(label: &str) -> String {
     match BUILD.iter().find(|(name, _)| *name == label) {
         Some((name, regex)) => entry(name, regex),
-        None => entry(label, &regex(&Place { label: label.to_owned(), position: None })),
+        None => entry(label, &regex(&LabelPosition { label: label.to_owned(), position: None })),
     }
 }
 
@@ -134,8 +137,8 @@ fn entry(name: &str, regex: &str) -> String {
     format!("- {{ tag_name: {name}, regex: '{regex}' }}")
 }
 
-/// The expression for a label in this place.
-fn regex(Place { label, position }: &Place) -> String {
+/// The expression for a label in this label.
+fn regex(LabelPosition { label, position }: &LabelPosition) -> String {
     let before = match position {
         Some(0) => String::new(),
         Some(position) => format!(r"(?:[^;]*;\.;){{{position}}}"),
@@ -151,8 +154,8 @@ const BUILD: [(&str, &str); 2] = [
 ];
 
 /// The annotation. Istio's bootstrap has the tags of `istio_build` already.
-fn annotation(places: &[Place]) -> String {
-    let labels: Vec<_> = places.iter().map(|place| place.label.as_str()).collect();
+fn annotation(positions: &[LabelPosition]) -> String {
+    let labels: Vec<_> = positions.iter().map(|label| label.label.as_str()).collect();
     format!("sidecar.istio.io/extraStatTags: {}", labels.join(","))
 }
 
@@ -160,7 +163,7 @@ fn annotation(places: &[Place]) -> String {
 pub(crate) fn full_name(name: &StatName, value: impl Fn(usize) -> String) -> String {
     let values: Vec<_> = (0..name.labels.len()).map(value).collect();
     let labels = name.labels.iter().zip(&values).map(|(label, value)| (label.name.as_str(), value.as_str()));
-    PREFIX.to_owned() + &stat_name::encode(labels, &name.metric)
+    WASM_PREFIX.to_owned() + &stat_name::encode(labels, &name.metric)
 }
 
 #[cfg(test)]
@@ -172,11 +175,11 @@ mod tests {
     use istio_stats::stats::plugin::StatsPlugin;
 
     fn stats_tags(names: &[StatName]) -> StatsTags {
-        read_block(&stat_names::places(names))
+        read_block(&stat_names::positions(names))
     }
 
-    fn read_block(places: &[Place]) -> StatsTags {
-        let list = crate::yaml::parse(&block(places)).unwrap();
+    fn read_block(positions: &[LabelPosition]) -> StatsTags {
+        let list = crate::yaml::parse(&block(positions)).unwrap();
         StatsTags::read(list[0].get("stats_tags").unwrap())
     }
 
@@ -212,17 +215,17 @@ mod tests {
                 let mut expected: Vec<_> = expected.collect();
                 expected.sort();
                 assert_eq!(labels, expected, "{configuration}");
-                assert_eq!(extracted.name, format!("{PREFIX}{}{}", metric::PREFIX, name.metric));
+                assert_eq!(extracted.name, format!("{WASM_PREFIX}{}{}", metric::PREFIX, name.metric));
             }
         }
     }
 
     #[test]
     fn a_list_that_searches_fits_configurations_with_fewer_labels() {
-        let mut places = stat_names::places(&of("{}"));
-        let counting = read_block(&places);
-        places.iter_mut().for_each(|place| place.position = None);
-        let searching = read_block(&places);
+        let mut positions = stat_names::positions(&of("{}"));
+        let counting = read_block(&positions);
+        positions.iter_mut().for_each(|label| label.position = None);
+        let searching = read_block(&positions);
         let fewer = of(r#"{"metrics": [{"tags_to_remove": ["reporter"]}]}"#);
         let name = full_name(&fewer[0], |n| n.to_string());
         assert_eq!(searching.extract(&name).labels.len(), fewer[0].labels.len());
@@ -240,8 +243,8 @@ mod tests {
         let names = proxy.stat_names();
         assert!(names.len() >= 2, "{names:?}");
         for (_, name) in names {
-            let extracted = tags.extract(&format!("{PREFIX}{name}"));
-            let metric = extracted.name.strip_prefix(PREFIX).unwrap();
+            let extracted = tags.extract(&format!("{WASM_PREFIX}{name}"));
+            let metric = extracted.name.strip_prefix(WASM_PREFIX).unwrap();
             let is_clean = metric.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             assert!(is_clean && metric.starts_with(metric::PREFIX), "{name} leaves {metric}");
         }
@@ -249,7 +252,17 @@ mod tests {
 
     #[test]
     fn istios_annotation_names_every_label() {
-        let places = stat_names::places(&of(r#"{"labels": ["reporter"]}"#));
-        assert_eq!(annotation(&places), "sidecar.istio.io/extraStatTags: reporter,reason");
+        let positions = stat_names::positions(&of(r#"{"labels": ["reporter"]}"#));
+        assert_eq!(annotation(&positions), "sidecar.istio.io/extraStatTags: reporter,reason");
+    }
+
+    #[test]
+    fn known_and_new_labels_have_anywhere() {
+        assert_eq!(
+            anywhere(["source_app", "team"]),
+            r"- { tag_name: source_app, regex: '^wasmcustom\.(?:[^;]*;\.;)*?(source_app=\.=([^;]*);\.;)' }
+- { tag_name: team, regex: '^wasmcustom\.(?:[^;]*;\.;)*?(team=\.=([^;]*);\.;)' }"
+        );
+        assert!(anywhere(["tag"]).contains("component"));
     }
 }

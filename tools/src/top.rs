@@ -1,11 +1,12 @@
 //! `istio-stats top`: which Kubernetes cluster calls which, and how it goes.
 
+mod choice;
 mod latency;
 mod live;
 mod measure;
-mod poll;
 mod rows;
 mod show;
+mod sources;
 
 use std::io::{self, IsTerminal as _};
 use std::thread;
@@ -17,10 +18,10 @@ use istio_stats::catalogue::metric::PREFIX;
 use crate::endpoint::Endpoint;
 use crate::names::parse_prefix;
 use crate::output::print;
-use measure::Flow;
-use poll::{read_all, Source};
-use rows::{rows, By, Side};
-use show::{json, table, Unit};
+use choice::{By, Whose};
+use rows::{rows, Unit};
+use show::{json, table};
+use sources::Sources;
 
 /// Shows which Kubernetes cluster calls which: rates, success, latency, TCP connections and bytes.
 ///
@@ -41,8 +42,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = By::Cluster)]
     by: By,
     /// Whose reports count: both proxies of a call report it
-    #[arg(long, value_enum, default_value_t = Side::Auto)]
-    reporter: Side,
+    #[arg(long, value_enum, default_value_t = Whose::Auto)]
+    reporter: Whose,
     /// What the metrics' names begin with: metric_prefix in the plugin's configuration
     #[arg(long, value_name = "PREFIX", default_value = PREFIX, value_parser = parse_prefix)]
     metric_prefix: String,
@@ -54,17 +55,13 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Instead of a table without rows.
-const NO_ROWS: &str = "no Istio metrics yet; if there should be some: istio-stats doctor URL";
-
 /// Runs the command.
 ///
 /// # Errors
 /// With `--once`: an endpoint did not answer. Else: the terminal cannot be used.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let endpoints: Result<Vec<_>> = args.urls.iter().map(|url| Endpoint::new(url)).collect();
-    let new = |endpoint| Source::new(endpoint, &args.metric_prefix);
-    let sources: Vec<_> = endpoints?.into_iter().map(new).collect();
+    let sources = Sources::new(endpoints?, &args.metric_prefix);
     let interval = Duration::from_secs_f64(args.interval);
     if args.once {
         once(sources, args)
@@ -75,16 +72,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
-fn once(mut sources: Vec<Source>, args: &Args) -> Result<()> {
-    read_all(&mut sources);
-    let rows = rows(&flows_of(&sources), args.by, args.reporter, false);
-    let errors = errors(&sources);
+fn once(mut sources: Sources, args: &Args) -> Result<()> {
+    sources.read();
+    let rows = rows(&sources.flows(), args.by, args.reporter, Unit::Total);
+    let errors = sources.errors();
     if args.json {
         print(&format!("{:#}\n", json(&rows, args.by, args.reporter, Unit::Total)))?;
     } else if !rows.is_empty() {
         print(&format!("{}\n", table(&rows, args.by, Unit::Total).join("\n")))?;
     }
-    for line in notes(&sources, rows.is_empty()) {
+    for line in sources.notes(rows.is_empty()) {
         eprintln!("{line}");
     }
     // What did answer was shown; that it is not all must not go unnoticed.
@@ -92,13 +89,13 @@ fn once(mut sources: Vec<Source>, args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn print_for_ever(mut sources: Vec<Source>, args: &Args, interval: Duration) -> Result<()> {
+fn print_for_ever(mut sources: Sources, args: &Args, interval: Duration) -> Result<()> {
     loop {
-        read_all(&mut sources);
-        let unit = unit_of(&sources);
-        let rows = rows(&flows_of(&sources), args.by, args.reporter, unit == Unit::PerSecond);
-        let mut lines = errors(&sources);
-        lines.extend(notes(&sources, rows.is_empty()));
+        sources.read();
+        let unit = sources.unit();
+        let rows = rows(&sources.flows(), args.by, args.reporter, unit);
+        let mut lines = sources.errors();
+        lines.extend(sources.notes(rows.is_empty()));
         if !rows.is_empty() {
             lines.extend(table(&rows, args.by, unit));
         }
@@ -107,33 +104,6 @@ fn print_for_ever(mut sources: Vec<Source>, args: &Args, interval: Duration) -> 
         }
         thread::sleep(interval);
     }
-}
-
-fn flows_of(sources: &[Source]) -> Vec<Flow<'_>> {
-    sources.iter().flat_map(Source::flows).collect()
-}
-
-/// Totals until there is something to compare.
-fn unit_of(sources: &[Source]) -> Unit {
-    if sources.iter().any(Source::has_rates) {
-        Unit::PerSecond
-    } else {
-        Unit::Total
-    }
-}
-
-fn errors(sources: &[Source]) -> Vec<String> {
-    sources.iter().filter_map(|source| source.error.clone()).collect()
-}
-
-/// What to know beside errors: why there is nothing, or not everything, to show.
-fn notes(sources: &[Source], is_empty: bool) -> Vec<String> {
-    let advice = sources.iter().filter_map(|source| source.advice.clone());
-    let mut notes: Vec<_> = advice.collect();
-    if is_empty && notes.is_empty() && sources.iter().all(|source| source.error.is_none()) {
-        notes.push(NO_ROWS.to_owned());
-    }
-    notes
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {

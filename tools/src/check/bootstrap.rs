@@ -5,8 +5,9 @@ use istio_stats::config::Config;
 use istio_stats::workload::fact::Fact;
 
 use super::problem::{Level, Problem, Problems};
+use crate::artefact::Artefact;
 use crate::extraction::StatsTags;
-use crate::find::{Document, Found, Plugin};
+use crate::find::found::{Document, Found};
 use crate::stat_names::{self, StatName};
 use crate::tags;
 use crate::yaml::{Node, Position};
@@ -29,7 +30,7 @@ pub(super) fn check(document: &Document, file: &str, problems: &mut Problems) {
 
 fn config(found: &Found) -> Option<Config> {
     let bytes = found.configuration.bytes.as_ref().ok()?;
-    (found.plugin == Plugin::Stats).then(|| Config::compile(bytes).0).flatten()
+    (found.artefact == Artefact::IstioStats).then(|| Config::compile(bytes).0).flatten()
 }
 
 /// The bootstrap that a document is, or that a configuration dump holds.
@@ -130,8 +131,8 @@ fn check_cluster_id(bootstrap: &Node, configs: &[(&Found, Config)], problems: &m
 }
 
 fn check_suffixes(found: &Found, config: &Config, problems: &mut Problems) {
-    let places = stat_names::places(&stat_names::of_config(config));
-    for (one, other) in stat_names::suffixes(&places) {
+    let positions = stat_names::positions(&stat_names::of_config(config));
+    for (one, other) in stat_names::suffixes(&positions) {
         let message = tags::suffix_trap(one, other);
         problems.push(Problem::of_field(Level::Warning, found, "metrics", message));
     }

@@ -2,9 +2,9 @@
 
 use istio_stats::workload::local::LocalOverrides;
 
-use super::fields::{self, Compiled};
+use super::compile::{compile, Compiled};
 use super::problem::{Level, Problem, Problems};
-use crate::find::{File, Found};
+use crate::find::found::{File, Found};
 
 /// Checks that `local` of every metadata exchange is that of a stats plugin in
 /// the same file, if there is one.
@@ -14,7 +14,7 @@ pub(super) fn check(file: &File, problems: &mut Problems) {
         let Ok(bytes) = &found.configuration.bytes else {
             continue;
         };
-        match fields::compile(found.plugin, bytes).0 {
+        match compile(found.artefact, bytes).0 {
             Compiled::Nothing => {}
             Compiled::Stats(config) => stats.push((found, config.local)),
             Compiled::Exchange(config) => exchanges.push((found, config.local)),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::find::Found;
+use crate::find::found::Found;
 use crate::yaml::Position;
 
 /// How bad a problem is.

@@ -4,7 +4,8 @@
 use base64::prelude::{Engine as _, BASE64_STANDARD};
 use istio_stats::attachment::Attachment;
 
-use super::{Configuration, Failure, Finder, Found};
+use super::found::{Candidate, Configuration, Failure};
+use super::recognise;
 use crate::yaml::Node;
 
 /// Top-level fields by which a bootstrap, a listener, a dump or an xDS response
@@ -27,15 +28,11 @@ pub(super) fn is_resource(root: &Node) -> bool {
     FIELDS.iter().any(|field| root.get(field).is_some())
 }
 
-/// Looks whether the node is a Wasm extension; true if there is nothing more to
-/// find in it.
-pub(super) fn visit(node: &Node, name: Option<&str>, finder: &mut Finder) -> bool {
-    let Some((kind, extension)) = extension(node) else {
-        return false;
-    };
-    let Some(plugin) = extension.get("config") else {
-        return false;
-    };
+/// The plugin that the node is, if it is a Wasm extension; `name` is that of the
+/// nearest map around it.
+pub(super) fn plugin(node: &Node, name: Option<&str>) -> Option<Candidate> {
+    let (point, extension) = extension(node)?;
+    let plugin = extension.get("config")?;
     let names = [
         plugin.text_at(&["vm_config", "code", "local", "filename"]),
         plugin.text_at(&["vm_config", "code", "remote", "http_uri", "uri"]),
@@ -46,29 +43,28 @@ pub(super) fn visit(node: &Node, name: Option<&str>, finder: &mut Finder) -> boo
         plugin.text_at(&["vm_config", "vm_id"]),
     ];
     let title = names[3].or(name).or(names[5]).unwrap_or_default();
-    finder.add(&names, Some(format!("{} {title:?}", kind.word())), node.position, |wasm, place| Found {
-        plugin: wasm,
-        place,
+    Some(Candidate {
+        artefact: recognise::artefact(&names),
+        title: Some(format!("{} {title:?}", point.word())),
         position: node.position,
         configuration: configuration(plugin),
-        attachment: kind.attachment(),
-        failure: Some(failure(plugin)),
-    });
-    true
+        attachment: point.attachment(),
+        failure: failure(plugin),
+    })
 }
 
 /// What a Wasm extension extends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ExtensionPoint {
     HttpFilter,
     NetworkFilter,
     AccessLogger,
     Service,
 }
 
-// === impl Kind ===
+// === impl ExtensionPoint ===
 
-impl Kind {
+impl ExtensionPoint {
     fn of_type(url: &str) -> Option<Self> {
         let has = |part: &str| url.contains(part);
         match url.rsplit('.').next()? {
@@ -100,12 +96,12 @@ impl Kind {
 
 /// The Wasm extension that a typed configuration is, also inside a
 /// `TypedStruct`.
-fn extension(node: &Node) -> Option<(Kind, &Node)> {
+fn extension(node: &Node) -> Option<(ExtensionPoint, &Node)> {
     let url = node.text_at(&["@type"])?;
     if url.ends_with(".TypedStruct") {
-        return Some((Kind::of_type(node.text_at(&["type_url"])?)?, node.get("value")?));
+        return Some((ExtensionPoint::of_type(node.text_at(&["type_url"])?)?, node.get("value")?));
     }
-    Some((Kind::of_type(url)?, node))
+    Some((ExtensionPoint::of_type(url)?, node))
 }
 
 /// The bytes that Envoy hands to the plugin for its `configuration`.
@@ -163,10 +159,12 @@ fn failure(plugin: &Node) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::find::{find, Plugin};
+    use crate::artefact::Artefact;
+    use crate::find::find;
+    use crate::find::found::Found;
 
     fn found(text: &str) -> Vec<Found> {
-        find(text, Plugin::Stats).unwrap().into_iter().flat_map(|document| document.found).collect()
+        find(text, Artefact::IstioStats).unwrap().into_iter().flat_map(|document| document.found).collect()
     }
 
     fn filter(configuration: &str) -> String {
@@ -206,16 +204,21 @@ static_resources:
         let found = found(text);
         let said: Vec<_> = found
             .iter()
-            .map(|one| (one.plugin, one.place.join(", "), one.attachment, one.failure.unwrap().is_open))
+            .map(|one| (one.artefact, one.place.join(", "), one.attachment, one.failure.unwrap().is_open))
             .collect();
         let listener = "listener \"inbound\", ";
         assert_eq!(
             said,
             [
-                (Plugin::Stats, format!("{listener}HTTP filter \"stats\""), Some(Attachment::Http), true),
-                (Plugin::Stats, format!("{listener}access logger \"istio_stats\""), None, false),
                 (
-                    Plugin::Exchange,
+                    Artefact::IstioStats,
+                    format!("{listener}HTTP filter \"stats\""),
+                    Some(Attachment::Http),
+                    true
+                ),
+                (Artefact::IstioStats, format!("{listener}access logger \"istio_stats\""), None, false),
+                (
+                    Artefact::MetadataExchange,
                     format!("{listener}network filter \"metadata_exchange\""),
                     Some(Attachment::Tcp),
                     false

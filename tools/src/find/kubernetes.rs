@@ -4,7 +4,8 @@
 
 use istio_stats::attachment::Attachment;
 
-use super::{envoy, Configuration, Failure, Finder, Found};
+use super::found::{Candidate, Configuration, Failure};
+use super::{envoy, recognise};
 use crate::yaml::Node;
 
 /// Whether the root of a document is a Kubernetes resource.
@@ -22,54 +23,44 @@ pub(super) fn name_of(node: &Node) -> Option<String> {
     })
 }
 
-/// Looks whether the node is a resource of these kinds; true if there is nothing
-/// more to find in it.
-pub(super) fn visit(node: &Node, finder: &mut Finder) -> bool {
-    let Some((kind, spec)) = node.text_at(&["kind"]).zip(node.get("spec")) else {
-        return false;
-    };
+/// The plugins of the node, if it is a resource of one of these kinds.
+pub(super) fn plugins(node: &Node) -> Option<Vec<Candidate>> {
+    let (kind, spec) = node.text_at(&["kind"]).zip(node.get("spec"))?;
     match kind {
-        "WasmPlugin" => istio(node, spec, finder),
-        "TrafficExtension" => {
-            let Some(wasm) = spec.get("wasm") else {
-                return false;
-            };
-            istio(node, wasm, finder);
-        }
+        "WasmPlugin" => Some(vec![istio(node, spec)]),
+        "TrafficExtension" => Some(vec![istio(node, spec.get("wasm")?)]),
         "EnvoyExtensionPolicy" => {
-            for wasm in spec.get("wasm").map(Node::elements).unwrap_or_default() {
-                envoy_gateway(wasm, finder);
-            }
+            let wasm = spec.get("wasm").map(Node::elements).unwrap_or_default();
+            Some(wasm.iter().map(envoy_gateway).collect())
         }
-        _ => return false,
+        _ => None,
     }
-    true
 }
 
 /// `spec` of a WasmPlugin, and `spec.wasm` of a TrafficExtension.
-fn istio(resource: &Node, spec: &Node, finder: &mut Finder) {
+fn istio(resource: &Node, spec: &Node) -> Candidate {
     let names =
         [spec.text_at(&["url"]), spec.text_at(&["plugin_name"]), resource.text_at(&["metadata", "name"])];
     let strategy = spec.get("fail_strategy");
-    finder.add(&names, None, resource.position, |plugin, place| Found {
-        plugin,
-        place,
+    Candidate {
+        artefact: recognise::artefact(&names),
+        title: None,
         position: resource.position,
         configuration: configuration(spec, "plugin_config"),
         attachment: Some(match spec.text_at(&["type"]) {
             Some("NETWORK") => Attachment::Tcp,
             _ => Attachment::Http,
         }),
-        failure: Some(Failure {
+        failure: Failure {
             is_open: strategy.and_then(Node::text) == Some("FAIL_OPEN"),
             open: "failStrategy: FAIL_OPEN",
             position: strategy.unwrap_or(spec).position,
-        }),
-    });
+        },
+    }
 }
 
 /// An entry of `spec.wasm` of Envoy Gateway's EnvoyExtensionPolicy.
-fn envoy_gateway(wasm: &Node, finder: &mut Finder) {
+fn envoy_gateway(wasm: &Node) -> Candidate {
     let name = wasm.text_at(&["name"]);
     let names = [
         wasm.text_at(&["code", "http", "url"]),
@@ -78,23 +69,18 @@ fn envoy_gateway(wasm: &Node, finder: &mut Finder) {
         wasm.text_at(&["root_id"]),
     ];
     let flag = wasm.get("fail_open");
-    finder.add(
-        &names,
-        Some(format!("wasm {:?}", name.unwrap_or_default())),
-        wasm.position,
-        |plugin, place| Found {
-            plugin,
-            place,
-            position: wasm.position,
-            configuration: configuration(wasm, "config"),
-            attachment: Some(Attachment::Http),
-            failure: Some(Failure {
-                is_open: flag.is_some_and(|flag| flag.to_json() == true),
-                open: "failOpen: true",
-                position: flag.unwrap_or(wasm).position,
-            }),
+    Candidate {
+        artefact: recognise::artefact(&names),
+        title: Some(format!("wasm {:?}", name.unwrap_or_default())),
+        position: wasm.position,
+        configuration: configuration(wasm, "config"),
+        attachment: Some(Attachment::Http),
+        failure: Failure {
+            is_open: flag.is_some_and(|flag| flag.to_json() == true),
+            open: "failOpen: true",
+            position: flag.unwrap_or(wasm).position,
         },
-    );
+    }
 }
 
 fn configuration(node: &Node, field: &str) -> Configuration {
@@ -107,7 +93,8 @@ fn configuration(node: &Node, field: &str) -> Configuration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::find::{find, Plugin};
+    use crate::artefact::Artefact;
+    use crate::find::find;
 
     #[test]
     fn every_kind_of_resource_gives_its_configuration() {
@@ -141,14 +128,14 @@ spec:
     - name: waf
       code: { type: Image, image: { url: x/coraza } }
 "#;
-        let documents = find(text, Plugin::Stats).unwrap();
+        let documents = find(text, Artefact::IstioStats).unwrap();
         let said: Vec<_> = documents
             .iter()
             .flat_map(|document| &document.found)
             .map(|one| {
                 let bytes = String::from_utf8(one.configuration.bytes.clone().unwrap()).unwrap();
                 (
-                    one.plugin,
+                    one.artefact,
                     one.place.join(", "),
                     bytes,
                     one.attachment.unwrap(),
@@ -162,16 +149,22 @@ spec:
         assert_eq!(
             said,
             [
-                of(Plugin::Stats, "WasmPlugin shop/stats", "{\"max_series\":7}", Attachment::Tcp, true),
                 of(
-                    Plugin::Exchange,
+                    Artefact::IstioStats,
+                    "WasmPlugin shop/stats",
+                    "{\"max_series\":7}",
+                    Attachment::Tcp,
+                    true
+                ),
+                of(
+                    Artefact::MetadataExchange,
                     "TrafficExtension exchange",
                     "{\"trust\":\"mtls\"}",
                     Attachment::Http,
                     false
                 ),
                 of(
-                    Plugin::Stats,
+                    Artefact::IstioStats,
                     "EnvoyExtensionPolicy telemetry, wasm \"istio-stats\"",
                     "{}",
                     Attachment::Http,

@@ -12,10 +12,10 @@ use crossterm::style::{Attribute, SetAttribute};
 use crossterm::terminal::{self, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, queue};
 
-use super::poll::{read_all, Source};
-use super::rows::{rows, By, Row, Side};
-use super::show::{table, Unit};
-use super::{errors, flows_of, notes, unit_of};
+use super::choice::{By, Whose};
+use super::rows::{rows, Row, Unit};
+use super::show::table;
+use super::sources::Sources;
 
 /// How soon a key or a new page shows.
 const FRAME: Duration = Duration::from_millis(100);
@@ -23,8 +23,8 @@ const FRAME: Duration = Duration::from_millis(100);
 /// What is on the screen.
 struct View {
     by: By,
-    side: Side,
-    sources: Vec<Source>,
+    whose: Whose,
+    sources: Sources,
     /// The last durations of each row: Envoy publishes histograms only at a flush, so
     /// that an interval may pass without any.
     durations: HashMap<Vec<(&'static str, String)>, Row>,
@@ -41,9 +41,9 @@ struct Screen {
 ///
 /// # Errors
 /// The terminal cannot be read or written.
-pub(crate) fn run(sources: Vec<Source>, by: By, side: Side, interval: Duration) -> Result<()> {
+pub(crate) fn run(sources: Sources, by: By, whose: Whose, interval: Duration) -> Result<()> {
     let pages = poll(sources.clone(), interval);
-    let mut view = View { by, side, sources, durations: HashMap::new(), scroll: 0 };
+    let mut view = View { by, whose, sources, durations: HashMap::new(), scroll: 0 };
     let mut screen = Screen::enter().context("cannot use the terminal")?;
     let mut drawn = None;
     loop {
@@ -72,11 +72,11 @@ pub(crate) fn run(sources: Vec<Source>, by: By, side: Side, interval: Duration) 
 }
 
 /// Reads in a thread of its own, so that keys count while an endpoint is slow.
-fn poll(mut sources: Vec<Source>, interval: Duration) -> Receiver<Vec<Source>> {
+fn poll(mut sources: Sources, interval: Duration) -> Receiver<Sources> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || loop {
         let next = Instant::now().checked_add(interval);
-        read_all(&mut sources);
+        sources.read();
         if sender.send(sources.clone()).is_err() {
             return;
         }
@@ -97,7 +97,7 @@ impl View {
     fn press(&mut self, key: KeyCode) {
         match key {
             KeyCode::Char('b') => self.by = self.by.next(),
-            KeyCode::Char('r') => self.side = self.side.next(),
+            KeyCode::Char('r') => self.whose = self.whose.next(),
             KeyCode::Down | KeyCode::Char('j') => self.scroll = self.scroll.saturating_add(1),
             KeyCode::Up | KeyCode::Char('k') => self.scroll = self.scroll.saturating_sub(1),
             _ => {}
@@ -106,8 +106,8 @@ impl View {
 
     /// The screen's lines, and which of them is the table's head.
     fn lines(&mut self, interval: Duration, (_, height): (u16, u16)) -> Vec<String> {
-        let unit = unit_of(&self.sources);
-        let mut rows = rows(&flows_of(&self.sources), self.by, self.side, unit == Unit::PerSecond);
+        let unit = self.sources.unit();
+        let mut rows = rows(&self.sources.flows(), self.by, self.whose, unit);
         self.keep_durations(&mut rows);
         let what = match unit {
             Unit::Total => "totals since start",
@@ -118,13 +118,13 @@ impl View {
                 "istio-stats top: {what}, every {} s; by {:?}, reporter {:?}",
                 interval.as_secs_f64(),
                 self.by,
-                self.side
+                self.whose
             )
             .to_lowercase(),
             "q quits, b by cluster, service, workload, r reporter, arrows scroll".to_owned(),
         ];
-        lines.extend(errors(&self.sources));
-        lines.extend(notes(&self.sources, rows.is_empty()));
+        lines.extend(self.sources.errors());
+        lines.extend(self.sources.notes(rows.is_empty()));
         if rows.is_empty() {
             return lines;
         }

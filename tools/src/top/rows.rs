@@ -3,39 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use clap::ValueEnum;
 use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::catalogue::label_value::UNKNOWN;
 
+use super::choice::{By, Whose};
 use super::latency::Buckets;
 use super::measure::{Flow, Measure};
 use crate::exposition::Labels;
-
-/// What a row stands for, beside its pair of Kubernetes clusters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum By {
-    /// Nothing else
-    Cluster,
-    /// The service that was called
-    Service,
-    /// The workloads on both sides
-    Workload,
-}
-
-/// Whose reports count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Side {
-    /// Of each pair of workloads the source's, if it reports; else the destination's, else a waypoint's
-    Auto,
-    /// The caller's proxy
-    Source,
-    /// The called workload's proxy
-    Destination,
-    /// A waypoint between the two
-    Waypoint,
-    /// All: what two proxies report is there twice, in a row for each reporter
-    Both,
-}
 
 /// One line of the table. Without readings to compare, numbers are totals since the
 /// proxies' start; else they are per second.
@@ -67,67 +41,17 @@ pub(crate) struct Tcp {
     pub(crate) sent_bytes: f64,
 }
 
+/// What the numbers of rows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Since the proxies' start.
+    Total,
+    /// Per second.
+    PerSecond,
+}
+
 /// Between whom: what two proxies that report the same agree on.
 type Pair<'a> = (bool, [&'a str; 6]);
-
-// === impl By ===
-
-impl By {
-    /// The labels that tell its rows apart.
-    pub(crate) fn labels(self) -> &'static [Dimension] {
-        use Dimension::{
-            DestinationClusterId, DestinationServiceName, DestinationServiceNamespace, DestinationWorkload,
-            DestinationWorkloadNamespace, SourceClusterId, SourceWorkload, SourceWorkloadNamespace,
-        };
-        match self {
-            Self::Cluster => &[SourceClusterId, DestinationClusterId],
-            Self::Service => {
-                &[SourceClusterId, DestinationClusterId, DestinationServiceName, DestinationServiceNamespace]
-            }
-            Self::Workload => &[
-                SourceClusterId,
-                DestinationClusterId,
-                SourceWorkload,
-                SourceWorkloadNamespace,
-                DestinationWorkload,
-                DestinationWorkloadNamespace,
-            ],
-        }
-    }
-
-    /// The next one, for a key that goes through them.
-    pub(crate) fn next(self) -> Self {
-        match self {
-            Self::Cluster => Self::Service,
-            Self::Service => Self::Workload,
-            Self::Workload => Self::Cluster,
-        }
-    }
-}
-
-// === impl Side ===
-
-impl Side {
-    /// The next one, for a key that goes through them.
-    pub(crate) fn next(self) -> Self {
-        match self {
-            Self::Auto => Self::Source,
-            Self::Source => Self::Destination,
-            Self::Destination => Self::Waypoint,
-            Self::Waypoint => Self::Both,
-            Self::Both => Self::Auto,
-        }
-    }
-
-    fn only(self) -> Option<&'static str> {
-        match self {
-            Self::Auto | Self::Both => None,
-            Self::Source => Some("source"),
-            Self::Destination => Some("destination"),
-            Self::Waypoint => Some("waypoint"),
-        }
-    }
-}
 
 // === impl Row ===
 
@@ -179,17 +103,17 @@ impl Row {
 }
 
 /// One row for each combination of labels, the busiest first.
-pub(crate) fn rows(flows: &[Flow<'_>], by: By, side: Side, rates: bool) -> Vec<Row> {
+pub(crate) fn rows(flows: &[Flow<'_>], by: By, whose: Whose, unit: Unit) -> Vec<Row> {
     let mut reporters: HashMap<Pair<'_>, HashSet<&str>> = HashMap::new();
     for flow in flows {
         reporters.entry(pair(flow)).or_default().insert(reporter(flow.labels));
     }
     let counts = |flow: &&Flow<'_>| {
         let reporter = reporter(flow.labels);
-        match side {
-            Side::Both => true,
-            Side::Auto => reporters.get(&pair(flow)).is_none_or(|all| preferred(all) == reporter),
-            _ => side.only() == Some(reporter),
+        match whose {
+            Whose::Both => true,
+            Whose::Auto => reporters.get(&pair(flow)).is_none_or(|all| preferred(all) == reporter),
+            _ => whose.only() == Some(reporter),
         }
     };
     let mut rows: BTreeMap<Vec<&str>, Row> = BTreeMap::new();
@@ -200,7 +124,11 @@ pub(crate) fn rows(flows: &[Flow<'_>], by: By, side: Side, rates: bool) -> Vec<R
             labels: labels().map(|label| (label.name(), value(flow.labels, *label).to_owned())).collect(),
             ..Row::default()
         });
-        row.add(flow, if rates { flow.rate.unwrap_or_default() } else { flow.total });
+        let amount = match unit {
+            Unit::Total => flow.total,
+            Unit::PerSecond => flow.rate.unwrap_or_default(),
+        };
+        row.add(flow, amount);
     }
     let mut rows: Vec<_> = rows.into_values().collect();
     // Stable, so that equally busy ones stay in the order of their labels.
@@ -265,8 +193,8 @@ mod tests {
         Reading { at: Instant::now(), page: Page::parse(text, |_| true).unwrap() }
     }
 
-    fn totals(text: &str, by: By, side: Side) -> Vec<Row> {
-        rows(&flows(None, &reading(text)), by, side, false)
+    fn totals(text: &str, by: By, whose: Whose) -> Vec<Row> {
+        rows(&flows(None, &reading(text)), by, whose, Unit::Total)
     }
 
     fn reporters(rows: &[Row]) -> Vec<(&str, f64)> {
@@ -277,11 +205,11 @@ mod tests {
     #[test]
     fn what_both_sides_report_counts_once() {
         let both = line("requests_total", "source", "", 9) + &line("requests_total", "destination", "", 8);
-        assert_eq!(reporters(&totals(&both, By::Cluster, Side::Auto)), [("source", 9.0)]);
-        assert_eq!(reporters(&totals(&both, By::Cluster, Side::Source)), [("source", 9.0)]);
-        assert_eq!(reporters(&totals(&both, By::Cluster, Side::Destination)), [("destination", 8.0)]);
+        assert_eq!(reporters(&totals(&both, By::Cluster, Whose::Auto)), [("source", 9.0)]);
+        assert_eq!(reporters(&totals(&both, By::Cluster, Whose::Source)), [("source", 9.0)]);
+        assert_eq!(reporters(&totals(&both, By::Cluster, Whose::Destination)), [("destination", 8.0)]);
         assert_eq!(
-            reporters(&totals(&both, By::Cluster, Side::Both)),
+            reporters(&totals(&both, By::Cluster, Whose::Both)),
             [("source", 9.0), ("destination", 8.0)]
         );
     }
@@ -292,18 +220,18 @@ mod tests {
         let text =
             line("requests_total", "source", "", 9) + &line("requests_total", "destination", "", 7) + &other;
         assert_eq!(
-            reporters(&totals(&text, By::Cluster, Side::Auto)),
+            reporters(&totals(&text, By::Cluster, Whose::Auto)),
             [("source", 9.0), ("destination", 8.0)]
         );
         let waypoint = line("requests_total", "waypoint", "", 5);
-        assert_eq!(reporters(&totals(&waypoint, By::Cluster, Side::Auto)), [("waypoint", 5.0)]);
+        assert_eq!(reporters(&totals(&waypoint, By::Cluster, Whose::Auto)), [("waypoint", 5.0)]);
     }
 
     #[test]
     fn a_source_that_reports_no_tcp_leaves_it_to_the_destination() {
         let text =
             line("requests_total", "source", "", 9) + &line("tcp_sent_bytes_total", "destination", "", 7);
-        let found = totals(&text, By::Cluster, Side::Auto);
+        let found = totals(&text, By::Cluster, Whose::Auto);
         assert_eq!(
             found.iter().map(|row| row.tcp.map(|tcp| tcp.sent_bytes)).collect::<Vec<_>>(),
             [None, Some(7.0)]
@@ -317,11 +245,11 @@ mod tests {
             + &of(",request_protocol=\"http\",response_code=\"404\"", 2)
             + &of(",request_protocol=\"http\",response_code=\"0\"", 1)
             + &of(",request_protocol=\"http\",response_code=\"503\"", 2);
-        assert_eq!(totals(&http, By::Cluster, Side::Auto)[0].success_ratio(), Some(0.8));
+        assert_eq!(totals(&http, By::Cluster, Whose::Auto)[0].success_ratio(), Some(0.8));
         let grpc = of(",request_protocol=\"grpc\",response_code=\"200\",grpc_response_status=\"0\"", 1)
             + &of(",request_protocol=\"grpc\",response_code=\"200\",grpc_response_status=\"5\"", 2)
             + &of(",request_protocol=\"grpc\",response_code=\"503\",grpc_response_status=\"\"", 1);
-        assert_eq!(totals(&grpc, By::Cluster, Side::Auto)[0].success_ratio(), Some(0.25));
+        assert_eq!(totals(&grpc, By::Cluster, Whose::Auto)[0].success_ratio(), Some(0.25));
         assert_eq!(Row::default().success_ratio(), None);
     }
 
@@ -331,7 +259,7 @@ mod tests {
             + &line("tcp_connections_closed_total", "source", "", 10)
             + &line("tcp_received_bytes_total", "source", "", 99)
             + &line("tcp_sent_bytes_total", "source", "", 132);
-        let [row] = totals(&text, By::Cluster, Side::Auto).try_into().unwrap();
+        let [row] = totals(&text, By::Cluster, Whose::Auto).try_into().unwrap();
         let expected = Tcp { open: 1.0, opened: 11.0, received_bytes: 99.0, sent_bytes: 132.0 };
         assert_eq!((row.tcp, row.http), (Some(expected), None));
     }
@@ -341,7 +269,8 @@ mod tests {
         let before = reading(&line("tcp_connections_opened_total", "source", "", 3));
         let mut now = reading(&line("tcp_connections_opened_total", "source", "", 5));
         now.at = before.at + Duration::from_secs(4);
-        let [row] = rows(&flows(Some(&before), &now), By::Cluster, Side::Auto, true).try_into().unwrap();
+        let [row] =
+            rows(&flows(Some(&before), &now), By::Cluster, Whose::Auto, Unit::PerSecond).try_into().unwrap();
         assert_eq!(row.tcp, Some(Tcp { open: 5.0, opened: 0.5, ..Tcp::default() }));
     }
 
@@ -353,7 +282,7 @@ mod tests {
         };
         let text = of("200", "5", 1) + &of("200", "10", 2) + &of("200", "+Inf", 2) + &of("500", "5", 0);
         let text = text + &of("500", "10", 2) + &of("500", "+Inf", 2);
-        let [row] = totals(&text, By::Cluster, Side::Auto).try_into().unwrap();
+        let [row] = totals(&text, By::Cluster, Whose::Auto).try_into().unwrap();
         let durations = row.http.unwrap().duration_ms;
         assert_eq!(durations.quantile(0.25), Some(5.0));
         assert_eq!(durations.quantile(1.0), Some(10.0));
@@ -363,17 +292,11 @@ mod tests {
     fn rows_are_told_apart_by_what_was_asked_for() {
         let other = line("requests_total", "source", "", 20).replace("\"web\"", "\"batch\"");
         let text = line("requests_total", "source", "", 9) + &other;
-        assert_eq!(totals(&text, By::Cluster, Side::Auto).len(), 1);
-        assert_eq!(totals(&text, By::Service, Side::Auto).len(), 1);
-        let by_workload = totals(&text, By::Workload, Side::Auto);
+        assert_eq!(totals(&text, By::Cluster, Whose::Auto).len(), 1);
+        assert_eq!(totals(&text, By::Service, Whose::Auto).len(), 1);
+        let by_workload = totals(&text, By::Workload, Whose::Auto);
         let sources: Vec<_> = by_workload.iter().map(|row| row.labels[2].clone()).collect();
         // The busiest first.
         assert_eq!(sources, [("source_workload", "batch".to_owned()), ("source_workload", "web".to_owned())]);
-    }
-
-    #[test]
-    fn every_view_and_reporter_comes_round() {
-        assert_eq!(By::Cluster.next().next().next(), By::Cluster);
-        assert_eq!(Side::Auto.next().next().next().next().next(), Side::Auto);
     }
 }

@@ -3,16 +3,8 @@
 use istio_stats::catalogue::label_value::UNKNOWN;
 use serde_json::{json, Value};
 
-use super::rows::{By, Row, Side};
-
-/// What the numbers of rows are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unit {
-    /// Since the proxies' start.
-    Total,
-    /// Per second.
-    PerSecond,
-}
+use super::choice::{By, Whose};
+use super::rows::{Row, Unit};
 
 /// A cell's text; the title's is the column's.
 struct Column {
@@ -48,7 +40,7 @@ pub(crate) fn table(rows: &[Row], by: By, unit: Unit) -> Vec<String> {
 }
 
 /// For scripts.
-pub(crate) fn json(rows: &[Row], by: By, side: Side, unit: Unit) -> Value {
+pub(crate) fn json(rows: &[Row], by: By, whose: Whose, unit: Unit) -> Value {
     let row = |row: &Row| {
         let mut object = serde_json::Map::new();
         for (label, value) in &row.labels {
@@ -69,7 +61,7 @@ pub(crate) fn json(rows: &[Row], by: By, side: Side, unit: Unit) -> Value {
     json!({
         "unit": match unit { Unit::Total => "total", Unit::PerSecond => "per second" },
         "by": format!("{by:?}").to_lowercase(),
-        "reporter": format!("{side:?}").to_lowercase(),
+        "reporter": format!("{whose:?}").to_lowercase(),
         "rows": rows.iter().map(row).collect::<Vec<_>>(),
     })
 }
@@ -246,7 +238,7 @@ mod tests {
 
     #[test]
     fn scripts_get_labels_and_plain_numbers() {
-        let json = json(&[row("east", Some(http()), None)], By::Service, Side::Auto, Unit::Total);
+        let json = json(&[row("east", Some(http()), None)], By::Service, Whose::Auto, Unit::Total);
         assert_eq!((json["unit"].as_str(), json["by"].as_str()), (Some("total"), Some("service")));
         let row = &json["rows"][0];
         assert_eq!(row["destination_service_namespace"], "shop");

@@ -8,9 +8,9 @@ use crate::doctor::config::Config;
 use crate::doctor::finding::Finding;
 use crate::doctor::plugin::{Plugin, Role};
 use crate::doctor::seen::{Admin, Seen};
-use crate::doctor::stats_tags;
 use crate::doctor::symptom::Symptom;
 use crate::exposition::{Labels, Page};
+use crate::tags;
 
 /// Names of one family on the page, taken apart.
 struct Family<'a> {
@@ -63,7 +63,7 @@ pub(crate) fn in_names(seen: &Seen) -> Vec<Finding> {
     if !swallowed.is_empty() {
         let mut facts = vec![example(&swallowed_in)];
         facts.extend(swallowed.iter().map(|label| describe_swallowed(label, &swallowed_in)));
-        let lines = stats_tags::lines(swallowed.iter().map(String::as_str));
+        let lines = tags::anywhere(swallowed.iter().map(String::as_str));
         findings.push(Finding::new(Symptom::Swallowed, facts).paste(BOOTSTRAP, lines));
     }
     findings
@@ -83,7 +83,7 @@ pub(crate) fn greedy(seen: &Seen) -> Vec<Finding> {
         return Vec::new();
     }
     let facts = values.iter().map(|(label, value)| format!("{label}={}", shorten(value)));
-    vec![Finding::new(Symptom::Greedy, facts).paste(BOOTSTRAP, stats_tags::lines(values.keys().copied()))]
+    vec![Finding::new(Symptom::Greedy, facts).paste(BOOTSTRAP, tags::anywhere(values.keys().copied()))]
 }
 
 /// Labels that the plugin did not write.
@@ -166,7 +166,7 @@ fn with_lines(finding: Finding, seen: &Seen, labels: &BTreeSet<String>, known: &
     let is_istio = seen.config().map(|config: &Config| config.is_istio);
     let mut finding = finding;
     if is_istio != Some(true) {
-        finding = finding.paste(BOOTSTRAP, stats_tags::lines(labels.iter().map(String::as_str)));
+        finding = finding.paste(BOOTSTRAP, tags::anywhere(labels.iter().map(String::as_str)));
     }
     if is_istio != Some(false) {
         let standard: Vec<_> = Dimension::ALL.iter().map(|one| one.name()).collect();

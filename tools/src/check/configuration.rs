@@ -8,11 +8,12 @@ use istio_stats::config::overrides::Override;
 use istio_stats::config::{parse, Config};
 use istio_stats::host::excerpt::quoted;
 
-use super::fields::{self, Compiled};
+use super::compile::{compile, instead_of, Compiled};
 use super::problem::{Level, Problem, Problems};
 use super::suggest::{nearest, suggest};
+use crate::artefact::Artefact;
 use crate::cel::{self, Purpose};
-use crate::find::{Found, Plugin};
+use crate::find::found::Found;
 
 /// Checks what was found.
 pub(super) fn check(found: &Found, problems: &mut Problems) {
@@ -23,7 +24,7 @@ pub(super) fn check(found: &Found, problems: &mut Problems) {
             return problems.push(Problem::of_field(Level::Error, found, "", why.clone()));
         }
     };
-    let (compiled, issues) = fields::compile(found.plugin, bytes);
+    let (compiled, issues) = compile(found.artefact, bytes);
     for issue in issues {
         problems.push(of_issue(found, issue, &compiled));
     }
@@ -45,17 +46,17 @@ fn of_issue(found: &Found, issue: Issue, compiled: &Compiled) -> Problem {
     let suggestion = match compiled {
         Compiled::Nothing => None,
         Compiled::Stats(config) => {
-            name_instead_of(&issue, config).or_else(|| field_instead_of(found.plugin, &issue))
+            name_instead_of(&issue, config).or_else(|| field_instead_of(found.artefact, &issue))
         }
-        Compiled::Exchange(_) => field_instead_of(found.plugin, &issue),
+        Compiled::Exchange(_) => field_instead_of(found.artefact, &issue),
     };
     let level = if issue.level <= log::Level::Warn { Level::Error } else { Level::Info };
     Problem::of_field(level, found, &issue.path, issue.message).suggest(suggestion)
 }
 
-fn field_instead_of(plugin: Plugin, issue: &Issue) -> Option<String> {
+fn field_instead_of(artefact: Artefact, issue: &Issue) -> Option<String> {
     let field = issue.path.rsplit('.').next()?;
-    suggest(field, fields::instead_of(plugin, &issue.path)?)
+    suggest(field, instead_of(artefact, &issue.path)?)
 }
 
 /// The metric or label that may have been meant; the message begins with the one

@@ -4,16 +4,16 @@
 use istio_stats::config::issue::Issue;
 use istio_stats::{config, exchange};
 
-use crate::find::Plugin;
+use crate::artefact::Artefact;
 
 /// What a configuration comes to.
-pub(super) fn compile(plugin: Plugin, bytes: &[u8]) -> (Compiled, Vec<Issue>) {
-    match plugin {
-        Plugin::Stats => {
+pub(super) fn compile(artefact: Artefact, bytes: &[u8]) -> (Compiled, Vec<Issue>) {
+    match artefact {
+        Artefact::IstioStats => {
             let (config, issues) = config::Config::compile(bytes);
             (config.map_or(Compiled::Nothing, |config| Compiled::Stats(Box::new(config))), issues)
         }
-        Plugin::Exchange => {
+        Artefact::MetadataExchange => {
             let (config, issues) = exchange::config::Config::compile(bytes);
             (config.map_or(Compiled::Nothing, |config| Compiled::Exchange(Box::new(config))), issues)
         }
@@ -31,12 +31,12 @@ pub(super) enum Compiled {
 
 /// The fields that the object around the field at `path` may have, without those
 /// that have no effect; `None` if the field is one of them.
-pub(super) fn instead_of(plugin: Plugin, path: &str) -> Option<Vec<&'static str>> {
+pub(super) fn instead_of(artefact: Artefact, path: &str) -> Option<Vec<&'static str>> {
     let (object, field) = path.rsplit_once('.').unwrap_or(("", path));
     let field = field.split('[').next().unwrap_or(field);
-    let fields = match plugin {
-        Plugin::Stats => config::Config::fields(object),
-        Plugin::Exchange => exchange::config::Config::fields(object),
+    let fields = match artefact {
+        Artefact::IstioStats => config::Config::fields(object),
+        Artefact::MetadataExchange => exchange::config::Config::fields(object),
     };
     if fields.iter().any(|known| known.is_called(field)) {
         return None;
@@ -52,19 +52,19 @@ mod tests {
 
     #[test]
     fn each_object_has_its_fields() {
-        let fields = |plugin, path| instead_of(plugin, path).unwrap();
+        let fields = |artefact, path| instead_of(artefact, path).unwrap();
         assert_eq!(
-            fields(Plugin::Stats, "metrics[3].remove_tags"),
+            fields(Artefact::IstioStats, "metrics[3].remove_tags"),
             ["dimensions", "drop", "match", "name", "tags_to_remove"]
         );
-        assert_eq!(fields(Plugin::Stats, "definitions[0].kind"), ["name", "type", "value"]);
-        let local = fields(Plugin::Stats, "local.zone");
+        assert_eq!(fields(Artefact::IstioStats, "definitions[0].kind"), ["name", "type", "value"]);
+        let local = fields(Artefact::IstioStats, "local.zone");
         assert!(local.contains(&"cluster_id") && local.contains(&"workload_name"), "{local:?}");
-        assert_eq!(fields(Plugin::Exchange, "local.zone"), local);
-        let root = fields(Plugin::Stats, "x");
+        assert_eq!(fields(Artefact::MetadataExchange, "local.zone"), local);
+        let root = fields(Artefact::IstioStats, "x");
         assert!(root.contains(&"tcp_reporting_duration") && !root.contains(&"stat_prefix"), "{root:?}");
         assert!(!root.contains(&"cluster_id") && !root.contains(&"skip_external"), "{root:?}");
-        assert!(fields(Plugin::Exchange, "x").contains(&"skip_external"));
+        assert!(fields(Artefact::MetadataExchange, "x").contains(&"skip_external"));
     }
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
             "metrics[0].tags_to_remove[1]",
             "local.cluster_id",
         ] {
-            assert_eq!(instead_of(Plugin::Stats, path), None, "{path}");
+            assert_eq!(instead_of(Artefact::IstioStats, path), None, "{path}");
         }
     }
 }

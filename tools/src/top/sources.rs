@@ -6,40 +6,89 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 
 use super::measure::{flows, Flow, Measure, Reading};
+use super::rows::Unit;
 use crate::endpoint::Endpoint;
 use crate::exposition::Page;
 use crate::names;
 
+/// All that are read together.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources(Vec<Source>);
+
 /// An endpoint and its last two pages.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
+struct Source {
     endpoint: Endpoint,
     /// Begins the metrics' names.
     prefix: String,
     before: Option<Reading>,
     now: Option<Reading>,
     /// Why there is no newer page.
-    pub(crate) error: Option<String>,
+    error: Option<String>,
     /// What to do about a page without these metrics, if that is known.
-    pub(crate) advice: Option<String>,
+    advice: Option<String>,
+}
+
+/// Instead of a table without rows.
+const NO_ROWS: &str = "no Istio metrics yet; if there should be some: istio-stats doctor URL";
+
+// === impl Sources ===
+
+impl Sources {
+    /// Endpoints whose metrics' names begin with this prefix.
+    pub(crate) fn new(endpoints: impl IntoIterator<Item = Endpoint>, prefix: &str) -> Self {
+        Self(endpoints.into_iter().map(|endpoint| Source::new(endpoint, prefix)).collect())
+    }
+
+    /// Reads every endpoint, all at the same time.
+    pub(crate) fn read(&mut self) {
+        thread::scope(|scope| {
+            for source in &mut self.0 {
+                scope.spawn(|| source.read());
+            }
+        });
+    }
+
+    /// What all series did.
+    pub(crate) fn flows(&self) -> Vec<Flow<'_>> {
+        self.0.iter().flat_map(Source::flows).collect()
+    }
+
+    /// Totals until there is something to compare.
+    pub(crate) fn unit(&self) -> Unit {
+        if self.0.iter().any(|source| source.before.is_some()) {
+            Unit::PerSecond
+        } else {
+            Unit::Total
+        }
+    }
+
+    /// Who did not answer, and why.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        self.0.iter().filter_map(|source| source.error.clone()).collect()
+    }
+
+    /// What to know beside errors: why there is nothing, or not everything, to show.
+    pub(crate) fn notes(&self, is_empty: bool) -> Vec<String> {
+        let mut notes: Vec<_> = self.0.iter().filter_map(|source| source.advice.clone()).collect();
+        if is_empty && notes.is_empty() && self.errors().is_empty() {
+            notes.push(NO_ROWS.to_owned());
+        }
+        notes
+    }
 }
 
 // === impl Source ===
 
 impl Source {
-    pub(crate) fn new(endpoint: Endpoint, prefix: &str) -> Self {
+    fn new(endpoint: Endpoint, prefix: &str) -> Self {
         Self { endpoint, prefix: prefix.to_owned(), before: None, now: None, error: None, advice: None }
     }
 
     /// What its series did between the last two pages; nothing if it does not answer.
-    pub(crate) fn flows(&self) -> Vec<Flow<'_>> {
+    fn flows(&self) -> Vec<Flow<'_>> {
         let answers = self.now.as_ref().filter(|_| self.error.is_none());
         answers.map(|now| flows(self.before.as_ref(), now)).unwrap_or_default()
-    }
-
-    /// Whether there are two pages to compare.
-    pub(crate) fn has_rates(&self) -> bool {
-        self.before.is_some()
     }
 
     fn read(&mut self) {
@@ -79,13 +128,4 @@ impl Source {
         let text = self.endpoint.page(Some(filter))?;
         Page::parse(&text, wanted).with_context(|| format!("{} has no metrics", self.endpoint.url()))
     }
-}
-
-/// Reads every endpoint, all at the same time.
-pub(crate) fn read_all(sources: &mut [Source]) {
-    thread::scope(|scope| {
-        for source in sources {
-            scope.spawn(|| source.read());
-        }
-    });
 }

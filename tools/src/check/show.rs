@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{json, Value};
 
 use super::problem::{Level, Problem, Problems};
-use crate::find::File;
+use crate::find::found::File;
 
 /// Every problem.
 pub(super) fn text(problems: &Problems) -> String {
@@ -17,7 +17,7 @@ pub(super) fn text(problems: &Problems) -> String {
 pub(super) fn json(files: &[File], problems: &Problems) -> Value {
     let checked = files.iter().flat_map(|file| {
         file.found().map(move |found| {
-            json!({"file": file.name, "line": found.position.line, "place": found.place, "plugin": found.plugin.name()})
+            json!({"file": file.name, "line": found.position.line, "place": found.place, "plugin": found.artefact.to_string()})
         })
     });
     json!({

@@ -1,0 +1,155 @@
+//! Goes through an expression as Envoy's compiler would.
+
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr};
+use cel::parser::{ParseErrors, Parser};
+
+use super::vocabulary::{arguments_of, MACROS, NAMES};
+
+/// Longest expression that is judged, in bytes.
+pub(super) const MAX_BYTES: usize = 4096;
+
+/// How deep an expression may nest: cel-cpp's limit.
+const MAX_DEPTH: u16 = 32;
+
+/// What was met in an expression.
+#[derive(Debug, Default)]
+pub(super) struct Inspection<'a> {
+    source: &'a str,
+    info: cel::common::ast::SourceInfo,
+    pub(super) refused: Option<String>,
+    /// Those that Envoy does not have.
+    pub(super) names: Vec<String>,
+    /// Whether any function is called or any message made.
+    pub(super) calls: bool,
+    /// Variables of the macros around.
+    variables: Vec<String>,
+}
+
+/// Parses an expression and goes through it.
+///
+/// # Errors
+/// It is no expression, or too long.
+pub(super) fn inspect(text: &str) -> Result<Inspection<'_>, String> {
+    if text.len() > MAX_BYTES {
+        return Err(format!("longer than {MAX_BYTES} bytes: too long to be judged"));
+    }
+    let parser = Parser::new().max_recursion_depth(MAX_DEPTH);
+    let (tree, info) = parser.parse_with_source_info(text).map_err(|errors| first(&errors))?;
+    let mut inspection = Inspection { source: text, info, ..Inspection::default() };
+    inspection.expression(&tree, 1);
+    Ok(inspection)
+}
+
+/// The first of a parser's errors, in few words.
+fn first(errors: &ParseErrors) -> String {
+    let Some(error) = errors.errors.iter().min_by_key(|error| error.pos) else {
+        return "syntax error".to_owned();
+    };
+    if errors.errors.iter().any(|error| error.msg.contains("ecursion limit")) {
+        return too_deep();
+    }
+    let message = error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg);
+    let message = message.split(" expecting ").next().unwrap_or(message);
+    let (line, column) = error.pos;
+    let place = if line > 1 { format!("line {line}, column {column}") } else { format!("column {column}") };
+    format!("syntax error at {place}: {}", message.replace("'<EOF>'", "its end"))
+}
+
+pub(super) fn too_deep() -> String {
+    format!("nests deeper than {MAX_DEPTH}, with what the plugin puts around it")
+}
+
+// === impl Inspection ===
+
+impl Inspection<'_> {
+    fn refuse(&mut self, why: impl FnOnce() -> String) {
+        self.refused.get_or_insert_with(why);
+    }
+
+    fn expression(&mut self, tree: &IdedExpr, depth: u16) {
+        if depth > MAX_DEPTH {
+            return self.refuse(too_deep);
+        }
+        let below = depth.saturating_add(1);
+        match &tree.expr {
+            Expr::Call(call) => self.call(call, below),
+            Expr::Comprehension(of) => self.comprehension(tree.id, of, below),
+            Expr::Ident(name) => self.name(name),
+            Expr::List(list) => list.elements.iter().for_each(|element| self.expression(element, below)),
+            Expr::Map(map) => map.entries.iter().for_each(|entry| self.entry(&entry.expr, below)),
+            Expr::Struct(message) => {
+                self.calls = true;
+                message.entries.iter().for_each(|entry| self.entry(&entry.expr, below));
+            }
+            Expr::Select(select) => self.expression(&select.operand, below),
+            Expr::Literal(_) | Expr::Unspecified => {}
+        }
+    }
+
+    fn entry(&mut self, entry: &EntryExpr, depth: u16) {
+        match entry {
+            EntryExpr::StructField(field) => self.expression(&field.value, depth),
+            EntryExpr::MapEntry(entry) => {
+                self.expression(&entry.key, depth);
+                self.expression(&entry.value, depth);
+            }
+        }
+    }
+
+    fn call(&mut self, call: &CallExpr, depth: u16) {
+        let name = call.func_name.as_str();
+        // Operators are called `_+_`, `!_`, `@in`.
+        if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            self.calls = true;
+            self.function(name, call.target.is_some(), call.args.len());
+        }
+        match call.target.as_deref() {
+            // `math.greatest`: no value, the first part of a function's name.
+            Some(IdedExpr { expr: Expr::Ident(_), .. }) if arguments_of(name).is_none() => {}
+            Some(target) => self.expression(target, depth),
+            None => {}
+        }
+        call.args.iter().for_each(|argument| self.expression(argument, depth));
+    }
+
+    fn function(&mut self, name: &str, is_method: bool, arguments: usize) {
+        if MACROS.contains(&name) {
+            return self.refuse(|| format!("Envoy's macro {name} does not take {arguments} arguments"));
+        }
+        let Some((method, function)) = arguments_of(name) else {
+            return self.refuse(|| format!("Envoy has no function {name}"));
+        };
+        let counts = if is_method { method } else { function };
+        if !counts.contains(&arguments) {
+            let form = if is_method { "as a method" } else { "as a function" };
+            self.refuse(|| format!("Envoy's {name} does not take {arguments} arguments {form}"));
+        }
+    }
+
+    fn comprehension(&mut self, id: u64, of: &ComprehensionExpr, depth: u16) {
+        // A second name for `exists_one`, which cel-cpp does not have.
+        let before = self.info.offset_for(id).and_then(|(start, _)| {
+            let start = usize::try_from(start).ok()?;
+            self.source.get(..start)
+        });
+        if before.is_some_and(|before| before.trim_end().ends_with("existsOne")) {
+            self.refuse(|| "Envoy has no function existsOne".to_owned());
+        }
+        self.expression(&of.iter_range, depth);
+        self.expression(&of.accu_init, depth);
+        let variables = self.variables.len();
+        self.variables.extend([of.iter_var.clone(), of.accu_var.clone()]);
+        for part in [&of.loop_cond, &of.loop_step, &of.result] {
+            self.expression(part, depth);
+        }
+        self.variables.truncate(variables);
+    }
+
+    fn name(&mut self, name: &str) {
+        let bare = name.strip_prefix('.').unwrap_or(name);
+        let is_known = NAMES.contains(&bare) || self.variables.iter().any(|variable| variable == name);
+        if !is_known && !bare.starts_with('@') && !self.names.iter().any(|known| known == bare) {
+            self.names.push(bare.to_owned());
+        }
+    }
+}

@@ -1,0 +1,71 @@
+use super::inspect::{too_deep, MAX_BYTES};
+use super::*;
+
+fn refused(text: &str) -> Option<String> {
+    judge(text, Purpose::Label).refused
+}
+
+#[test]
+fn what_envoy_understands_is_fine() {
+    for text in [
+        "request.method",
+        "has(request.headers.x) ? request.headers['x'] : 'none'",
+        "request.headers.exists(k, k.startsWith('x-'))",
+        "size(request.method) + request.path.size()",
+        "node.metadata['CLUSTER_ID'] + string(response.code)",
+        "upstream_peer.cluster_id",
+        "type(1) == int",
+    ] {
+        let opinion = judge(text, Purpose::Label);
+        assert_eq!((opinion.refused, opinion.unknown_names), (None, vec![]), "{text}");
+    }
+}
+
+#[test]
+fn what_envoy_refuses_is_named() {
+    for (text, why) in [
+        ("request.method.lowerAscii()", "Envoy has no function lowerAscii"),
+        ("math.greatest(1, 2)", "Envoy has no function greatest"),
+        ("[1].existsOne(x, x > 0)", "Envoy has no function existsOne"),
+        ("{'a': 1}.all(k, v, v > 0)", "Envoy's macro all does not take 3 arguments"),
+        ("size(request.method, 1)", "Envoy's size does not take 2 arguments as a function"),
+        ("request.path.int()", "Envoy's int does not take 0 arguments as a method"),
+        ("request.method +", "syntax error at column 17: mismatched input its end"),
+        ("a b", "syntax error at column 3: extraneous input 'b'"),
+        ("a.?b", "syntax error at column 2: unsupported syntax '.?'"),
+    ] {
+        assert_eq!(refused(text).as_deref(), Some(why), "{text}");
+    }
+}
+
+#[test]
+fn depth_counts_with_what_the_plugin_puts_around() {
+    let sum = |terms: usize| vec!["request.size"; terms].join(" + ");
+    assert_eq!(refused(&sum(28)), None);
+    assert_eq!(refused(&sum(29)), Some(too_deep()));
+    assert_eq!(judge(&sum(29), Purpose::Condition).refused, None);
+    let brackets = |depth: usize| "(".repeat(depth) + "1" + &")".repeat(depth);
+    assert_eq!(refused(&brackets(30)), None);
+    assert_eq!(refused(&brackets(31)), Some(too_deep()));
+    assert!(refused(&"(".repeat(MAX_BYTES)).is_some());
+    assert!(refused(&"a".repeat(MAX_BYTES + 1)).unwrap().contains("too long"));
+    assert!(refused(&("a".to_owned() + &".b".repeat(MAX_BYTES / 2 - 1))).is_some());
+}
+
+#[test]
+fn names_that_envoy_does_not_have_are_unknown() {
+    let unknown = |text| judge(text, Purpose::Label).unknown_names;
+    assert_eq!(unknown("reqest.method + mine + reqest.path"), ["reqest", "mine"]);
+    assert_eq!(unknown("[1].map(x, x + y)"), ["y"]);
+    assert_eq!(unknown("upstream_peer.app + upstream_peer.labels['role']"), ["upstream_peer"]);
+}
+
+#[test]
+fn only_what_calls_nothing_is_plain() {
+    for text in ["request.method", "'a' + request.path", "has(request.id) ? 'a' : 'b'", "upstream_peer.app"] {
+        assert!(judge(text, Purpose::Label).is_plain, "{text}");
+    }
+    for text in ["size(request.method)", "google.protobuf.Struct{}", "request.method.lowerAscii()", "a b"] {
+        assert!(!judge(text, Purpose::Label).is_plain, "{text}");
+    }
+}

@@ -1,0 +1,96 @@
+//! What is found of this project's plugins.
+
+use istio_stats::attachment::Attachment;
+
+use crate::artefact::Artefact;
+use crate::yaml::{Node, Position};
+
+/// One file with what was found in it.
+#[derive(Debug)]
+pub(crate) struct File {
+    /// Its name, as messages show it.
+    pub(crate) name: String,
+    pub(crate) documents: Vec<Document>,
+}
+
+/// One document of a YAML file, or a plugin configuration by itself.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// The document; `None` if it is a plugin configuration by itself.
+    pub(crate) root: Option<Node>,
+    pub(crate) found: Vec<Found>,
+    /// Wasm plugins that are none of this project's.
+    pub(crate) others: Vec<Other>,
+}
+
+/// A Wasm plugin that is none of this project's.
+#[derive(Debug)]
+pub(crate) struct Other {
+    pub(crate) place: Vec<String>,
+    pub(crate) position: Position,
+}
+
+/// A plugin configuration.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) artefact: Artefact,
+    /// Where it is, from the outside in: `listener "inbound"`, …
+    pub(crate) place: Vec<String>,
+    /// Where the filter, or the resource, begins.
+    pub(crate) position: Position,
+    pub(crate) configuration: Configuration,
+    /// What kind of chain the plugin is attached to; `None`: unknown or another.
+    pub(crate) attachment: Option<Attachment>,
+    /// What becomes of traffic when the plugin fails; `None`: not said here.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// The bytes that the plugin gets, or why it does not.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    pub(crate) bytes: Result<Vec<u8>, String>,
+    /// The same as a tree, for the places of problems.
+    pub(crate) tree: Option<Node>,
+    /// Where it begins.
+    pub(crate) position: Position,
+}
+
+/// What a resource says about failures of the plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) is_open: bool,
+    /// What to write for it to be open.
+    pub(crate) open: &'static str,
+    pub(crate) position: Position,
+}
+
+/// A Wasm plugin, whoever's it is.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    /// `None`: it is none of this project's.
+    pub(super) artefact: Option<Artefact>,
+    /// What messages call it; `None`: as the resource around it.
+    pub(super) title: Option<String>,
+    pub(super) position: Position,
+    pub(super) configuration: Configuration,
+    pub(super) attachment: Option<Attachment>,
+    pub(super) failure: Failure,
+}
+
+// === impl File ===
+
+impl File {
+    /// All that was found.
+    pub(crate) fn found(&self) -> impl Iterator<Item = &Found> {
+        self.documents.iter().flat_map(|document| &document.found)
+    }
+}
+
+// === impl Configuration ===
+
+impl Configuration {
+    /// Where the field at a JSON path begins, as near as can be said.
+    pub(crate) fn position_of(&self, path: &str) -> Position {
+        self.tree.as_ref().map_or(self.position, |tree| tree.position_of(path))
+    }
+}

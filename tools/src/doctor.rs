@@ -1,11 +1,18 @@
 //! `istio-stats doctor`: reads a running Envoy and says what is wrong.
 
+mod attached;
+mod calls;
+mod chain;
 mod checks;
-mod config;
+mod dump;
+mod family;
 mod finding;
-mod plugin;
-mod report;
+#[cfg(test)]
+mod fixture;
+mod json;
+mod listeners;
 mod seen;
+mod show;
 mod stats;
 mod stock_exchange;
 mod symptom;
@@ -72,15 +79,15 @@ fn examine(args: &Args) -> Result<bool> {
     let findings = checks::run(&seen);
     let healthy = !findings.iter().any(is_problem);
     print(&if args.json {
-        format!("{:#}\n", report::json(endpoint.url(), &seen, &findings, healthy))
+        format!("{:#}\n", show::json(endpoint.url(), &seen, &findings, healthy))
     } else {
-        report::text(endpoint.url(), &seen, &findings)
+        show::text(endpoint.url(), &seen, &findings)
     })?;
     Ok(healthy)
 }
 
 fn is_problem(finding: &Finding) -> bool {
-    finding.symptom.severity() == Severity::Problem
+    finding.symptom.severity == Severity::Problem
 }
 
 /// A minute is enough to send a request.

@@ -7,7 +7,7 @@ use super::symptom::Symptom;
 /// What is wrong with this Envoy, where exactly, and what to write to cure it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
-    pub(crate) symptom: Symptom,
+    pub(crate) symptom: &'static Symptom,
     /// What was seen, one fact a line.
     pub(crate) seen: Vec<String>,
     /// Lines to paste, with where they go.
@@ -21,10 +21,13 @@ pub(crate) struct Paste {
     pub(crate) lines: String,
 }
 
+/// Where lines for labels go.
+pub(crate) const STATS_TAGS: &str = "`stats_config.stats_tags` of the bootstrap";
+
 // === impl Finding ===
 
 impl Finding {
-    pub(crate) fn new(symptom: Symptom, seen: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn new(symptom: &'static Symptom, seen: impl IntoIterator<Item = String>) -> Self {
         Self { symptom, seen: seen.into_iter().collect(), paste: Vec::new() }
     }
 
@@ -37,12 +40,12 @@ impl Finding {
     pub(crate) fn json(&self) -> Value {
         let paste = self.paste.iter().map(|paste| json!({"place": paste.place, "lines": paste.lines}));
         json!({
-            "code": self.symptom.code(),
-            "severity": self.symptom.severity().to_string(),
-            "title": self.symptom.title(),
+            "code": self.symptom.code,
+            "severity": self.symptom.severity.to_string(),
+            "title": self.symptom.title,
             "seen": self.seen,
-            "why": self.symptom.why(),
-            "remedy": self.symptom.remedy(),
+            "why": self.symptom.why,
+            "remedy": self.symptom.remedy,
             "paste": paste.collect::<Vec<_>>(),
         })
     }

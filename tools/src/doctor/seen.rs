@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::config::{list, number, text, Config};
+use super::dump::Dump;
+use super::json::{list, number, text};
 use super::stats::Stats;
 use crate::endpoint::Endpoint;
 use crate::exposition::Page;
-use crate::names::Names;
+use crate::names::{self, Names};
 
 /// One Envoy as it showed itself.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +35,7 @@ pub(crate) struct Admin {
     pub(crate) runtimes: Vec<String>,
     /// Labels that the command line gives to every stat.
     pub(crate) fixed_labels: Vec<String>,
-    pub(crate) config: Config,
+    pub(crate) dump: Dump,
     /// How many threads serve traffic, each with a VM of its own.
     pub(crate) workers: u64,
     pub(crate) stats: Stats,
@@ -65,13 +66,20 @@ impl Seen {
         Ok(Self { page, admin, names })
     }
 
-    pub(crate) fn config(&self) -> Option<&Config> {
-        self.admin.as_ref().map(|admin| &admin.config)
+    pub(crate) fn dump(&self) -> Option<&Dump> {
+        self.admin.as_ref().map(|admin| &admin.dump)
     }
 
     /// What a self-metric of the plugin says, summed up over its series.
     pub(crate) fn total(&self, metric: &str) -> Option<f64> {
         self.page.total(metric)
+    }
+
+    /// A page alone does not tell how the plugin's metrics are called: says which other
+    /// names it has.
+    pub(crate) fn other_names(&self) -> Option<String> {
+        let advice = names::advice(&self.names.describe(), &self.page);
+        advice.filter(|_| self.admin.is_none())
     }
 }
 
@@ -83,13 +91,13 @@ impl Admin {
         else {
             return Ok((None, told.unwrap_or_default()));
         };
-        let Some(dump) = endpoint.admin("/config_dump")? else {
+        let Some(page) = endpoint.admin("/config_dump")? else {
             return Ok((None, told.unwrap_or_default()));
         };
-        let dump: Value = serde_json::from_str(&dump)
+        let page: Value = serde_json::from_str(&page)
             .with_context(|| format!("{}/config_dump is no JSON", endpoint.url()))?;
-        let config = Config::parse(&dump);
-        let names = told.unwrap_or_else(|| config.names());
+        let dump = Dump::parse(&page);
+        let names = told.unwrap_or_else(|| dump.names());
         let stats = || {
             let body = endpoint.admin("/stats")?;
             Ok::<_, anyhow::Error>(body.map(|body| Stats::parse(&body, &names)))
@@ -99,12 +107,12 @@ impl Admin {
         let ended = stats()?.unwrap_or_default();
         thread::sleep(SETTLE);
         let now = stats()?.unwrap_or_default();
-        let admin = Self { before, ended, waited: wait, ..Self::new(&info, config, now) };
+        let admin = Self { before, ended, waited: wait, ..Self::new(&info, dump, now) };
         Ok((Some(admin), names))
     }
 
     /// From the pages' contents.
-    pub(crate) fn new(info: &Value, config: Config, stats: Stats) -> Self {
+    pub(crate) fn new(info: &Value, dump: Dump, stats: Stats) -> Self {
         // "<commit>/1.40.0/Clean/RELEASE/BoringSSL"
         let version = text(info, "/version").split('/').nth(1).unwrap_or_default().to_owned();
         let is_runtime = |extension: &&Value| {
@@ -119,7 +127,7 @@ impl Admin {
             state: text(info, "/state").to_owned(),
             runtimes: runtimes.map(|extension| text(extension, "/name").to_owned()).collect(),
             fixed_labels: fixed_labels.filter_map(|tag| Some(tag.split_once(':')?.0.to_owned())).collect(),
-            config,
+            dump,
             workers: number(info, "/command_line_options/concurrency"),
             ended: stats.clone(),
             stats,

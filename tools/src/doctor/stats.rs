@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::names::Names;
+use crate::stat_names::WASM_PREFIX;
 
 /// The page, read.
 #[derive(Clone, Debug, Default)]
@@ -26,8 +27,6 @@ pub(crate) struct PluginStat {
     pub(crate) value: Option<u64>,
 }
 
-/// Precedes the stats of Wasm plugins.
-pub(crate) const WASM: &str = "wasmcustom.";
 /// Precedes the stats of Istio's own filter.
 const NATIVE: &str = "istiocustom.istio_";
 
@@ -39,7 +38,7 @@ impl Stats {
         let mut stats = Self::default();
         for (name, shown) in text.lines().filter_map(|line| line.rsplit_once(": ")) {
             let value = shown.parse().ok();
-            if let Some(name) = name.strip_prefix(WASM) {
+            if let Some(name) = name.strip_prefix(WASM_PREFIX) {
                 let stat = PluginStat::parse(name, value);
                 if names.has(&stat.metric) {
                     stats.plugin.push(stat);

@@ -6,7 +6,7 @@ use istio_stats::exchange::http::METADATA_HEADER;
 use istio_stats::peer::side::Side;
 use serde_json::Value;
 
-use super::config::{list, text};
+use super::json::{list, text};
 
 /// Which parts of it are configured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

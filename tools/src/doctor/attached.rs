@@ -1,14 +1,16 @@
 //! A Wasm plugin in an Envoy's configuration.
 
 use istio_stats::config::issue::Issue;
+use istio_stats::workload::local::LocalOverrides;
 use istio_stats::{config, exchange};
 use serde_json::Value;
 
-use super::config::text;
+use super::json::text;
+use crate::artefact::Artefact;
 
-/// One plugin at one place.
+/// A plugin in a chain of filters, or an access logger of one.
 #[derive(Clone, Debug)]
-pub(crate) struct Plugin {
+pub(crate) struct Attached {
     /// Name of the filter or access logger, for messages.
     pub(crate) filter: String,
     /// `name` of the plugin; part of the names of its VM's stats.
@@ -17,30 +19,14 @@ pub(crate) struct Plugin {
     pub(crate) runtime: String,
     /// As configured; empty means `FAIL_CLOSED`.
     pub(crate) failure_policy: String,
-    pub(crate) role: Role,
+    /// The module that it runs; `None`: somebody else's.
+    pub(crate) artefact: Option<Artefact>,
     configuration: Vec<u8>,
 }
 
-/// Which of the two modules a plugin runs, if any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    Stats,
-    Exchange,
-    /// Somebody else's.
-    Other,
-}
+// === impl Attached ===
 
-/// What flows through a place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Kind {
-    #[default]
-    Http,
-    Tcp,
-}
-
-// === impl Plugin ===
-
-impl Plugin {
+impl Attached {
     /// From a filter's name and a `PluginConfig`.
     pub(crate) fn parse(filter: &str, plugin: &Value) -> Self {
         let failure_policy = match plugin.get("fail_open") {
@@ -53,7 +39,7 @@ impl Plugin {
             root_id: text(plugin, "/root_id").to_owned(),
             runtime: text(plugin, "/vm_config/runtime").to_owned(),
             failure_policy: failure_policy.to_owned(),
-            role: role_of(filter, plugin),
+            artefact: artefact_of(filter, plugin),
             configuration: configuration(plugin),
         }
     }
@@ -68,17 +54,28 @@ impl Plugin {
         exchange::config::Config::compile(&self.configuration).0
     }
 
+    /// What its configuration says of the local workload; `None` if it is unusable, or
+    /// somebody else's.
+    pub(crate) fn local(&self) -> Option<LocalOverrides> {
+        match self.artefact? {
+            Artefact::IstioStats => self.stats_config().map(|config| config.local),
+            Artefact::MetadataExchange => self.exchange_config().map(|config| config.local),
+        }
+    }
+
     /// What precedes the names of its metrics, if it is a stats plugin that counts.
     pub(crate) fn metric_prefix(&self) -> Option<String> {
-        self.stats_config().filter(|_| self.role == Role::Stats).map(|config| config.metric_prefix)
+        self.stats_config()
+            .filter(|_| self.artefact == Some(Artefact::IstioStats))
+            .map(|config| config.metric_prefix)
     }
 
     /// What is wrong with its configuration, as the plugin itself finds it.
     pub(crate) fn mistakes(&self) -> Vec<Issue> {
-        let issues = match self.role {
-            Role::Stats => config::Config::compile(&self.configuration).1,
-            Role::Exchange => exchange::config::Config::compile(&self.configuration).1,
-            Role::Other => Vec::new(),
+        let issues = match self.artefact {
+            Some(Artefact::IstioStats) => config::Config::compile(&self.configuration).1,
+            Some(Artefact::MetadataExchange) => exchange::config::Config::compile(&self.configuration).1,
+            None => Vec::new(),
         };
         issues.into_iter().filter(|issue| issue.level <= log::Level::Warn).collect()
     }
@@ -86,7 +83,7 @@ impl Plugin {
 
 /// By the file of its code, else by what it is called: names are free, and Istio
 /// stores code under its checksum.
-fn role_of(filter: &str, plugin: &Value) -> Role {
+fn artefact_of(filter: &str, plugin: &Value) -> Option<Artefact> {
     let code = ["/vm_config/code/local/filename", "/vm_config/code/remote/http_uri/uri"];
     let file =
         code.iter().find_map(|path| text(plugin, path).rsplit('/').next().filter(|name| !name.is_empty()));
@@ -94,14 +91,14 @@ fn role_of(filter: &str, plugin: &Value) -> Role {
     let by_name = names.iter().find_map(|name| {
         let name = name.to_ascii_lowercase().replace('-', "_");
         match name {
-            _ if name.contains("metadata_exchange") => Some(Role::Exchange),
-            _ if name.contains("istio_stats") => Some(Role::Stats),
+            _ if name.contains("metadata_exchange") => Some(Artefact::MetadataExchange),
+            _ if name.contains("istio_stats") => Some(Artefact::IstioStats),
             _ => None,
         }
     });
-    by_name.unwrap_or_else(|| match text(plugin, "/root_id") {
-        "stats_inbound" | "stats_outbound" => Role::Stats,
-        _ => Role::Other,
+    by_name.or_else(|| match text(plugin, "/root_id") {
+        "stats_inbound" | "stats_outbound" => Some(Artefact::IstioStats),
+        _ => None,
     })
 }
 
@@ -123,24 +120,30 @@ mod tests {
 
     use super::*;
 
-    fn role(file: &str, name: &str, root_id: &str) -> Role {
+    fn artefact(file: &str, name: &str, root_id: &str) -> Option<Artefact> {
         let plugin = json!({
             "name": name, "root_id": root_id,
             "vm_config": {"code": {"local": {"filename": file}}},
         });
-        Plugin::parse("filter", &plugin).role
+        Attached::parse("filter", &plugin).artefact
     }
 
     #[test]
     fn plugins_are_known_by_file_then_name_then_root_id() {
         assert_eq!(
-            role("/istio-stats/metadata_exchange.wasm", "istio_stats", "stats_inbound"),
-            Role::Exchange
+            artefact("/istio-stats/metadata_exchange.wasm", "istio_stats", "stats_inbound"),
+            Some(Artefact::MetadataExchange)
         );
-        assert_eq!(role("dist/istio_stats.wasm", "x", ""), Role::Stats);
-        assert_eq!(role("/var/lib/istio/data/0ab1.wasm", "istio-system.istio-stats", ""), Role::Stats);
-        assert_eq!(role("/var/lib/istio/data/0ab1.wasm", "x", "stats_outbound"), Role::Stats);
-        assert_eq!(role("coraza.wasm", "waf", ""), Role::Other);
+        assert_eq!(artefact("dist/istio_stats.wasm", "x", ""), Some(Artefact::IstioStats));
+        assert_eq!(
+            artefact("/var/lib/istio/data/0ab1.wasm", "istio-system.istio-stats", ""),
+            Some(Artefact::IstioStats)
+        );
+        assert_eq!(
+            artefact("/var/lib/istio/data/0ab1.wasm", "x", "stats_outbound"),
+            Some(Artefact::IstioStats)
+        );
+        assert_eq!(artefact("coraza.wasm", "waf", ""), None);
     }
 
     #[test]
@@ -149,9 +152,9 @@ mod tests {
             json!({"configuration": {"@type": "StringValue", "value": "{\"reporter\": \"SERVER_GATEWAY\"}"}});
         let object = json!({"configuration": {"@type": "Struct", "value": {"reporter": "SERVER_GATEWAY"}}});
         for plugin in [text, object] {
-            assert!(Plugin::parse("istio_stats", &plugin).stats_config().unwrap().waypoint, "{plugin}");
+            assert!(Attached::parse("istio_stats", &plugin).stats_config().unwrap().waypoint, "{plugin}");
         }
-        let none = Plugin::parse("istio_stats", &json!({}));
+        let none = Attached::parse("istio_stats", &json!({}));
         assert!(none.stats_config().is_some() && none.mistakes().is_empty());
     }
 
@@ -159,13 +162,13 @@ mod tests {
     fn mistakes_are_those_the_plugin_finds() {
         let plugin = json!({"configuration": {"value": "{\"max_series\": \"many\", \"colour\": 1}"}});
         let paths: Vec<_> =
-            Plugin::parse("istio_stats", &plugin).mistakes().into_iter().map(|one| one.path).collect();
+            Attached::parse("istio_stats", &plugin).mistakes().into_iter().map(|one| one.path).collect();
         assert_eq!(paths, ["max_series", "colour"]);
     }
 
     #[test]
     fn the_old_field_for_failing_open_counts() {
-        assert_eq!(Plugin::parse("f", &json!({"fail_open": true})).failure_policy, "FAIL_OPEN");
-        assert_eq!(Plugin::parse("f", &json!({})).failure_policy, "");
+        assert_eq!(Attached::parse("f", &json!({"fail_open": true})).failure_policy, "FAIL_OPEN");
+        assert_eq!(Attached::parse("f", &json!({})).failure_policy, "");
     }
 }

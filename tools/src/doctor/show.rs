@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use istio_stats::catalogue::metric::Metric;
 use serde_json::{json, Value};
 
+use super::chain::Chain;
 use super::finding::Finding;
-use super::plugin::Role;
 use super::seen::Seen;
 use super::symptom::Severity;
+use crate::artefact::Artefact;
 use crate::names::{full, under};
 
 const WIDTH: usize = 100;
@@ -23,7 +24,7 @@ pub(crate) fn text(url: &str, seen: &Seen, findings: &[Finding]) -> String {
         out.push('\n');
         describe(&mut out, finding);
     }
-    let count = |severity| findings.iter().filter(|finding| finding.symptom.severity() == severity).count();
+    let count = |severity| findings.iter().filter(|finding| finding.symptom.severity == severity).count();
     let _ = match (count(Severity::Problem), count(Severity::Hint)) {
         (0, 0) => writeln!(out, "\nNothing is wrong."),
         (problems, hints) => writeln!(out, "\nproblems: {problems}, hints: {hints}"),
@@ -39,8 +40,8 @@ pub(crate) fn json(url: &str, seen: &Seen, findings: &[Finding], healthy: bool) 
         "envoy": seen.admin.as_ref().map(|admin| json!({
             "version": admin.version,
             "state": admin.state,
-            "node_id": admin.config.node_id,
-            "cluster_id": admin.config.cluster_id,
+            "node_id": admin.dump.node_id,
+            "cluster_id": admin.dump.cluster_id,
         })),
         "findings": findings.iter().map(Finding::json).collect::<Vec<_>>(),
     })
@@ -48,15 +49,15 @@ pub(crate) fn json(url: &str, seen: &Seen, findings: &[Finding], healthy: bool) 
 
 fn describe(out: &mut String, finding: &Finding) {
     let symptom = finding.symptom;
-    let mark = match symptom.severity() {
+    let mark = match symptom.severity {
         Severity::Problem => '✗',
         Severity::Hint => '·',
     };
-    let _ = writeln!(out, "{mark} {} [{}]", symptom.title(), symptom.code());
+    let _ = writeln!(out, "{mark} {} [{}]", symptom.title, symptom.code);
     for fact in &finding.seen {
         let _ = writeln!(out, "    {fact}");
     }
-    for paragraph in [symptom.why(), symptom.remedy()] {
+    for paragraph in [symptom.why, symptom.remedy] {
         let _ = writeln!(out, "\n{}", wrap(paragraph, "  ", WIDTH));
     }
     for paste in &finding.paste {
@@ -72,19 +73,15 @@ fn facts(seen: &Seen) -> Vec<String> {
     let mut facts = Vec::new();
     match &seen.admin {
         Some(admin) => {
-            let config = &admin.config;
-            let cluster = config.cluster_id.as_deref().unwrap_or("(none)");
+            let dump = &admin.dump;
+            let cluster = dump.cluster_id.as_deref().unwrap_or("(none)");
             let version = format!("Envoy {}, {}", admin.version, admin.state);
-            facts.push(format!("{version}; node {:?}, Kubernetes cluster {cluster}", config.node_id));
-            let places: Vec<_> = config
-                .places
-                .iter()
-                .filter(|place| place.has(Role::Stats))
-                .map(|place| place.describe())
-                .collect();
-            facts.push(match places.as_slice() {
+            facts.push(format!("{version}; node {:?}, Kubernetes cluster {cluster}", dump.node_id));
+            let chains = dump.chains.iter().filter(|chain| chain.has(Artefact::IstioStats));
+            let chains: Vec<_> = chains.map(Chain::describe).collect();
+            facts.push(match chains.as_slice() {
                 [] => "stats plugin: nowhere".to_owned(),
-                places => format!("stats plugin: {}", places.join(", ")),
+                chains => format!("stats plugin: {}", chains.join(", ")),
             });
         }
         None => facts.push("no admin interface: only labels and peers are checked".to_owned()),
@@ -124,6 +121,14 @@ mod tests {
     use super::*;
     use crate::doctor::symptom::Symptom;
 
+    const SYMPTOM: Symptom = Symptom {
+        code: "it-hurts",
+        severity: Severity::Problem,
+        title: "It hurts",
+        why: "Long words follow, so that lines are broken: one two three four five six seven eight nine ten.",
+        remedy: "Rest.",
+    };
+
     #[test]
     fn lines_are_broken_at_blanks() {
         assert_eq!(wrap("a bb ccc dddd", "  ", 8), "  a bb\n  ccc\n  dddd");
@@ -131,12 +136,10 @@ mod tests {
 
     #[test]
     fn a_finding_is_shown_whole() {
-        let finding =
-            Finding::new(Symptom::NoClusterId, ["seen so".to_owned()]).paste("the bootstrap", "a:\n  b: c");
+        let finding = Finding::new(&SYMPTOM, ["seen so".to_owned()]).paste("the bootstrap", "a:\n  b: c");
         let shown = text("http://x", &Seen::default(), &[finding]);
         assert!(shown.starts_with("http://x\n  no admin interface"), "{shown}");
-        for part in ["✗ This Envoy does not know", "[no-cluster-id]\n    seen so\n", "    a:\n      b: c\n"]
-        {
+        for part in ["✗ It hurts", "[it-hurts]\n    seen so\n", "    a:\n      b: c\n"] {
             assert!(shown.contains(part), "{part:?} in {shown}");
         }
         assert!(shown.ends_with("\nproblems: 1, hints: 0\n"), "{shown}");

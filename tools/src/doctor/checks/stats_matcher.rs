@@ -6,19 +6,33 @@ use istio_stats::catalogue::stat_name;
 use regex::RegexBuilder;
 use serde_json::Value;
 
-use crate::doctor::config::{list, text};
 use crate::doctor::finding::Finding;
+use crate::doctor::json::{list, text};
 use crate::doctor::seen::{Admin, Seen};
-use crate::doctor::stats::WASM;
-use crate::doctor::symptom::Symptom;
+use crate::doctor::symptom::{Severity, Symptom};
 use crate::names::{self, Names};
 
+use crate::stat_names::WASM_PREFIX;
+
+pub(crate) const SYMPTOMS: &[&Symptom] = &[&EXCLUDED];
+
+const EXCLUDED: Symptom = Symptom {
+    code: "stats-excluded",
+    severity: Severity::Problem,
+    title: "Envoy's stats_matcher throws the metrics away",
+    why: "`stats_config.stats_matcher` decides by the full internal name of a stat, which begins with \
+         `wasmcustom.` here, not with `istio_`. What is excluded is counted nowhere, and the plugin is not \
+         told.",
+    remedy: "Let the names through. In Istio the same is the annotation \
+         `sidecar.istio.io/statsInclusionPrefixes`.",
+};
+
 /// Metrics that the matcher throws away.
-pub(crate) fn excluded(seen: &Seen) -> Vec<Finding> {
+pub(crate) fn find(seen: &Seen) -> Vec<Finding> {
     let Some(admin) = &seen.admin else {
         return Vec::new();
     };
-    let matcher = &admin.config.stats_matcher;
+    let matcher = &admin.dump.stats_matcher;
     let all = || seen.names.prefixes().flat_map(|prefix| Metric::ALL.map(|metric| (prefix, metric)));
     let excluded: Vec<_> = all()
         .filter(|(prefix, metric)| !admits(matcher, &full_name(prefix, *metric)))
@@ -28,7 +42,7 @@ pub(crate) fn excluded(seen: &Seen) -> Vec<Finding> {
         return Vec::new();
     }
     let which = if excluded.len() == all().count() { "all metrics".to_owned() } else { excluded.join(", ") };
-    let finding = Finding::new(Symptom::Excluded, [format!("{which}, by stats_matcher: {matcher}")]);
+    let finding = Finding::new(&EXCLUDED, [format!("{which}, by stats_matcher: {matcher}")]);
     vec![match matcher.get("inclusion_list") {
         Some(_) => finding.paste(
             "`stats_config.stats_matcher.inclusion_list.patterns` of the bootstrap",
@@ -40,7 +54,7 @@ pub(crate) fn excluded(seen: &Seen) -> Vec<Finding> {
 
 /// Whether none of the plugin's stats exists, because the matcher wants it so.
 pub(crate) fn excludes_all(admin: &Admin, names: &Names) -> bool {
-    let matcher = &admin.config.stats_matcher;
+    let matcher = &admin.dump.stats_matcher;
     let excludes =
         |prefix| Metric::ALL.into_iter().all(|metric| !admits(matcher, &full_name(prefix, metric)));
     names.prefixes().all(excludes)
@@ -52,7 +66,7 @@ fn full_name(prefix: &str, metric: Metric) -> String {
         Dimension::Reporter => (label.name(), "source"),
         _ => (label.name(), "unknown"),
     });
-    format!("{WASM}{}", stat_name::encode_with_prefix(prefix, labels, metric.name()))
+    format!("{WASM_PREFIX}{}", stat_name::encode_with_prefix(prefix, labels, metric.name()))
 }
 
 /// Whether a `StatsMatcher` lets a stat through.
@@ -90,69 +104,4 @@ fn matches(pattern: &Value, name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn excluded_by(matcher: &Value) -> Vec<Finding> {
-        let mut admin = Admin::default();
-        admin.config.stats_matcher = matcher.clone();
-        let all = excludes_all(&admin, &Names::default());
-        let findings = excluded(&Seen { admin: Some(admin), ..Seen::default() });
-        assert_eq!(all, findings.iter().any(|finding| finding.seen[0].starts_with("all metrics")));
-        findings
-    }
-
-    fn inclusion(pattern: &Value) -> Value {
-        json!({"inclusion_list": {"patterns": [{"prefix": "cluster."}, pattern]}})
-    }
-
-    #[test]
-    fn these_let_everything_through() {
-        for matcher in [
-            Value::Null,
-            json!({"reject_all": false}),
-            json!({"exclusion_list": {"patterns": [{"prefix": "cluster."}, {"exact": "istio"}]}}),
-            inclusion(&json!({"prefix": "wasmcustom"})),
-            inclusion(&json!({"prefix": "WASMcustom", "ignore_case": true})),
-            inclusion(&json!({"contains": "istio_"})),
-            inclusion(&json!({"safe_regex": {"regex": "wasmcustom\\..*istio_.*"}})),
-        ] {
-            assert_eq!(excluded_by(&matcher), [], "{matcher}");
-        }
-    }
-
-    #[test]
-    fn these_throw_all_away() {
-        for matcher in [
-            json!({"reject_all": true}),
-            json!({"exclusion_list": {"patterns": [{"prefix": "wasm"}]}}),
-            inclusion(&json!({"prefix": "istio"})),
-            inclusion(&json!({"prefix": "reporter="})),
-            inclusion(&json!({"prefix": "WASMCUSTOM"})),
-            // Not the whole name.
-            inclusion(&json!({"safe_regex": {"regex": "wasmcustom"}})),
-        ] {
-            assert_eq!(excluded_by(&matcher).len(), 1, "{matcher}");
-        }
-    }
-
-    #[test]
-    fn some_metrics_are_named() {
-        let matcher = inclusion(&json!({"suffix": "_total"}));
-        let [finding] = excluded_by(&matcher).try_into().unwrap();
-        assert!(finding.seen[0].starts_with("istio_request_duration_milliseconds, istio_request_bytes, "));
-        assert_eq!(finding.paste[0].lines, "- prefix: wasmcustom");
-    }
-
-    #[test]
-    fn names_have_the_configured_prefix() {
-        let mut admin = Admin::default();
-        admin.config.stats_matcher = inclusion(&json!({"contains": "mesh_"}));
-        let names = Names::with_prefixes(["mesh_".to_owned(), "istio_".to_owned()]);
-        assert!(!excludes_all(&admin, &names) && excludes_all(&admin, &Names::default()));
-        let findings = excluded(&Seen { admin: Some(admin), names, ..Seen::default() });
-        assert!(findings[0].seen[0].starts_with("istio_requests_total, "), "{findings:?}");
-    }
-}
+mod tests;

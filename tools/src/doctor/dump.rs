@@ -1,0 +1,112 @@
+//! Envoy's page `/config_dump`.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::attached::Attached;
+use super::chain::Chain;
+use super::json::{is_true, list, text};
+use super::listeners::{Reader, Rejected};
+use crate::artefact::Artefact;
+use crate::names::Names;
+
+/// The configuration that an Envoy runs with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dump {
+    pub(crate) node_id: String,
+    /// `CLUSTER_ID` of the node's metadata.
+    pub(crate) cluster_id: Option<String>,
+    /// Whether Istio made the bootstrap.
+    pub(crate) is_istio: bool,
+    pub(crate) tags: Vec<Tag>,
+    /// `stats_config.stats_matcher`, `null` if there is none.
+    pub(crate) stats_matcher: Value,
+    pub(crate) chains: Vec<Chain>,
+    pub(crate) rejected: Vec<Rejected>,
+    /// Whether an upstream cluster expects the exchange over TCP.
+    pub(crate) tcp_exchange: bool,
+}
+
+/// An entry of `stats_config.stats_tags`.
+#[derive(Clone, Debug)]
+pub(crate) struct Tag {
+    pub(crate) name: String,
+    /// Does not come from the stat's name: every stat gets the same value.
+    pub(crate) fixed: bool,
+}
+
+// === impl Dump ===
+
+impl Dump {
+    /// Reads the page; what is not there counts as absent.
+    pub(crate) fn parse(page: &Value) -> Self {
+        let section = |name: &str| {
+            let is_it = |part: &&Value| text(part, "/@type").ends_with(name);
+            list(page, "/configs").iter().find(is_it).unwrap_or(&Value::Null)
+        };
+        let bootstrap = section(".BootstrapConfigDump").pointer("/bootstrap").unwrap_or(&Value::Null);
+        let listeners = section(".ListenersConfigDump");
+        let clusters = section(".ClustersConfigDump");
+        let reader = Reader {
+            extensions: list(section(".EcdsConfigDump"), "/ecds_filters"),
+            routes: section(".RoutesConfigDump"),
+        };
+
+        let mut dump = Self {
+            node_id: text(bootstrap, "/node/id").to_owned(),
+            cluster_id: Some(text(bootstrap, "/node/metadata/CLUSTER_ID").to_owned())
+                .filter(|id| !id.is_empty()),
+            is_istio: bootstrap.pointer("/node/metadata/PROXY_CONFIG").is_some(),
+            tags: list(bootstrap, "/stats_config/stats_tags").iter().map(Tag::parse).collect(),
+            stats_matcher: bootstrap.pointer("/stats_config/stats_matcher").cloned().unwrap_or_default(),
+            tcp_exchange: ["/static_clusters", "/dynamic_active_clusters"]
+                .iter()
+                .flat_map(|path| list(clusters, path))
+                .any(|one| is_true(one, "/cluster/metadata/filter_metadata/istio-stats/tcp_exchange")),
+            ..Self::default()
+        };
+        for entry in list(listeners, "/static_listeners") {
+            dump.chains.extend(reader.chains(entry.pointer("/listener"), true));
+        }
+        for entry in list(listeners, "/dynamic_listeners") {
+            dump.chains.extend(reader.chains(entry.pointer("/active_state/listener"), false));
+            dump.rejected.extend(reader.rejected(entry));
+        }
+        dump
+    }
+
+    /// Every plugin, with its chain.
+    pub(crate) fn all_plugins(&self) -> impl Iterator<Item = (&Chain, &Attached)> {
+        self.chains.iter().flat_map(|chain| chain.plugins.iter().map(move |plugin| (chain, plugin)))
+    }
+
+    /// Those that run this module.
+    pub(crate) fn plugins(&self, artefact: Artefact) -> impl Iterator<Item = (&Chain, &Attached)> {
+        self.all_plugins().filter(move |(_, plugin)| plugin.artefact == Some(artefact))
+    }
+
+    /// Those of this project.
+    pub(crate) fn our_plugins(&self) -> impl Iterator<Item = (&Chain, &Attached)> {
+        self.plugins(Artefact::IstioStats).chain(self.plugins(Artefact::MetadataExchange))
+    }
+
+    /// How the plugins' metrics are called.
+    pub(crate) fn names(&self) -> Names {
+        let prefixes = self.all_plugins().filter_map(|(_, plugin)| plugin.metric_prefix());
+        Names::with_prefixes(prefixes.collect::<BTreeSet<_>>())
+    }
+
+    /// Whether the bootstrap has a line for a label.
+    pub(crate) fn has_tag(&self, label: &str) -> bool {
+        self.tags.iter().any(|tag| tag.name == label)
+    }
+}
+
+// === impl Tag ===
+
+impl Tag {
+    fn parse(entry: &Value) -> Self {
+        Self { name: text(entry, "/tag_name").to_owned(), fixed: entry.get("fixed_value").is_some() }
+    }
+}

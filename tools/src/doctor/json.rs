@@ -1,0 +1,28 @@
+//! Reading JSON whose parts may be missing.
+
+use serde_json::Value;
+
+/// The text at a path; empty if there is none.
+pub(crate) fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+    value.pointer(path).map_or("", as_text)
+}
+
+/// The text that this is; empty if it is none.
+pub(crate) fn as_text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The list at a path; empty if there is none.
+pub(crate) fn list<'a>(value: &'a Value, path: &str) -> &'a [Value] {
+    value.pointer(path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// The number at a path; zero if there is none.
+pub(crate) fn number(value: &Value, path: &str) -> u64 {
+    value.pointer(path).and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// Whether there is `true` at a path.
+pub(crate) fn is_true(value: &Value, path: &str) -> bool {
+    value.pointer(path).and_then(Value::as_bool).unwrap_or_default()
+}

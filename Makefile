@@ -74,7 +74,7 @@ soak: ## mixed traffic while peers and configurations change: nothing may grow, 
 bench: ## CPU, latency and memory of a real Envoy with the plugins, without, and with others (BENCH="--only tcp"; benches/README.md)
 	@scripts/setup bench
 	@$(MAKE) --no-print-directory build
-	@cargo build --release --target $(WASM_TARGET) --package bench-probe --package bench-reference
+	@RUSTFLAGS=-Csymbol-mangling-version=v0 cargo build --release --target $(WASM_TARGET) --package bench-probe --package bench-reference
 	@mkdir -p $(BENCH_MODULES)
 	@cp $(LINKED)/bench_probe.wasm $(BENCH_MODULES)/empty_filter.wasm
 	@cp $(LINKED)/bench_reference.wasm $(BENCH_MODULES)/reference.wasm

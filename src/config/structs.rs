@@ -43,7 +43,7 @@ fn value(bytes: &[u8], depth: usize) -> Result<Value, Malformed> {
     let mut last = Value::Null;
     while let Some((number, field)) = message.next_value()? {
         last = match (number, field) {
-            (number::NUMBER_VALUE, FieldValue::Fixed64(bits)) => decimal(f64::from_bits(bits)),
+            (number::NUMBER_VALUE, FieldValue::Fixed64(bits)) => number_of(f64::from_bits(bits)),
             (number::STRING_VALUE, FieldValue::Content(text)) => {
                 Value::String(core::str::from_utf8(text).map_err(|_| Malformed)?.to_owned())
             }
@@ -56,16 +56,13 @@ fn value(bytes: &[u8], depth: usize) -> Result<Value, Malformed> {
     Ok(last)
 }
 
-/// To three places: no field takes a fraction, it is only shown in a message,
-/// and the library's exact printing would add 3 kB to the module.
-fn decimal(double: f64) -> Value {
+/// As people write it: protobuf has doubles only, and `7` is one of them.
+fn number_of(double: f64) -> Value {
     let whole = double as i64;
-    let thousandths = ((double - whole as f64).abs() * 1000.0) as u16;
-    if thousandths == 0 {
+    if whole as f64 == double {
         return Value::Number(Number::from(whole));
     }
-    let text = format!("{whole}.{thousandths:03}");
-    serde_json::from_str(text.trim_end_matches('0')).unwrap_or(Value::Null)
+    Number::from_f64(double).map_or(Value::Null, Value::Number)
 }
 
 fn list(bytes: &[u8], depth: usize) -> Result<Vec<Value>, Malformed> {

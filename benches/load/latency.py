@@ -111,7 +111,10 @@ def report(latencies, about, check):
             "Latency of steady requests while others have new label sets",
             "ms, median and quartiles of the windows",
             list(QUANTILES),
-            [(condition, [paired.Quartiles.of(v) for v in quantiles.values()]) for condition, quantiles in found.items()],
+            [
+                (condition, [paired.Quartiles.of(v) for v in quantiles.values()])
+                for condition, quantiles in found.items()
+            ],
         ),
     )
 

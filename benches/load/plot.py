@@ -79,7 +79,7 @@ def _ticks(highest):
 
 def _nice(step):
     """The next of 1, 2, 5, 10, 20, … so that the axis is easy to read."""
-    power = 10.0 ** -3
+    power = 10.0**-3
     while True:
         for factor in (1, 2, 5):
             if factor * power >= step:

@@ -9,7 +9,6 @@ up; after that, from the project's root:
 """
 
 import pytest
-
 from harness import backend as http_backend
 from harness import certs, grpc_backend, tcp_traffic
 from harness.mesh import Mesh

@@ -65,7 +65,9 @@ def test_check_refuses_the_labels_and_values_that_envoy_does(mesh, backend):
         texts = EXPRESSIONS if kind == "label" else [text for text in EXPRESSIONS if text]
         by_check = {texts[int(found[1])] for path in checked if (found := re.search(pattern, path))}
         by_envoy = {text for text in texts if f"{name}: {_quoted(text)}" in log}
-        assert by_check == by_envoy, f"{kind}: only Envoy refuses {by_envoy - by_check}, only check {by_check - by_envoy}"
+        assert by_check == by_envoy, (
+            f"{kind}: only Envoy refuses {by_envoy - by_check}, only check {by_check - by_envoy}"
+        )
         assert 60 < len(by_envoy) < len(texts) - 60
 
 

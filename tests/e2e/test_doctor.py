@@ -1,9 +1,9 @@
 """`istio-stats doctor` on healthy Envoys, and how it answers."""
 
 import json
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from contextlib import contextmanager
 
 import pytest
 from harness import bootstrap, clients, tcp, tcp_traffic

@@ -5,9 +5,9 @@ import yaml
 from harness import bootstrap, clients
 from harness.altered import Altered, http_manager
 from harness.doctor import await_counted, call, diagnose, pasted, serve
+from harness.peer_metadata import METADATA, encode
 from harness.requests import send
 from harness.sidecar import east, west
-from harness.peer_metadata import METADATA, encode
 from harness.tree import plugins
 
 ANSWER = [bootstrap.direct_response("/", 200)]
@@ -74,6 +74,4 @@ def test_nearly_as_many_label_sets_as_the_plugin_keeps(mesh):
     send(port, [{METADATA: encode({"WORKLOAD_NAME": f"peer-{n}", "CLUSTER_ID": "x"})} for n in range(5)])
     await_counted(mesh["west"], 5)
     found = diagnose(mesh["west"], hints=["series-nearly-full"])
-    assert found["series-nearly-full"]["seen"] == [
-        "istio_stats_series is 5; max_series is 5 for each of 1 workers"
-    ]
+    assert found["series-nearly-full"]["seen"] == ["istio_stats_series is 5; max_series is 5 for each of 1 workers"]

@@ -23,7 +23,7 @@ TRICKS = [
     (b"end.", "end_"),
     (b"end..", "end._"),
     (b"a..b", "a..b"),
-    (b"\"} 7 \\n{x=\"y", "\"} 7 \\n{x=\"y"),
+    (b'"} 7 \\n{x="y', '"} 7 \\n{x="y'),
     (b"\\", "\\"),
     (b"# TYPE a counter", "# TYPE a counter"),
     (b"cache.forged.", "cache.forged_"),

@@ -87,7 +87,9 @@ def test_a_peer_of_the_connection_to_the_upstream_is_understood(mesh, backend):
         for _ in range(2):
             assert caller.get("/").status_code == 200
     mesh.await_total("west", "istio_requests_total", 3)
-    clusters = [dict(labels)["destination_cluster"] for labels in mesh["east"].families()["istio_requests_total"].series]
+    clusters = [
+        dict(labels)["destination_cluster"] for labels in mesh["east"].families()["istio_requests_total"].series
+    ]
     assert clusters == [STOCK.cluster_id]
 
 

@@ -27,9 +27,7 @@ def test_both_sides_report_both_principals(mesh, backend, shop_tls, stock_tls, t
 
 
 def test_a_peers_namespace_is_the_one_its_certificate_proves(mesh, backend, shop_tls, stock_tls):
-    west_port = mesh.start(
-        west(backend, node=_claiming(STOCK, "claimed-west"), services=(), tls=stock_tls)
-    )
+    west_port = mesh.start(west(backend, node=_claiming(STOCK, "claimed-west"), services=(), tls=stock_tls))
     port = mesh.start(
         east(
             west_port,

@@ -33,9 +33,7 @@ EMPTY = {
 }
 
 
-@pytest.mark.parametrize(
-    "metadata", [MISSING, ODD, ODD_LABELS, EMPTY], ids=["missing", "odd", "odd_labels", "empty"]
-)
+@pytest.mark.parametrize("metadata", [MISSING, ODD, ODD_LABELS, EMPTY], ids=["missing", "odd", "odd_labels", "empty"])
 def test_unusable_facts_are_unknown_on_both_sides(mesh, backend, metadata):
     # Saying so in the log is welcome.
     changes = {"permitted_log": "node metadata"}

@@ -52,9 +52,7 @@ def test_passthrough_and_incomplete_upstream_cluster_metadata(mesh, backend):
             ],
             routes=[
                 bootstrap.direct_response("/block-all", 502, name="block_all"),
-                bootstrap.route(
-                    "/allow-any", "PassthroughCluster", name="allow_any", prefix_rewrite="/status/201"
-                ),
+                bootstrap.route("/allow-any", "PassthroughCluster", name="allow_any", prefix_rewrite="/status/201"),
                 bootstrap.route("/black-hole", "BlackHoleCluster"),
                 bootstrap.route("/passthrough", "PassthroughCluster", prefix_rewrite="/status/203"),
                 bootstrap.route("/no-name", "outbound|80||pay.logistics"),

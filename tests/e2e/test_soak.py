@@ -1,6 +1,6 @@
 """Hours in small: mixed traffic from ever new peers, a new configuration every few seconds, and nothing grows.
 
-    make soak SOAK_MINUTES=60     SOAK_KEEP=1 makes its figures those that benches/README.md shows
+make soak SOAK_MINUTES=60     SOAK_KEEP=1 makes its figures those that benches/README.md shows
 """
 
 import os

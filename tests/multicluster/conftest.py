@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass
 
 import pytest
-
 from mesh import accounts, report
 from mesh import running as mesh_running
 from mesh.say import say

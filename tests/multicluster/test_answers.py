@@ -3,7 +3,6 @@
 from bisect import bisect_left
 
 import pytest
-
 from mesh import expect
 from mesh.accounts import FRONTENDS, LABELS
 from mesh.envoy import FOREIGN
@@ -93,7 +92,9 @@ def test_error_ratios(mesh, federated):
 
 def test_latency_quantiles(mesh, federated):
     """Those of the caller's proxy lie between the callee's and what the caller measured, up to the buckets' width."""
-    bounds = sorted(float(bound) for (bound,) in federated.by("count by (le) (istio_request_duration_milliseconds_bucket)", "le"))
+    bounds = sorted(
+        float(bound) for (bound,) in federated.by("count by (le) (istio_request_duration_milliseconds_bucket)", "le")
+    )
 
     def quantiles(reporter, q):
         buckets = f'istio_request_duration_milliseconds_bucket{{reporter="{reporter}", {FRONTENDS}}}'
@@ -130,7 +131,8 @@ def test_mutual_tls_goes_from_end_to_end(federated):
 def test_both_versions_answer_in_both_kubernetes_clusters(federated):
     labels = ("destination_cluster", "destination_workload", "destination_version", "destination_canonical_revision")
     found = federated.by(
-        f'sum by ({", ".join(labels)}) (istio_requests_total{{destination_service_name="reviews", {FRONTENDS}}})', *labels
+        f'sum by ({", ".join(labels)}) (istio_requests_total{{destination_service_name="reviews", {FRONTENDS}}})',
+        *labels,
     )
     assert found.keys() == {(one, f"reviews-{v}", v, v) for one in KUBERNETES_CLUSTERS for v in ("v1", "v2")}
 
@@ -147,9 +149,14 @@ def test_the_kubernetes_cluster_is_unknown_only_where_it_must_be(federated):
     everything = '__name__=~"istio_.*", __name__!~"istio_build|istio_stats_.*"'
     assert names(federated.query(f'{{{everything}, source_cluster=~"unknown|"}}')) == set()
     expected = "|".join(UNKNOWN)
-    assert names(federated.query(f'{{{everything}, destination_cluster=~"unknown|", destination_service!~"{expected}"}}')) == set()
+    assert (
+        names(federated.query(f'{{{everything}, destination_cluster=~"unknown|", destination_service!~"{expected}"}}'))
+        == set()
+    )
     for host, reason in UNKNOWN.items():
-        assert federated.query(f'istio_requests_total{{destination_cluster="unknown", destination_service=~"{host}"}}'), reason
+        assert federated.query(
+            f'istio_requests_total{{destination_cluster="unknown", destination_service=~"{host}"}}'
+        ), reason
 
 
 def names(found):

@@ -2,7 +2,6 @@
 
 import pytest
 from checks import dashboards, rules
-
 from mesh import expect
 
 pytestmark = pytest.mark.usefixtures("traffic")

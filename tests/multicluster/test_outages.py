@@ -3,7 +3,6 @@
 import time
 
 import pytest
-
 from mesh import accounts, expect
 from mesh.say import say
 
@@ -35,7 +34,7 @@ def test_traffic_fails_over_to_the_other_kubernetes_cluster(mesh, federated):
         while time.time() < begin + PACE_SECONDS:
             assert east.get() == (200, "west")
             time.sleep(0.1)
-        rate = 'sum by (destination_cluster) (rate(istio_requests_total{%s}[%ds]))'
+        rate = "sum by (destination_cluster) (rate(istio_requests_total{%s}[%ds]))"
         selected = f'reporter="source", source_cluster="east", response_code="200", {accounts.FRONTENDS}'
         shown = federated.by(rate % (selected, RATE_SECONDS), "destination_cluster", time=time.time() - 4)
         assert shown[("west",)] > 1 and not shown.get(("east",)), shown

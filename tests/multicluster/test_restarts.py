@@ -11,7 +11,6 @@ import math
 import time
 
 import pytest
-
 from mesh import accounts, expect
 from mesh.pods import KUBERNETES_CLUSTERS
 from mesh.prometheus import climbed
@@ -34,7 +33,10 @@ def samples(mesh, federated):
     time.sleep(QUIET_SECONDS)
 
     def stored():
-        return {frozenset(one.labels.items()): one.samples for one in federated.stored('{__name__=~"istio_.*"}', seconds, until)}
+        return {
+            frozenset(one.labels.items()): one.samples
+            for one in federated.stored('{__name__=~"istio_.*"}', seconds, until)
+        }
 
     before = stored()
     say(f"{sum(map(len, before.values()))} samples of {len(before)} series are stored")

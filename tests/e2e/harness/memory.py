@@ -26,9 +26,7 @@ def allocated_bytes(envoy):
 
 def linear_memories(envoy):
     """The bytes of each Wasm VM's linear memory, which never shrinks; the greatest first."""
-    mappings = [
-        (int(begin, 16), int(end, 16), access) for begin, end, access in _MAPPING.findall(_proc(envoy, "maps"))
-    ]
+    mappings = [(int(begin, 16), int(end, 16), access) for begin, end, access in _MAPPING.findall(_proc(envoy, "maps"))]
     found = [
         end - begin
         for (begin, end, access), (guard, guard_end, guard_access) in pairwise(mappings)

@@ -331,9 +331,7 @@ def _manager(stat_prefix, filters, virtual_hosts):
 
 def _stats_listener():
     """What Prometheus scrapes, and whether this Envoy is ready; nothing else of the admin interface."""
-    routes = [
-        {"match": {"path": path}, "route": {"cluster": "admin"}} for path in ("/stats/prometheus", "/ready")
-    ]
+    routes = [{"match": {"path": path}, "route": {"cluster": "admin"}} for path in ("/stats/prometheus", "/ready")]
     virtual_host = {"name": "stats", "domains": ["*"], "routes": routes}
     # Counted with the admin interface itself, so that its requests are told from the workload's.
     manager = _manager("admin", [bootstrap.router()], [virtual_host])

@@ -32,7 +32,9 @@ def close(what, found, wanted, tolerance):
         for key, value in wanted.items()
         if not abs(found.get(key, 0) - value) <= tolerance * value
     ]
-    lines += [f"  {', '.join(map(str, key))}: found {found[key]:g}, expected none" for key in found.keys() - wanted.keys()]
+    lines += [
+        f"  {', '.join(map(str, key))}: found {found[key]:g}, expected none" for key in found.keys() - wanted.keys()
+    ]
     assert not lines, "\n".join([f"{what}:", *lines])
 
 

@@ -89,7 +89,6 @@ class Account:
         with self._lock:
             self.entries[pair].append(time.time())
 
-
     def requests_of(self, reporter):
         """What this side has to report: counts by both Kubernetes clusters, protocol, status and gRPC status."""
         return {
@@ -265,7 +264,9 @@ def send_profile(clients, outside):
         client.many(NEAREST, client.get)
         client.many(UNKNOWN_HOSTS, client.get, host="nowhere.test")
     for client in outside.values():
-        statuses = [client.get(REVIEWS) for _ in range(FROM_OUTSIDE)] + [client.get(FOREIGN) for _ in range(FOREIGN_PEERS)]
+        statuses = [client.get(REVIEWS) for _ in range(FROM_OUTSIDE)] + [
+            client.get(FOREIGN) for _ in range(FOREIGN_PEERS)
+        ]
         if set(statuses) != {200}:
             raise RuntimeError(f"the gateway {client.kubernetes_cluster} answered {statuses}")
         for i in range(TRIED_HOSTS):

@@ -28,7 +28,7 @@ build: ## dist/istio_stats.wasm and dist/metadata_exchange.wasm
 demo: ## two Envoys in two Kubernetes clusters, real requests, their metrics as a table (DEMO_KEEP=1: stays up)
 	@scripts/setup demo
 	@$(MAKE) --no-print-directory build
-	@.venv/bin/python demo/run.py
+	@.venv/bin/python -m demo
 
 test: ## everything below, in real Envoys too (ENVOY_VERSIONS="1.36.2 1.40.0")
 	@scripts/run-tests
@@ -79,12 +79,12 @@ bench: ## CPU, latency and memory of a real Envoy with the plugins, without, and
 	@cp $(LINKED)/bench_probe.wasm $(BENCH_MODULES)/empty_filter.wasm
 	@cp $(LINKED)/bench_reference.wasm $(BENCH_MODULES)/reference.wasm
 	@$(PACK) --artefact istio-stats $(LINKED)/bench_probe.wasm $(BENCH_MODULES)/empty_logger.wasm
-	@PYTHONPATH=demo .venv/bin/python benches/load/run.py $(BENCH)
+	@.venv/bin/python -m benches.load $(BENCH)
 
 dist: ## what is released: both modules, images, bills of materials, SHA256SUMS (docs/release.md)
 	@scripts/setup test
 	@$(MAKE) --no-print-directory build
-	@.venv/bin/python scripts/dist
+	@.venv/bin/python -m scripts.dist
 
 reproducible: ## a build in another folder with another CARGO_HOME has to give the same bytes
 	@$(MAKE) --no-print-directory build

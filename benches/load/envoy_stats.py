@@ -1,8 +1,7 @@
 """Envoy's own stats access logger, told to emit the four HTTP metrics with all labels."""
 
-import labels
-import metrics
-import proxy
+from benches.load import labels, proxy
+from lab import metrics
 
 # What is not the same for every request of a listener.
 FORMATS = {

@@ -2,11 +2,9 @@
 
 import statistics
 
-import h2load
-import mesh
-import proxy
-from processes import Processes
-from report import Part
+from benches.load import h2load, mesh, proxy
+from benches.load.report import Part
+from lab.processes import Processes
 
 RUNS = 5
 WORKERS = (1, 4)

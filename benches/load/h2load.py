@@ -5,8 +5,8 @@ import re
 import subprocess
 import tempfile
 
-import machine
-from processes import Failure
+from benches.load import machine
+from lab.processes import Failure
 
 TIMEOUT_SECONDS = 120
 # What a browser sends, too: Envoy reads it and attributes are made of it.

@@ -4,14 +4,12 @@ An access logger makes the calls that its configuration lists, after it has
 recorded four metrics. Sets of attributes grow: each holds the smaller ones.
 """
 
-import paired
-import plot
-import proxy
-from mesh import Mesh, Variant
-from per_request import LOADS, Rounds
-from processes import Processes
-from report import Part, Verdict
-from request_cpu import MODULES
+from benches.load import paired, plot, proxy
+from benches.load.mesh import Mesh, Variant
+from benches.load.per_request import LOADS, Rounds
+from benches.load.report import Part, Verdict
+from benches.load.request_cpu import MODULES
+from lab.processes import Processes
 
 ROUNDS = 32
 XDS = "xds.cluster_metadata.filter_metadata"

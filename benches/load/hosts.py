@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 
-from processes import Failure
+from lab.processes import Failure
 
 
 class NewHosts:

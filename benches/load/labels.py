@@ -2,9 +2,9 @@
 
 import time
 
-import metrics
-from mesh import ENDPOINT, client, server, service_host
-from report import Verdict
+from benches.load.mesh import ENDPOINT, client, server, service_host
+from benches.load.report import Verdict
+from lab import metrics
 
 SETTLE_SECONDS = 15
 HISTOGRAMS = (

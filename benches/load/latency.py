@@ -8,15 +8,11 @@ is known, or each for a new host, which makes a new label set.
 import json
 import statistics
 
-import h2load
-import mesh
-import paired
-import plot
-import proxy
-from hosts import NewHosts, Steadily
-from processes import Processes
-from report import Part, Verdict
-from settle import settle
+from benches.load import h2load, mesh, paired, plot, proxy
+from benches.load.hosts import NewHosts, Steadily
+from benches.load.report import Part, Verdict
+from benches.load.settle import settle
+from lab.processes import Processes
 
 WINDOWS = 12
 WINDOW_SECONDS = 3

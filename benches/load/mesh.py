@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import proxy
 import yaml
-from proxy import EXTENSION
+
+from benches.load import proxy
+from benches.load.proxy import EXTENSION
 
 SAMPLES = Path("envoy-config/standalone")
 # Another workload than the one that answers the exchange, to tell where labels come from.

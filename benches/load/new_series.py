@@ -10,13 +10,11 @@ import json
 import statistics
 from dataclasses import asdict, dataclass
 
-import h2load
-import mesh
-import proxy
-from hosts import NewHosts
-from processes import Processes
-from report import Part, Verdict
-from settle import settle
+from benches.load import h2load, mesh, proxy
+from benches.load.hosts import NewHosts
+from benches.load.report import Part, Verdict
+from benches.load.settle import settle
+from lab.processes import Processes
 
 RUNS = 5
 SERIES_PER_LABEL_SET = 4

@@ -7,8 +7,7 @@ one at a time, so that the worker sleeps in between and its caches go cold.
 import statistics
 from dataclasses import asdict, dataclass
 
-import h2load
-import paired
+from benches.load import h2load, paired
 
 
 @dataclass(frozen=True)

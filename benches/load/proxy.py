@@ -7,12 +7,13 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-import envoy
-import machine
 import yaml
-from metrics import Snapshot
-from processes import Failure, answers_ok
-from report import OUT
+
+from benches.load import machine
+from benches.load.report import OUT
+from lab import envoy
+from lab.metrics import Snapshot
+from lab.processes import Failure, answers_ok
 
 TYPE = "type.googleapis.com/"
 EXTENSION = TYPE + "envoy.extensions."

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import table
+from lab import table
 
 OUT = Path("out/bench")
 FIGURES = Path("benches/figures")

@@ -7,15 +7,11 @@ import statistics
 from dataclasses import replace
 from pathlib import Path
 
-import envoy_stats
-import labels
-import paired
-import plot
-import proxy
-from mesh import Mesh, Variant, our_exchange, stock_exchange
-from per_request import LOADS, SEVERAL, Rounds
-from processes import Processes
-from report import Part, Verdict
+from benches.load import envoy_stats, labels, paired, plot, proxy
+from benches.load.mesh import Mesh, Variant, our_exchange, stock_exchange
+from benches.load.per_request import LOADS, SEVERAL, Rounds
+from benches.load.report import Part, Verdict
+from lab.processes import Processes
 
 ROUNDS = 60
 MODULES = Path("out/bench/modules")

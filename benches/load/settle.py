@@ -2,7 +2,7 @@
 
 import time
 
-from processes import Failure
+from lab.processes import Failure
 
 LOOK_SECONDS = 0.2
 # What the main thread's timers take; a definition takes it for milliseconds at a time.

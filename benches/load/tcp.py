@@ -11,12 +11,11 @@ import statistics
 import time
 from dataclasses import asdict, dataclass
 
-import metrics
-import paired
-import proxy
-from bulk import ORDER, Bulk
-from processes import Processes
-from report import Part, Verdict
+from benches.load import paired, proxy
+from benches.load.bulk import ORDER, Bulk
+from benches.load.report import Part, Verdict
+from lab import metrics
+from lab.processes import Processes
 
 # Many short rounds: what disturbs the machine then meets all variants of a round alike.
 ROUNDS = 120

@@ -10,9 +10,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import crates
-import image
-import sbom
+from scripts.dist import crates
+from scripts.dist import image
+from scripts.dist import sbom
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,7 +34,9 @@ MODULES = [
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.dist", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dist", type=Path, default=ROOT / "dist", help="where the modules are and the rest goes")
     parser.add_argument("--no-load", action="store_true", help="leave the local Docker engine alone")
     arguments = parser.parse_args()

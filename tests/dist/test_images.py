@@ -7,9 +7,9 @@ import json
 import subprocess
 import tarfile
 
-import istio
+from tests.dist import istio
 import pytest
-from release import DIST, MODULES, VERSION, need_docker, need_skopeo, run
+from tests.dist.release import DIST, MODULES, VERSION, need_docker, need_skopeo, run
 
 pytestmark = pytest.mark.parametrize("name", MODULES)
 

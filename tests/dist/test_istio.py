@@ -4,7 +4,7 @@ import gzip
 import io
 import tarfile
 
-import istio
+from tests.dist import istio
 import pytest
 
 WASM = b"\0asm\1\0\0\0"

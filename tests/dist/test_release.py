@@ -10,7 +10,7 @@ import sys
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from release import DIST, MODULES, ROOT, run
+from tests.dist.release import DIST, MODULES, ROOT, run
 
 WASM_TARGET = "wasm32-wasip1"
 

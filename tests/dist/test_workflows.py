@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import yaml
-from release import MODULES, ROOT, run
+from tests.dist.release import MODULES, ROOT, run
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
 

@@ -9,10 +9,11 @@ up; after that, from the project's root:
 """
 
 import pytest
-from harness import backend as http_backend
-from harness import certs, grpc_backend, tcp_traffic
-from harness.mesh import Mesh
-from harness.workloads import SHOP, STOCK
+
+from tests.e2e.harness import backend as http_backend
+from tests.e2e.harness import certs, grpc_backend, tcp_traffic
+from tests.e2e.harness.mesh import Mesh
+from tests.e2e.harness.workloads import SHOP, STOCK
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,16 @@
 import grpc
 import httpx
 import pytest
-from harness import bootstrap, clients, scrape, tcp
-from harness import tcp_traffic as traffic
-from harness.hostcalls import reports_of
-from harness.peer_metadata import METADATA, NODE_ID
-from harness.polling import wait_until
-from harness.sidecar import east, west
-from harness.standalone import REVIEWS, LoggerPair
-from harness.tcp_families import Counts, expect_both
-from harness.workloads import STOCK
+
+from tests.e2e.harness import bootstrap, clients, scrape, tcp
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.hostcalls import reports_of
+from tests.e2e.harness.peer_metadata import METADATA, NODE_ID
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.standalone import REVIEWS, LoggerPair
+from tests.e2e.harness.tcp_families import Counts, expect_both
+from tests.e2e.harness.workloads import STOCK
 
 
 @pytest.mark.parametrize("client", [clients.http1, clients.http2])

@@ -3,10 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from harness import bootstrap
-from harness.polling import wait_until
-from harness.requests import send
-from harness.sidecar import east
+
+from tests.e2e.harness import bootstrap
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.requests import send
+from tests.e2e.harness.sidecar import east
 
 # Each makes a counter and three histograms: more than wait for their definition at once.
 HOSTS = 400

@@ -1,11 +1,12 @@
 """A request is read by one CEL list, in a real Envoy too: its own trace of the hostcalls tells."""
 
 import pytest
-from harness import bootstrap, clients
-from harness.hostcalls import reports_of
-from harness.polling import wait_until
-from harness.sidecar import ABSENT, east, west
-from harness.workloads import STOCK
+
+from tests.e2e.harness import bootstrap, clients
+from tests.e2e.harness.hostcalls import reports_of
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.sidecar import ABSENT, east, west
+from tests.e2e.harness.workloads import STOCK
 
 # As many as the list needs to follow, and past those that look everywhere for a peer.
 BEFORE = 24

@@ -6,15 +6,15 @@ CHURN_SECONDS=60 goes on for a minute.
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import bootstrap, sidecar, tcp
-from harness.churn import STEADY, Churn
-from harness.discovery import Delivered
-from harness.load import Load
-from harness.memory import resident_bytes
-from harness.polling import wait_until
-from harness.scrape import standard
-from harness.tree import nodes
-from harness.workloads import STOCK_SERVICE
+from tests.e2e.harness import bootstrap, sidecar, tcp
+from tests.e2e.harness.churn import STEADY, Churn
+from tests.e2e.harness.discovery import Delivered
+from tests.e2e.harness.load import Load
+from tests.e2e.harness.memory import resident_bytes
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.scrape import standard
+from tests.e2e.harness.tree import nodes
+from tests.e2e.harness.workloads import STOCK_SERVICE
 
 SECONDS = float(os.environ.get("CHURN_SECONDS", "15"))
 # Until the connections of an old listener are cut. A gRPC client uses one until it is told of its end, which is

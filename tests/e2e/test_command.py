@@ -3,10 +3,10 @@
 import json
 import re
 
-from harness import clients
-from harness.paths import istio_stats
-from harness.peer_metadata import METADATA, NODE_ID
-from harness.sidecar import ABSENT, east, west
+from tests.e2e.harness import clients
+from tests.e2e.harness.paths import istio_stats
+from tests.e2e.harness.peer_metadata import METADATA, NODE_ID
+from tests.e2e.harness.sidecar import ABSENT, east, west
 
 # What Envoy compiles and what it does not, of each kind of thing that an expression can hold.
 EXPRESSIONS = [

@@ -4,10 +4,11 @@ import json
 import re
 
 import pytest
-from harness import clients
-from harness.peer_metadata import found_in, headers
-from harness.sidecar import NO_CONFIGURATION, west
-from harness.workloads import SHOP
+
+from tests.e2e.harness import clients
+from tests.e2e.harness.peer_metadata import found_in, headers
+from tests.e2e.harness.sidecar import NO_CONFIGURATION, west
+from tests.e2e.harness.workloads import SHOP
 
 # Configurations of the stats plugin, with the field and the value its log line must name.
 WRONG_STATS = {

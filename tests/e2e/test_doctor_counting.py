@@ -4,14 +4,15 @@ from contextlib import contextmanager
 from threading import Event, Thread
 
 import pytest
-from harness import bootstrap, clients, tcp, tcp_traffic
-from harness.altered import Altered, deliver_listeners, http_manager, use_module
-from harness.command import trapping_module
-from harness.doctor import call, diagnose, serve
-from harness.paths import module
-from harness.peer_metadata import headers
-from harness.sidecar import west
-from harness.workloads import SHOP
+
+from tests.e2e.harness import bootstrap, clients, tcp, tcp_traffic
+from tests.e2e.harness.altered import Altered, deliver_listeners, http_manager, use_module
+from tests.e2e.harness.command import trapping_module
+from tests.e2e.harness.doctor import call, diagnose, serve
+from tests.e2e.harness.paths import module
+from tests.e2e.harness.peer_metadata import headers
+from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.workloads import SHOP
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 ANY_LOG = {"permitted_log": "."}

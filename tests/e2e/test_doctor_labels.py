@@ -4,14 +4,15 @@ import re
 
 import pytest
 import yaml
-from harness import bootstrap
-from harness.altered import Altered, http_manager
-from harness.customised import Customised
-from harness.doctor import await_counted, diagnose, pasted, serve
-from harness.paths import ROOT
-from harness.peer_metadata import METADATA, encode
-from harness.requests import send
-from harness.sidecar import west
+
+from tests.e2e.harness import bootstrap
+from tests.e2e.harness.altered import Altered, http_manager
+from tests.e2e.harness.customised import Customised
+from tests.e2e.harness.doctor import await_counted, diagnose, pasted, serve
+from tests.e2e.harness.paths import ROOT
+from tests.e2e.harness.peer_metadata import METADATA, encode
+from tests.e2e.harness.requests import send
+from tests.e2e.harness.sidecar import west
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 TEAM = {"metrics": [{"dimensions": {"team": "'blue'"}}]}

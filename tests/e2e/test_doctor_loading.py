@@ -1,11 +1,12 @@
 """`istio-stats doctor` where the plugin does not run, or not as it was meant."""
 
 import yaml
-from harness import bootstrap, tcp
-from harness.altered import Altered, deliver_filter, deliver_listeners, use_module
-from harness.doctor import call, diagnose, pasted, serve
-from harness.sidecar import ABSENT, west
-from harness.tree import plugins
+
+from tests.e2e.harness import bootstrap, tcp
+from tests.e2e.harness.altered import Altered, deliver_filter, deliver_listeners, use_module
+from tests.e2e.harness.doctor import call, diagnose, pasted, serve
+from tests.e2e.harness.sidecar import ABSENT, west
+from tests.e2e.harness.tree import plugins
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 # Envoy's log has lines about Wasm that these tests cause.

@@ -2,14 +2,15 @@
 
 import pytest
 import yaml
-from harness import bootstrap, clients, tcp, tcp_traffic
-from harness.altered import Altered, http_manager
-from harness.doctor import await_counted, call, diagnose, pasted, serve
-from harness.peer_metadata import METADATA, encode
-from harness.requests import send
-from harness.sidecar import ABSENT, east, west
-from harness.standalone import REVIEWS, Logger, LoggerPair
-from harness.tree import nodes, plugins
+
+from tests.e2e.harness import bootstrap, clients, tcp, tcp_traffic
+from tests.e2e.harness.altered import Altered, http_manager
+from tests.e2e.harness.doctor import await_counted, call, diagnose, pasted, serve
+from tests.e2e.harness.peer_metadata import METADATA, encode
+from tests.e2e.harness.requests import send
+from tests.e2e.harness.sidecar import ABSENT, east, west
+from tests.e2e.harness.standalone import REVIEWS, Logger, LoggerPair
+from tests.e2e.harness.tree import nodes, plugins
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 

@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from harness import clients, peer_metadata
-from harness.istio import envoy_gateway, samples
-from harness.sidecar import west
-from harness.workloads import SHOP
+
+from tests.e2e.harness import clients, peer_metadata
+from tests.e2e.harness.istio import envoy_gateway, samples
+from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.workloads import SHOP
 
 RESOURCES = samples.build(samples.ENVOY_GATEWAY).resources
 

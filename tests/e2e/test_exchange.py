@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from harness import bootstrap, clients
-from harness.peer_metadata import METADATA, NODE_ID, decode, encode, found_in, headers
-from harness.sidecar import ABSENT, east, west
-from harness.workloads import SHOP, STOCK
+
+from tests.e2e.harness import bootstrap, clients
+from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, decode, encode, found_in, headers
+from tests.e2e.harness.sidecar import ABSENT, east, west
+from tests.e2e.harness.workloads import SHOP, STOCK
 
 SHOP_METADATA, SHOP_ID = encode(SHOP.peer_metadata()), SHOP.node_id
 STOCK_METADATA, STOCK_ID = encode(STOCK.peer_metadata()), STOCK.node_id

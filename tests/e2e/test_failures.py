@@ -2,9 +2,10 @@
 
 import httpx
 import pytest
-from harness import bootstrap, clients
-from harness.sidecar import BACKEND, SERVICE, east, west
-from harness.workloads import STOCK, STOCK_SERVICE
+
+from tests.e2e.harness import bootstrap, clients
+from tests.e2e.harness.sidecar import BACKEND, SERVICE, east, west
+from tests.e2e.harness.workloads import STOCK, STOCK_SERVICE
 
 
 def test_403_by_rbac_has_the_labels_of_both_sides(mesh, backend):

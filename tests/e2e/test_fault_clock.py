@@ -5,12 +5,13 @@ import time
 from email.utils import parsedate_to_datetime
 
 import pytest
-from harness import bootstrap, clients, tcp
-from harness import tcp_traffic as traffic
-from harness.paths import envoy_binary
-from harness.polling import wait_until
-from harness.sidecar import ABSENT, west
-from harness.wall_clock import WallClock
+
+from tests.e2e.harness import bootstrap, clients, tcp
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.paths import envoy_binary
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.sidecar import ABSENT, west
+from tests.e2e.harness.wall_clock import WallClock
 
 HOUR = 3600
 DAY = 24 * HOUR

@@ -4,10 +4,10 @@ import os
 import time
 from pathlib import Path
 
-from harness import bootstrap
-from harness.memory import resident_bytes
-from harness.requests import send
-from harness.sidecar import ABSENT, west
+from tests.e2e.harness import bootstrap
+from tests.e2e.harness.memory import resident_bytes
+from tests.e2e.harness.requests import send
+from tests.e2e.harness.sidecar import ABSENT, west
 
 LISTENERS = 1000
 # Every so-maniest is called, so many times by its number that no two neighbours are alike.

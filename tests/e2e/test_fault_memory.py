@@ -1,12 +1,13 @@
 """Memory when `max_series` is reached: each VM's own, and Envoy's, which its overload manager watches."""
 
 import pytest
-from harness import bootstrap
-from harness.altered import Altered
-from harness.memory import linear_memories
-from harness.peer_metadata import METADATA, encode
-from harness.requests import send
-from harness.sidecar import west
+
+from tests.e2e.harness import bootstrap
+from tests.e2e.harness.altered import Altered
+from tests.e2e.harness.memory import linear_memories
+from tests.e2e.harness.peer_metadata import METADATA, encode
+from tests.e2e.harness.requests import send
+from tests.e2e.harness.sidecar import west
 
 BOUND = 500
 ATTACK = 2000

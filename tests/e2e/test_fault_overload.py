@@ -5,15 +5,16 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from harness import bootstrap
-from harness import tcp_traffic as traffic
-from harness.altered import Altered
-from harness.doctor import diagnose
-from harness.peer_metadata import headers
-from harness.polling import PATIENCE_SECONDS
-from harness.requests import encode, read_status
-from harness.sidecar import west
-from harness.workloads import SHOP
+
+from tests.e2e.harness import bootstrap
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.altered import Altered
+from tests.e2e.harness.doctor import diagnose
+from tests.e2e.harness.peer_metadata import headers
+from tests.e2e.harness.polling import PATIENCE_SECONDS
+from tests.e2e.harness.requests import encode, read_status
+from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.workloads import SHOP
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 PRESSURE = "envoy.resource_monitors.injected_resource"

@@ -5,14 +5,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 import pytest
-from harness import interrupted
-from harness import tcp_traffic as traffic
-from harness.customised import Customised
-from harness.interrupted import ALL, Break, Http1, Http2
-from harness.mesh import LATE_SECONDS
-from harness.polling import wait_until
-from harness.sidecar import east, west
-from harness.workloads import SHOP, STOCK
+
+from tests.e2e.harness import interrupted
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.customised import Customised
+from tests.e2e.harness.interrupted import ALL, Break, Http1, Http2
+from tests.e2e.harness.mesh import LATE_SECONDS
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.workloads import SHOP, STOCK
 
 PROTOCOLS = {"http1": Http1, "http2": Http2}
 # The path tells the cases apart.

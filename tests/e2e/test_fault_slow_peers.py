@@ -5,14 +5,15 @@ import time
 from contextlib import ExitStack, suppress
 
 import pytest
-from harness import tcp
-from harness import tcp_traffic as traffic
-from harness.altered import Altered, http_manager
-from harness.peer_metadata import frame, headers
-from harness.requests import encode
-from harness.sidecar import east, west
-from harness.tcp_families import Counts, await_totals, expect
-from harness.workloads import SHOP, STOCK
+
+from tests.e2e.harness import tcp
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.altered import Altered, http_manager
+from tests.e2e.harness.peer_metadata import frame, headers
+from tests.e2e.harness.requests import encode
+from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.tcp_families import Counts, await_totals, expect
+from tests.e2e.harness.workloads import SHOP, STOCK
 
 FRAME = frame(SHOP.peer_metadata(), SHOP.node_id)
 ANSWER = frame(STOCK.peer_metadata(), STOCK.node_id)

@@ -4,14 +4,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from harness import bootstrap, clients
-from harness.altered import Altered, use_module
-from harness.command import trapping_module
-from harness.doctor import diagnose
-from harness.peer_metadata import headers
-from harness.requests import status_of
-from harness.sidecar import west
-from harness.workloads import SHOP
+
+from tests.e2e.harness import bootstrap, clients
+from tests.e2e.harness.altered import Altered, use_module
+from tests.e2e.harness.command import trapping_module
+from tests.e2e.harness.doctor import diagnose
+from tests.e2e.harness.peer_metadata import headers
+from tests.e2e.harness.requests import status_of
+from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.workloads import SHOP
 
 # A VM counts so many requests and traps at the next one.
 LIFE = 20

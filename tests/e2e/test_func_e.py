@@ -11,9 +11,10 @@ from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
-from harness import scrape
-from harness.paths import ROOT, envoy_binary
-from harness.polling import PATIENCE_SECONDS, wait_until
+
+from tests.e2e.harness import scrape
+from tests.e2e.harness.paths import ROOT, envoy_binary
+from tests.e2e.harness.polling import PATIENCE_SECONDS, wait_until
 
 README = "envoy-config/func-e/README.md"
 # The ports in the files are for people; others may use them right now.

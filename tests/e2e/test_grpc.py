@@ -5,9 +5,10 @@ from contextlib import contextmanager
 
 import grpc
 import pytest
-from harness import clients
-from harness.grpc_stream import Stream
-from harness.sidecar import east, west
+
+from tests.e2e.harness import clients
+from tests.e2e.harness.grpc_stream import Stream
+from tests.e2e.harness.sidecar import east, west
 
 # Streams are reported several times before a test gives up waiting.
 PERIOD_SECONDS = 1

@@ -2,15 +2,15 @@
 
 import contextlib
 
-from harness import bootstrap, unharmed
-from harness import tcp_traffic as traffic
-from harness.clients import send_raw
-from harness.peer_metadata import METADATA, encode, headers
-from harness.polling import wait_until
-from harness.requests import encode as encode_request
-from harness.requests import send
-from harness.sidecar import SERVICE, east, west
-from harness.workloads import STOCK_SERVICE, WAYPOINT
+from tests.e2e.harness import bootstrap, unharmed
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.clients import send_raw
+from tests.e2e.harness.peer_metadata import METADATA, encode, headers
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.requests import encode as encode_request
+from tests.e2e.harness.requests import send
+from tests.e2e.harness.sidecar import SERVICE, east, west
+from tests.e2e.harness.workloads import STOCK_SERVICE, WAYPOINT
 
 CLAIM = "".join(f"{name}: {value}\r\n" for name, value in headers(WAYPOINT).items()).encode()
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n"

@@ -4,14 +4,15 @@ import time
 from itertools import product
 
 import pytest
-from harness import bootstrap
-from harness.customised import Customised
-from harness.memory import resident_bytes
-from harness.peer_metadata import METADATA, encode
-from harness.polling import wait_until
-from harness.requests import send
-from harness.sidecar import east, west
-from harness.workloads import SHOP
+
+from tests.e2e.harness import bootstrap
+from tests.e2e.harness.customised import Customised
+from tests.e2e.harness.memory import resident_bytes
+from tests.e2e.harness.peer_metadata import METADATA, encode
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.requests import send
+from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.workloads import SHOP
 
 BOUND = 50
 WARM_UP, ATTACK = 500, 3000

@@ -4,11 +4,12 @@ import ssl
 from dataclasses import replace
 
 import httpx
-from harness import bootstrap, unharmed
-from harness.certs import Authority
-from harness.peer_metadata import METADATA, encode, headers
-from harness.sidecar import west
-from harness.workloads import SHOP, STOCK
+
+from tests.e2e.harness import bootstrap, unharmed
+from tests.e2e.harness.certs import Authority
+from tests.e2e.harness.peer_metadata import METADATA, encode, headers
+from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.workloads import SHOP, STOCK
 
 FORGERY = ";.;reporter=.=x;.;source_cluster=.=y"
 CLAIM = {METADATA: encode({"WORKLOAD_NAME": "claimed", "NAMESPACE": "claimed", "CLUSTER_ID": "north"})}

@@ -4,11 +4,12 @@ import socket
 import time
 
 import pytest
-from harness import tcp
-from harness import tcp_traffic as traffic
-from harness.peer_metadata import FRAME_MAGIC, frame, raw_frame
-from harness.tcp_families import Counts, expect
-from harness.workloads import SHOP
+
+from tests.e2e.harness import tcp
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.peer_metadata import FRAME_MAGIC, frame, raw_frame
+from tests.e2e.harness.tcp_families import Counts, expect
+from tests.e2e.harness.workloads import SHOP
 
 FRAME = frame(SHOP.peer_metadata(), SHOP.node_id)
 # So that the parts arrive one by one.

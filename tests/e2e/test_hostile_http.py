@@ -1,13 +1,14 @@
 """Bytes that no proper HTTP client sends: whatever Envoy makes of them is counted, and the next client is served."""
 
 import pytest
-from harness import bootstrap, unharmed
-from harness.altered import Altered, http_manager
-from harness.clients import send_raw
-from harness.peer_metadata import METADATA, NODE_ID, headers
-from harness.requests import send
-from harness.sidecar import west
-from harness.workloads import SHOP, WAYPOINT
+
+from tests.e2e.harness import bootstrap, unharmed
+from tests.e2e.harness.altered import Altered, http_manager
+from tests.e2e.harness.clients import send_raw
+from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, headers
+from tests.e2e.harness.requests import send
+from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.workloads import SHOP, WAYPOINT
 
 PEER = headers(SHOP)
 HEAD = b"Host: stock.example\r\n"

@@ -4,12 +4,13 @@ import struct
 
 import hpack
 import pytest
-from harness import bootstrap, unharmed
-from harness.clients import send_raw
-from harness.peer_metadata import METADATA, NODE_ID, encode, headers
-from harness.requests import send
-from harness.sidecar import BACKEND, SERVICE, east, west
-from harness.workloads import SHOP, WAYPOINT
+
+from tests.e2e.harness import bootstrap, unharmed
+from tests.e2e.harness.clients import send_raw
+from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, encode, headers
+from tests.e2e.harness.requests import send
+from tests.e2e.harness.sidecar import BACKEND, SERVICE, east, west
+from tests.e2e.harness.workloads import SHOP, WAYPOINT
 
 DATA, HEADERS, PRIORITY, RESET, SETTINGS, PUSH, PING, GO_AWAY, WINDOW, CONTINUATION = range(10)
 END_STREAM, END_HEADERS = 1, 4

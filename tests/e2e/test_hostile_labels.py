@@ -1,11 +1,12 @@
 """Values chosen byte by byte to write labels of their own: each stays inside its label."""
 
 import pytest
-from harness import bootstrap, golden
-from harness.customised import Customised, all_changed, times, together, without_build
-from harness.peer_metadata import METADATA, armour, serialize
-from harness.requests import status_of
-from harness.sidecar import ABSENT, east, west
+
+from tests.e2e.harness import bootstrap, golden
+from tests.e2e.harness.customised import Customised, all_changed, times, together, without_build
+from tests.e2e.harness.peer_metadata import METADATA, armour, serialize
+from tests.e2e.harness.requests import status_of
+from tests.e2e.harness.sidecar import ABSENT, east, west
 
 # What clients send, and what a label makes of it.
 TRICKS = [

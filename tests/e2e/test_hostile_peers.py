@@ -4,11 +4,12 @@ import base64
 from collections import Counter
 
 import pytest
-from harness import bootstrap, clients, unharmed
-from harness.peer_metadata import METADATA, NODE_ID, armour, encode, found_in, headers, serialize
-from harness.requests import send
-from harness.sidecar import west
-from harness.workloads import SHOP
+
+from tests.e2e.harness import bootstrap, clients, unharmed
+from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, armour, encode, found_in, headers, serialize
+from tests.e2e.harness.requests import send
+from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.workloads import SHOP
 
 BREAKOUT = ";.;reporter=.=x;.;destination_cluster=.=y"
 

@@ -1,12 +1,13 @@
 """Connections of whoever means harm: bytes pass unchanged, and the next connection is served and counted."""
 
 import pytest
-from harness import tcp, unharmed
-from harness import tcp_traffic as traffic
-from harness.clients import send_raw
-from harness.peer_metadata import FRAME_MAGIC, frame, raw_frame
-from harness.tcp_families import Counts, expect
-from harness.workloads import SHOP, STOCK, WAYPOINT
+
+from tests.e2e.harness import tcp, unharmed
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.clients import send_raw
+from tests.e2e.harness.peer_metadata import FRAME_MAGIC, frame, raw_frame
+from tests.e2e.harness.tcp_families import Counts, expect
+from tests.e2e.harness.workloads import SHOP, STOCK, WAYPOINT
 
 LARGEST = 16 * 1024
 FRAME = frame(WAYPOINT.peer_metadata(), WAYPOINT.node_id)

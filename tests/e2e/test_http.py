@@ -1,8 +1,9 @@
 """Requests that succeed, and the values of their histograms."""
 
 import pytest
-from harness import clients
-from harness.sidecar import east, west
+
+from tests.e2e.harness import clients
+from tests.e2e.harness.sidecar import east, west
 
 
 @pytest.mark.parametrize("client", [clients.http1, clients.http2])

@@ -6,9 +6,10 @@ import shlex
 
 import pytest
 import yaml
-from harness import bootstrap
-from harness.envoy import Envoy
-from harness.paths import ROOT
+
+from tests.e2e.harness import bootstrap
+from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.paths import ROOT
 
 DOCUMENT = ROOT / "docs" / "install.md"
 

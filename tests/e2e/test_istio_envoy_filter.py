@@ -3,7 +3,8 @@
 import copy
 
 import pytest
-from harness.istio.envoy_filter import HTTP_CONNECTION_MANAGER, Patcher
+
+from tests.e2e.harness.istio.envoy_filter import HTTP_CONNECTION_MANAGER, Patcher
 
 NODE = {"metadata": {"NAMESPACE": "retail", "ISTIO_VERSION": "1.30.1", "LABELS": {"app": "shop"}, "CLUSTER_ID": "east"}}
 NEW = {"name": "new"}

@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from harness.istio import agent, extensions
-from harness.istio.control_plane import istio_reports
+
+from tests.e2e.harness.istio import agent, extensions
+from tests.e2e.harness.istio.control_plane import istio_reports
 
 CONTEXTS = ("SIDECAR_OUTBOUND", "SIDECAR_INBOUND", "GATEWAY")
 

@@ -3,14 +3,15 @@
 import time
 
 import pytest
-from harness import clients, tcp
-from harness import istio_peers as istio
-from harness import tcp_traffic as traffic
-from harness.peer_metadata import METADATA, encode
-from harness.polling import wait_until
-from harness.sidecar import ABSENT, east, west
-from harness.tcp_families import Counts, expect_both, totals
-from harness.workloads import SHOP, STOCK
+
+from tests.e2e.harness import clients, tcp
+from tests.e2e.harness import istio_peers as istio
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.peer_metadata import METADATA, encode
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.sidecar import ABSENT, east, west
+from tests.e2e.harness.tcp_families import Counts, expect_both, totals
+from tests.e2e.harness.workloads import SHOP, STOCK
 
 UNKNOWN_MARK = "envoy.wasm.metadata_exchange.peer_unknown"
 

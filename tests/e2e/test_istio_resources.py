@@ -5,7 +5,8 @@ import re
 
 import pytest
 import yaml
-from harness.istio import crds, samples
+
+from tests.e2e.harness.istio import crds, samples
 
 RESOURCES = [
     pytest.param(resource, id=f"{samples.name(directory)}-{resource['kind']}-{resource['metadata']['name']}")

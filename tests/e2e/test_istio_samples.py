@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from harness.doctor import diagnose
-from harness.istio import samples, world
-from harness.istio.proxies import GATEWAY, SHOP, STOCK
-from harness.istio.waypoint import WAYPOINT as WAYPOINT_WORKLOAD
+
+from tests.e2e.harness.doctor import diagnose
+from tests.e2e.harness.istio import samples, world
+from tests.e2e.harness.istio.proxies import GATEWAY, SHOP, STOCK
+from tests.e2e.harness.istio.waypoint import WAYPOINT as WAYPOINT_WORKLOAD
 
 BESIDE = samples.ISTIO / "beside"
 INSTEAD = samples.ISTIO / "instead"

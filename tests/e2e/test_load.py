@@ -3,9 +3,9 @@
 import http.client
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import bootstrap, clients
-from harness.polling import PATIENCE_SECONDS
-from harness.sidecar import ABSENT, Sidecar, east, west
+from tests.e2e.harness import bootstrap, clients
+from tests.e2e.harness.polling import PATIENCE_SECONDS
+from tests.e2e.harness.sidecar import ABSENT, Sidecar, east, west
 
 WORKERS = 4
 CONNECTIONS = 16

@@ -5,12 +5,13 @@ import random
 from itertools import accumulate
 
 import pytest
-from harness import envoy_log, golden, scrape
-from harness.paths import GOLDEN
-from harness.peer_metadata import METADATA, found_in
-from harness.polling import wait_until
-from harness.scrape import Family, label_set
-from harness.soak.trend import slope
+
+from tests.e2e.harness import envoy_log, golden, scrape
+from tests.e2e.harness.paths import GOLDEN
+from tests.e2e.harness.peer_metadata import METADATA, found_in
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.scrape import Family, label_set
+from tests.e2e.harness.soak.trend import slope
 
 EXPOSITION = """\
 # TYPE envoy_cluster_upstream_rq counter

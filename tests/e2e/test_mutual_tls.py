@@ -2,9 +2,10 @@
 
 import httpx
 import pytest
-from harness import bootstrap, clients
-from harness.sidecar import east, west
-from harness.workloads import SHOP, STOCK
+
+from tests.e2e.harness import bootstrap, clients
+from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.workloads import SHOP, STOCK
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """What the proxies' own node metadata does not say, or says strangely."""
 
 import pytest
-from harness import clients
-from harness.sidecar import east, west
-from harness.workloads import SHOP, STOCK
+
+from tests.e2e.harness import clients
+from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.workloads import SHOP, STOCK
 
 MISSING = {}
 ODD = {

@@ -3,13 +3,14 @@
 import re
 
 import pytest
-from harness import clients, golden, tcp
-from harness import tcp_traffic as traffic
-from harness.customised import Customised, all_changed, changed, without_build
-from harness.grpc_stream import Stream
-from harness.scrape import Family, label_set
-from harness.sidecar import east, west
-from harness.tcp_families import Counts, families
+
+from tests.e2e.harness import clients, golden, tcp
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.customised import Customised, all_changed, changed, without_build
+from tests.e2e.harness.grpc_stream import Stream
+from tests.e2e.harness.scrape import Family, label_set
+from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.tcp_families import Counts, families
 
 # Everything that Istio's own end-to-end tests and its documentation do to metrics, for any protocol.
 CUSTOMISED = {

@@ -1,8 +1,8 @@
 """Who the other side is, where it does not simply tell."""
 
-from harness import bootstrap, clients
-from harness.sidecar import ABSENT, east, waypoint, west
-from harness.workloads import STOCK
+from tests.e2e.harness import bootstrap, clients
+from tests.e2e.harness.sidecar import ABSENT, east, waypoint, west
+from tests.e2e.harness.workloads import STOCK
 
 
 def _get(port, path="/"):

@@ -3,9 +3,10 @@
 import time
 
 import pytest
-from harness import bootstrap, clients, golden
-from harness.grpc_stream import Stream
-from harness.sidecar import east, west
+
+from tests.e2e.harness import bootstrap, clients, golden
+from tests.e2e.harness.grpc_stream import Stream
+from tests.e2e.harness.sidecar import east, west
 
 PERIOD_SECONDS = 1
 STATS = {"attachment": "http", "tcp_reporting_duration": f"{PERIOD_SECONDS}s"}

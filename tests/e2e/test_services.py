@@ -1,7 +1,7 @@
 """How the destination service is named."""
 
-from harness import bootstrap, clients
-from harness.sidecar import ABSENT, east, west
+from tests.e2e.harness import bootstrap, clients
+from tests.e2e.harness.sidecar import ABSENT, east, west
 
 
 def test_the_host_header_names_the_service_outbound_and_not_inbound(mesh, backend):

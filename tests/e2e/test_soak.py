@@ -7,14 +7,14 @@ import os
 import time
 from contextlib import suppress
 
-import machine
-from envoy import version as envoy_version
-from harness.paths import envoy_binary
-from harness.polling import wait_until
-from harness.soak import gauges
-from harness.soak.findings import CONFIGURED, findings
-from harness.soak.proxies import Proxies
-from harness.soak.traffic import Traffic
+from benches.load import machine
+from lab.envoy import version as envoy_version
+from tests.e2e.harness.paths import envoy_binary
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.soak import gauges
+from tests.e2e.harness.soak.findings import CONFIGURED, findings
+from tests.e2e.harness.soak.proxies import Proxies
+from tests.e2e.harness.soak.traffic import Traffic
 
 # Unless asked for more: long enough to see that it works, too short for trends.
 SHORT_MINUTES = 1 / 3

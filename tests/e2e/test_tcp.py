@@ -1,12 +1,13 @@
 """Who is at both ends of a TCP connection, and what passed on it."""
 
 import pytest
-from harness import bootstrap, clients, golden, sidecar, tcp
-from harness import tcp_traffic as traffic
-from harness.peer_metadata import FRAME_MAGIC
-from harness.sidecar import ABSENT
-from harness.tcp_families import Counts, expect, expect_both, families
-from harness.workloads import STOCK
+
+from tests.e2e.harness import bootstrap, clients, golden, sidecar, tcp
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.peer_metadata import FRAME_MAGIC
+from tests.e2e.harness.sidecar import ABSENT
+from tests.e2e.harness.tcp_families import Counts, expect, expect_both, families
+from tests.e2e.harness.workloads import STOCK
 
 
 def test_both_sides_know_each_other_and_count_the_same(mesh, doubler):

@@ -4,13 +4,14 @@ import socket
 import threading
 
 import pytest
-from harness import tcp
-from harness import tcp_traffic as traffic
-from harness.clients import refusing_port
-from harness.polling import PATIENCE_SECONDS, wait_until
-from harness.sidecar import ABSENT
-from harness.tcp_families import Counts, await_totals, expect, expect_both, flags
-from harness.tcp_sink import Sink
+
+from tests.e2e.harness import tcp
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.clients import refusing_port
+from tests.e2e.harness.polling import PATIENCE_SECONDS, wait_until
+from tests.e2e.harness.sidecar import ABSENT
+from tests.e2e.harness.tcp_families import Counts, await_totals, expect, expect_both, flags
+from tests.e2e.harness.tcp_sink import Sink
 
 # Long enough for what the test does meanwhile, on a busy machine.
 DRAIN_SECONDS = 3

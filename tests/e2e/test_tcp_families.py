@@ -1,9 +1,10 @@
 """The expectations of the TCP tests themselves: complete, and able to fail."""
 
 import pytest
-from harness import scrape
-from harness.tcp_families import Counts, families, label_sets
-from test_matchers import HTTP
+
+from tests.e2e.harness import scrape
+from tests.e2e.harness.tcp_families import Counts, families, label_sets
+from tests.e2e.test_matchers import HTTP
 
 COUNTS = Counts(opened=2, closed=1, received=6, sent=12)
 

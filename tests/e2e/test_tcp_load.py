@@ -2,9 +2,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import tcp
-from harness import tcp_traffic as traffic
-from harness.tcp_families import Counts, expect_both
+from tests.e2e.harness import tcp
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.tcp_families import Counts, expect_both
 
 WORKERS = 2
 CONNECTIONS = 200

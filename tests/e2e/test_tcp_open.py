@@ -2,12 +2,12 @@
 
 import time
 
-from harness import tcp
-from harness import tcp_traffic as traffic
-from harness.peer_metadata import frame
-from harness.sidecar import ABSENT
-from harness.tcp_families import Counts, expect, expect_both, totals
-from harness.workloads import STOCK
+from tests.e2e.harness import tcp
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.peer_metadata import frame
+from tests.e2e.harness.sidecar import ABSENT
+from tests.e2e.harness.tcp_families import Counts, expect, expect_both, totals
+from tests.e2e.harness.workloads import STOCK
 
 # Two periods are let pass while the peer may still tell who it is.
 GIVEN_UP_SECONDS = 3.5 * tcp.PERIOD_SECONDS

@@ -2,9 +2,9 @@
 
 import ssl
 
-from harness import tcp
-from harness import tcp_traffic as traffic
-from harness.tcp_families import Counts, expect_both
+from tests.e2e.harness import tcp
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.tcp_families import Counts, expect_both
 
 
 def test_tls_between_client_and_server_passes_untouched(mesh, stock_identity):

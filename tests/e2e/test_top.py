@@ -14,12 +14,13 @@ from collections import defaultdict
 from contextlib import closing
 
 import pytest
-from harness import bootstrap, clients, tcp, tcp_traffic
-from harness.command import read_json, run
-from harness.doctor import serve
-from harness.paths import command
-from harness.sidecar import east, west
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e.harness import bootstrap, clients, tcp, tcp_traffic
+from tests.e2e.harness.command import read_json, run
+from tests.e2e.harness.doctor import serve
+from tests.e2e.harness.paths import command
+from tests.e2e.harness.sidecar import east, west
 
 OK, MISSING, BROKEN = 6, 2, 1
 MESH = {"attachment": "http", "metric_prefix": "mesh_"}

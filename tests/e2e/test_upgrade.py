@@ -1,16 +1,17 @@
 """What survives a change of configuration or module, and what cannot, as docs/install.md says."""
 
 import pytest
-from harness import bootstrap, clients, sidecar, tcp
-from harness import tcp_traffic as traffic
-from harness.churn import Churn
-from harness.discovery import Delivered
-from harness.paths import module
-from harness.peer_metadata import METADATA
-from harness.polling import wait_until
-from harness.requests import send
-from harness.tcp_families import Counts, await_totals
-from harness.tree import plugins
+
+from tests.e2e.harness import bootstrap, clients, sidecar, tcp
+from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.churn import Churn
+from tests.e2e.harness.discovery import Delivered
+from tests.e2e.harness.paths import module
+from tests.e2e.harness.peer_metadata import METADATA
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.requests import send
+from tests.e2e.harness.tcp_families import Counts, await_totals
+from tests.e2e.harness.tree import plugins
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 DRAIN = ("--drain-time-s", "2", "--drain-strategy", "immediate")

@@ -11,10 +11,11 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from mesh import accounts, report
-from mesh import running as mesh_running
-from mesh.say import say
-from mesh.traffic import Steady, send_profile
+
+from tests.multicluster.mesh import accounts, report
+from tests.multicluster.mesh import running as mesh_running
+from tests.multicluster.mesh.say import say
+from tests.multicluster.mesh.traffic import Steady, send_profile
 
 STEADY_SECONDS = 30
 KEEP = os.environ.get("MULTICLUSTER_KEEP", "") not in ("", "0")

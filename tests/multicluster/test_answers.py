@@ -3,11 +3,12 @@
 from bisect import bisect_left
 
 import pytest
-from mesh import expect
-from mesh.accounts import FRONTENDS, LABELS
-from mesh.envoy import FOREIGN
-from mesh.pods import KUBERNETES_CLUSTERS
-from mesh.traffic import ENTRY, FOREIGN_PEERS, RECEIPT, TRIED_HOSTS
+
+from tests.multicluster.mesh import expect
+from tests.multicluster.mesh.accounts import FRONTENDS, LABELS
+from tests.multicluster.mesh.envoy import FOREIGN
+from tests.multicluster.mesh.pods import KUBERNETES_CLUSTERS
+from tests.multicluster.mesh.traffic import ENTRY, FOREIGN_PEERS, RECEIPT, TRIED_HOSTS
 
 pytestmark = pytest.mark.usefixtures("traffic")
 

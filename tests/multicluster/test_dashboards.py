@@ -1,8 +1,9 @@
 """Whatever the project's dashboards, recording rules and alerts ask for, the federating Prometheus has."""
 
 import pytest
-from checks import dashboards, rules
-from mesh import expect
+
+from tests.multicluster.mesh import expect
+from tests.prometheus.checks import dashboards, rules
 
 pytestmark = pytest.mark.usefixtures("traffic")
 

@@ -3,8 +3,9 @@
 import time
 
 import pytest
-from mesh import accounts, expect
-from mesh.say import say
+
+from tests.multicluster.mesh import accounts, expect
+from tests.multicluster.mesh.say import say
 
 pytestmark = pytest.mark.usefixtures("traffic")
 

@@ -11,10 +11,11 @@ import math
 import time
 
 import pytest
-from mesh import accounts, expect
-from mesh.pods import KUBERNETES_CLUSTERS
-from mesh.prometheus import climbed
-from mesh.say import say
+
+from tests.multicluster.mesh import accounts, expect
+from tests.multicluster.mesh.pods import KUBERNETES_CLUSTERS
+from tests.multicluster.mesh.prometheus import climbed
+from tests.multicluster.mesh.say import say
 
 pytestmark = pytest.mark.usefixtures("traffic")
 

@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 
 import pytest
-from checks import mesh, pods, server
+
+from tests.prometheus.checks import mesh, pods, server
 
 # Between two rounds of traffic; shorter than the pace of scrapes, so that each of them finds more.
 PAUSE_SECONDS = 0.4

@@ -8,8 +8,10 @@ import sys
 
 import promql_parser
 import pytest
-from checks import dashboards
-from harness import tree
+
+from tests.e2e.harness import tree
+from tests.e2e.harness.paths import ROOT
+from tests.prometheus.checks import dashboards
 
 FILES = dashboards.files()
 REQUIRED = {"title", "uid", "schemaVersion", "panels", "templating", "time", "tags"}
@@ -18,8 +20,8 @@ PANELS = {"stat", "timeseries", "table", "nodeGraph", "row"}
 
 
 def test_the_committed_dashboards_are_those_of_their_source():
-    command = [sys.executable, dashboards.DIRECTORY / "source" / "generate.py", "--check"]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "scripts.dashboards", "--check"]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
 
 

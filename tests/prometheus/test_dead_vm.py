@@ -1,13 +1,13 @@
 """The alert on a VM that died, in a real Prometheus that scrapes a real Envoy."""
 
-from checks import rules, server
-from harness import bootstrap
-from harness.altered import Altered, use_module
-from harness.command import trapping_module
-from harness.mesh import Mesh
-from harness.polling import wait_until
-from harness.requests import send
-from harness.sidecar import west
+from tests.e2e.harness import bootstrap
+from tests.e2e.harness.altered import Altered, use_module
+from tests.e2e.harness.command import trapping_module
+from tests.e2e.harness.mesh import Mesh
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.requests import send
+from tests.e2e.harness.sidecar import west
+from tests.prometheus.checks import rules, server
 
 ALERT = "IstioStatsRequestsUncounted"
 # The VM lives for so many requests, and a round has as many.

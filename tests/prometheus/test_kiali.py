@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from checks.mesh import CLUSTER_IDS
-from harness.paths import ROOT
-from harness.polling import wait_until
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e.harness.paths import ROOT
+from tests.e2e.harness.polling import wait_until
+from tests.prometheus.checks.mesh import CLUSTER_IDS
 
 DOCUMENT = (ROOT / "docs" / "dashboards.md").read_text()
 PROXIES = ("east", "west")

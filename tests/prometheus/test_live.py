@@ -7,8 +7,9 @@ import urllib.request
 from contextlib import suppress
 
 import pytest
-from checks import dashboards, rules, server
-from harness.polling import wait_until
+
+from tests.e2e.harness.polling import wait_until
+from tests.prometheus.checks import dashboards, rules, server
 
 # What the mesh has on purpose: errors, strangers beyond max_series, unreadable metadata, a mistake.
 EXPECTED_ALERTS = {

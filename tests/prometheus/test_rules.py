@@ -4,8 +4,9 @@ import re
 
 import pytest
 import yaml
-from checks import pods, rules, server
-from harness.paths import ROOT
+
+from tests.e2e.harness.paths import ROOT
+from tests.prometheus.checks import pods, rules, server
 
 UNIT_TESTS = ROOT / "tests" / "prometheus" / "rules"
 CONFIGURATIONS = sorted(rules.DIRECTORY.glob("*.yaml"))

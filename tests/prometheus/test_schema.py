@@ -5,7 +5,8 @@ import os
 import sys
 
 import pytest
-from checks import dashboards
+
+from tests.prometheus.checks import dashboards
 
 OLDEST_PYTHON = (3, 11)
 if sys.version_info < OLDEST_PYTHON:

@@ -7,7 +7,7 @@ import json
 
 import yaml
 
-from harness.paths import ROOT, istio_stats
+from tests.e2e.harness.paths import ROOT, istio_stats
 
 TYPE = "type.googleapis.com/"
 EXTENSION = TYPE + "envoy.extensions."

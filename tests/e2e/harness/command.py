@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from harness.paths import ROOT, command, module
-from harness.polling import PATIENCE_SECONDS
+from tests.e2e.harness.paths import ROOT, command, module
+from tests.e2e.harness.polling import PATIENCE_SECONDS
 
 
 def run(*arguments):

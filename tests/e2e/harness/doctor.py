@@ -1,10 +1,10 @@
 """What `istio-stats doctor` finds in a running Envoy."""
 
-from harness import clients
-from harness.command import read_json
-from harness.peer_metadata import headers
-from harness.polling import wait_until
-from harness.workloads import SHOP
+from tests.e2e.harness import clients
+from tests.e2e.harness.command import read_json
+from tests.e2e.harness.peer_metadata import headers
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.workloads import SHOP
 
 
 def diagnose(envoy, *codes, seconds=0, hints=()):

@@ -6,9 +6,9 @@ import subprocess
 
 import httpx
 
-from harness import envoy_log, scrape
-from harness.paths import envoy_binary
-from harness.polling import PATIENCE_SECONDS, wait_until
+from tests.e2e.harness import envoy_log, scrape
+from tests.e2e.harness.paths import envoy_binary
+from tests.e2e.harness.polling import PATIENCE_SECONDS, wait_until
 
 
 class Envoy:

@@ -9,8 +9,8 @@ from functools import cache
 
 import yaml
 
-from harness.paths import GOLDEN
-from harness.scrape import Family, label_set
+from tests.e2e.harness.paths import GOLDEN
+from tests.e2e.harness.scrape import Family, label_set
 
 
 @cache

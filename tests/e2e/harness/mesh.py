@@ -3,9 +3,9 @@
 import time
 from contextlib import ExitStack
 
-from harness import golden, scrape
-from harness.envoy import Envoy
-from harness.polling import PATIENCE_SECONDS, wait_until
+from tests.e2e.harness import golden, scrape
+from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.polling import PATIENCE_SECONDS, wait_until
 
 # Four flushes: a series that comes late would be there.
 LATE_SECONDS = 0.4

@@ -3,9 +3,9 @@
 import json
 from dataclasses import dataclass, field
 
-from harness import bootstrap
-from harness.paths import module
-from harness.workloads import SHOP, STOCK, STOCK_SERVICE, WAYPOINT
+from tests.e2e.harness import bootstrap
+from tests.e2e.harness.paths import module
+from tests.e2e.harness.workloads import SHOP, STOCK, STOCK_SERVICE, WAYPOINT
 
 # A plugin configuration that is left out altogether, unlike an empty one.
 NO_CONFIGURATION = object()

@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import bootstrap, discovery
-from harness.paths import module
-from harness.sidecar import ABSENT
-from harness.workloads import SHOP, STOCK, STOCK_SERVICE, Workload
+from tests.e2e.harness import bootstrap, discovery
+from tests.e2e.harness.paths import module
+from tests.e2e.harness.sidecar import ABSENT
+from tests.e2e.harness.workloads import SHOP, STOCK, STOCK_SERVICE, Workload
 
 # Named as Istio's control plane names them.
 SERVICE = "outbound|5432||stock.logistics.svc.cluster.local"

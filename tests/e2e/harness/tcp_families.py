@@ -8,10 +8,10 @@ from functools import cache
 
 import yaml
 
-from harness.paths import GOLDEN
-from harness.polling import wait_until
-from harness.scrape import Family, label_set
-from harness.workloads import SHOP, STOCK
+from tests.e2e.harness.paths import GOLDEN
+from tests.e2e.harness.polling import wait_until
+from tests.e2e.harness.scrape import Family, label_set
+from tests.e2e.harness.workloads import SHOP, STOCK
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import socket
 import threading
 from collections import Counter
 
-from harness import bootstrap
-from harness.tcp_families import FAMILIES, Counts
+from tests.e2e.harness import bootstrap
+from tests.e2e.harness.tcp_families import FAMILIES, Counts
 
 
 class Sink:

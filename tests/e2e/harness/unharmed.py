@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Callable
 
-from harness import envoy_log, golden, tcp_families
-from harness.envoy import Envoy
-from harness.memory import resident_bytes
-from harness.polling import wait_until
+from tests.e2e.harness import envoy_log, golden, tcp_families
+from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.memory import resident_bytes
+from tests.e2e.harness.polling import wait_until
 
 LEGITIMATE = 3
 # The allocators of Envoy and V8 keep some of what they used; of hundreds of connections at once that is 9 MB.

@@ -2,7 +2,7 @@
 
 import time
 
-from mesh import expect
+from tests.multicluster.mesh import expect
 
 LABELS = ("source_cluster", "destination_cluster", "request_protocol", "response_code", "grpc_response_status")
 # Of what the frontends sent; gateways and their clients are not in it.

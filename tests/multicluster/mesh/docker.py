@@ -10,8 +10,8 @@ import subprocess
 import time
 from contextlib import contextmanager
 
-from mesh.paths import COMPOSE_FILE, GENERATED, LOGS, MODULES, OUT, PROMETHEUS, ROOT
-from mesh.say import Failure, say
+from tests.multicluster.mesh.paths import COMPOSE_FILE, GENERATED, LOGS, MODULES, OUT, PROMETHEUS, ROOT
+from tests.multicluster.mesh.say import Failure, say
 
 # One mesh per checkout, found again after a run that could not clean up.
 PROJECT = "istio-stats-" + hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]

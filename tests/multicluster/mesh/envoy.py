@@ -8,10 +8,9 @@ sidecars.
 import json
 from dataclasses import replace
 
-from harness import bootstrap, certs
-
-from mesh.paths import CERTIFICATES
-from mesh.pods import KUBERNETES_CLUSTERS, NAMESPACE, TRUST_DOMAIN
+from tests.e2e.harness import bootstrap, certs
+from tests.multicluster.mesh.paths import CERTIFICATES
+from tests.multicluster.mesh.pods import KUBERNETES_CLUSTERS, NAMESPACE, TRUST_DOMAIN
 
 # Services and what they speak, by port. A sidecar takes HTTP and gRPC on one port.
 SERVICES = {"reviews": {8080: "http1", 9090: "http2"}, "ledger": {6000: "tcp"}}

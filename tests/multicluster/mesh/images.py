@@ -13,8 +13,8 @@ import sysconfig
 import tarfile
 from pathlib import Path
 
-from mesh.paths import ROOT
-from mesh.say import Failure, say
+from tests.multicluster.mesh.paths import ROOT
+from tests.multicluster.mesh.say import Failure, say
 
 REPOSITORY = "istio-stats-multicluster"
 # Directories of Python's library and of Prometheus' pages that nothing here needs; they are most of both.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from mesh.paths import COMPOSE_FILE
+from tests.multicluster.mesh.paths import COMPOSE_FILE
 
 KUBERNETES_CLUSTERS = ("east", "west")
 NAMESPACE = "shop"

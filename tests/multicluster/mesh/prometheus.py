@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import yaml
 
-from mesh.envoy import STATS_PORT
-from mesh.paths import PROMETHEUS
-from mesh.pods import NAMESPACE
-from mesh.say import Failure
+from tests.multicluster.mesh.envoy import STATS_PORT
+from tests.multicluster.mesh.paths import PROMETHEUS
+from tests.multicluster.mesh.pods import NAMESPACE
+from tests.multicluster.mesh.say import Failure
 
 PORT = 9090
 # Instead of the 15 s in the project's configurations. Rules keep their own pace.

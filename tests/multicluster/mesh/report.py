@@ -2,7 +2,7 @@
 
 import math
 
-import table
+from lab import table
 
 PAIR = ("source_cluster", "destination_cluster")
 

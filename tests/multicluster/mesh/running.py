@@ -10,14 +10,14 @@ from functools import partial
 
 import yaml
 
-from mesh import docker, images, prometheus
-from mesh.docker import Compose
-from mesh.envoy import STATS_PORT, Configurations
-from mesh.paths import GENERATED, OUT
-from mesh.pods import KUBERNETES_CLUSTERS, Inventory
-from mesh.prometheus import Prometheus
-from mesh.say import Failure, say
-from mesh.traffic import Account, Client, Outside
+from tests.multicluster.mesh import docker, images, prometheus
+from tests.multicluster.mesh.docker import Compose
+from tests.multicluster.mesh.envoy import STATS_PORT, Configurations
+from tests.multicluster.mesh.paths import GENERATED, OUT
+from tests.multicluster.mesh.pods import KUBERNETES_CLUSTERS, Inventory
+from tests.multicluster.mesh.prometheus import Prometheus
+from tests.multicluster.mesh.say import Failure, say
+from tests.multicluster.mesh.traffic import Account, Client, Outside
 
 START_SECONDS = 60
 

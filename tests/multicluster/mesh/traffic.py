@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import grpc
 import httpx
 
-from mesh.envoy import (
+from tests.multicluster.mesh.envoy import (
     CHOICE_HEADER,
     FOREIGN,
     INGRESS_PORT,
@@ -24,7 +24,7 @@ from mesh.envoy import (
     WITNESS_HEADER,
     host,
 )
-from mesh.pods import KUBERNETES_CLUSTERS
+from tests.multicluster.mesh.pods import KUBERNETES_CLUSTERS
 
 REVIEWS = host("reviews")
 ENTRY = b"42 coins\n"

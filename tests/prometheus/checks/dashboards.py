@@ -4,9 +4,8 @@ import json
 import re
 from dataclasses import dataclass
 
-from harness.paths import ROOT
-
-from checks.queries import trouble
+from tests.e2e.harness.paths import ROOT
+from tests.prometheus.checks.queries import trouble
 
 DIRECTORY = ROOT / "envoy-config" / "grafana"
 # What Grafana puts for its own variables.

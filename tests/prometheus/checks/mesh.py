@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import yaml
-from harness import backend, clients, grpc_backend, peer_metadata, requests, tcp_traffic, tree
-from harness.envoy import Envoy
-from harness.paths import ROOT, module
-from harness.workloads import SHOP
+
+from tests.e2e.harness import backend, clients, grpc_backend, peer_metadata, requests, tcp_traffic, tree
+from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.paths import ROOT, module
+from tests.e2e.harness.workloads import SHOP
 
 STANDALONE = ROOT / "envoy-config" / "standalone"
 REVIEWS = "reviews.shop.svc.cluster.local"

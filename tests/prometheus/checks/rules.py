@@ -4,9 +4,9 @@ import re
 
 import promql_parser
 import yaml
-from harness.paths import ROOT
 
-from checks.queries import trouble
+from tests.e2e.harness.paths import ROOT
+from tests.prometheus.checks.queries import trouble
 
 DIRECTORY = ROOT / "envoy-config" / "prometheus"
 _WHEN = re.compile(r"( offset \S+| @ \S+)+$")

@@ -11,11 +11,11 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from harness.paths import ROOT
-from harness.polling import PATIENCE_SECONDS, wait_until
 
-from checks import rules
-from checks.queries import over_http
+from tests.e2e.harness.paths import ROOT
+from tests.e2e.harness.polling import PATIENCE_SECONDS, wait_until
+from tests.prometheus.checks import rules
+from tests.prometheus.checks.queries import over_http
 
 # What the configurations do every 15 s.
 PACE = "1s"

@@ -4,12 +4,12 @@ and the agent in the pod do between them."""
 import json
 from dataclasses import dataclass, field
 
-from harness import bootstrap
-from harness.istio import agent, extensions, proxies
-from harness.istio import waypoint as waypoints
-from harness.istio.chains import Chains
-from harness.istio.envoy_filter import Patcher
-from harness.istio.stats_config import stats_config
+from tests.e2e.harness import bootstrap
+from tests.e2e.harness.istio import agent, extensions, proxies
+from tests.e2e.harness.istio import waypoint as waypoints
+from tests.e2e.harness.istio.chains import Chains
+from tests.e2e.harness.istio.envoy_filter import Patcher
+from tests.e2e.harness.istio.stats_config import stats_config
 
 
 @dataclass

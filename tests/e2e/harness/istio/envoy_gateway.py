@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import yaml
 
-from harness import bootstrap
-from harness.bootstrap import EXTENSION, TYPE
-from harness.istio import agent
-from harness.istio.envoy_filter import merge
+from tests.e2e.harness import bootstrap
+from tests.e2e.harness.bootstrap import EXTENSION, TYPE
+from tests.e2e.harness.istio import agent
+from tests.e2e.harness.istio.envoy_filter import merge
 
 LISTENER = "default/eg/http"
 # Of the HTTPRoute.

@@ -9,8 +9,8 @@ the pod's ports itself.
 
 from dataclasses import dataclass, replace
 
-from harness import bootstrap, workloads
-from harness.workloads import STOCK_SERVICE, Workload
+from tests.e2e.harness import bootstrap, workloads
+from tests.e2e.harness.workloads import STOCK_SERVICE, Workload
 
 OUTBOUND_HTTP = "0.0.0.0_80"
 OUTBOUND_TCP = "10.96.7.9_5432"

@@ -9,12 +9,12 @@ under their names: it keeps the peers in their form.
 
 from dataclasses import dataclass, replace
 
-from harness import bootstrap, istio_peers, workloads
-from harness.bootstrap import EXTENSION
-from harness.istio.chains import Chains
-from harness.istio.envoy_filter import HTTP_CONNECTION_MANAGER
-from harness.istio.proxies import SHOP, STOCK, VERSION
-from harness.workloads import STOCK_SERVICE
+from tests.e2e.harness import bootstrap, istio_peers, workloads
+from tests.e2e.harness.bootstrap import EXTENSION
+from tests.e2e.harness.istio.chains import Chains
+from tests.e2e.harness.istio.envoy_filter import HTTP_CONNECTION_MANAGER
+from tests.e2e.harness.istio.proxies import SHOP, STOCK, VERSION
+from tests.e2e.harness.workloads import STOCK_SERVICE
 
 CONNECT_TERMINATE = "connect_terminate"
 MAIN_INTERNAL = "main_internal"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import yaml
 
-from harness import clients, golden, tcp_traffic, tree
-from harness.istio import control_plane, proxies, samples, waypoint
-from harness.scrape import Family
+from tests.e2e.harness import clients, golden, tcp_traffic, tree
+from tests.e2e.harness.istio import control_plane, proxies, samples, waypoint
+from tests.e2e.harness.scrape import Family
 
 # Helm values, and the patch of the Deployments whose sidecars log.
 VALUES = samples.ISTIO / "mesh" / "values.yaml"

@@ -3,12 +3,10 @@
 import statistics
 from pathlib import Path
 
-import paired
-import plot
-from report import Part, Verdict
-
-from harness.soak.gauges import MEMORY, cpu_per_request
-from harness.soak.trend import slope
+from benches.load import paired, plot
+from benches.load.report import Part, Verdict
+from tests.e2e.harness.soak.gauges import MEMORY, cpu_per_request
+from tests.e2e.harness.soak.trend import slope
 
 OUT = Path("out/soak")
 # What may be grown for sure. One request in a hundred that left 100 bytes behind would be found within an hour.

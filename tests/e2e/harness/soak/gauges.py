@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from harness import memory
+from tests.e2e.harness import memory
 
 # Fields that hold bytes, and what they are.
 MEMORY = {

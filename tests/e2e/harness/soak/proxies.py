@@ -3,11 +3,11 @@
 The HTTP filters come by extension discovery, the TCP listeners by listener discovery.
 """
 
-from harness import altered, bootstrap, discovery, sidecar, tcp
-from harness.altered import Altered
-from harness.customised import Customised
-from harness.grpc_backend import SERVICE
-from harness.soak import gauges
+from tests.e2e.harness import altered, bootstrap, discovery, sidecar, tcp
+from tests.e2e.harness.altered import Altered
+from tests.e2e.harness.customised import Customised
+from tests.e2e.harness.grpc_backend import SERVICE
+from tests.e2e.harness.soak import gauges
 
 WORKERS = 2
 # Filled by new peers within seconds.

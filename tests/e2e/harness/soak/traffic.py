@@ -7,13 +7,13 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from harness import clients, requests, tcp_traffic
-from harness.grpc_stream import Stream
-from harness.peer_metadata import frame, headers
-from harness.soak.proxies import MAX_SERIES
-from harness.tcp_families import FAMILIES as TCP_FAMILIES
-from harness.tcp_families import Counts
-from harness.workloads import SHOP
+from tests.e2e.harness import clients, requests, tcp_traffic
+from tests.e2e.harness.grpc_stream import Stream
+from tests.e2e.harness.peer_metadata import frame, headers
+from tests.e2e.harness.soak.proxies import MAX_SERIES
+from tests.e2e.harness.tcp_families import FAMILIES as TCP_FAMILIES
+from tests.e2e.harness.tcp_families import Counts
+from tests.e2e.harness.workloads import SHOP
 
 HTTP_FAMILIES = (
     "istio_requests_total",

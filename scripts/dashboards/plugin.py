@@ -1,7 +1,7 @@
 """Whether the plugin does its work in every proxy."""
 
-from grafana import NONE_IS_GOOD, chart, dashboard, over_time, row, stat, table
-from promql import STEP, requests
+from scripts.dashboards.grafana import NONE_IS_GOOD, chart, dashboard, over_time, row, stat, table
+from scripts.dashboards.promql import STEP, requests
 
 UID = "istio-stats-plugin"
 # `cluster` is there only over federation, `pod` and `namespace` only in Kubernetes.

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from processes import Failure
+from lab.processes import Failure
 
 
 def path():

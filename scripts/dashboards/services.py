@@ -1,8 +1,8 @@
 """From a service to its workloads to their pods."""
 
-from grafana import GOOD_RATIO, chart, dashboard, label_values, link, over_time, row, stat, table
-from promql import STEP, latency, requests, success, total
-from variables import DESTINATION_CLUSTER, PAIRS, REPORTER, SOURCE_CLUSTER, TRAFFIC
+from scripts.dashboards.grafana import GOOD_RATIO, chart, dashboard, label_values, link, over_time, row, stat, table
+from scripts.dashboards.promql import STEP, latency, requests, success, total
+from scripts.dashboards.variables import DESTINATION_CLUSTER, PAIRS, REPORTER, SOURCE_CLUSTER, TRAFFIC
 
 UID = "istio-stats-services"
 

@@ -1,8 +1,19 @@
 """Which Kubernetes clusters talk to which, and how well that works."""
 
-from grafana import GOOD_RATIO, chart, dashboard, link, matrix, node_graph, over_time, row, stat, table
-from promql import PAIR, RANGE, STEP, latency, named, requests, success, total
-from variables import DESTINATION_CLUSTER, REPORTER, SOURCE_CLUSTER, TRAFFIC
+from scripts.dashboards.grafana import (
+    GOOD_RATIO,
+    chart,
+    dashboard,
+    link,
+    matrix,
+    node_graph,
+    over_time,
+    row,
+    stat,
+    table,
+)
+from scripts.dashboards.promql import PAIR, RANGE, STEP, latency, named, requests, success, total
+from scripts.dashboards.variables import DESTINATION_CLUSTER, REPORTER, SOURCE_CLUSTER, TRAFFIC
 
 UID = "istio-stats-clusters"
 ARROW = "{{source_cluster}} → {{destination_cluster}}"

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-import machine
-from processes import Failure
+from benches.load import machine
+from lab.processes import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
 # Modules of this directory, in the order they run.
@@ -44,6 +44,7 @@ def main():
 def arguments():
     names = "\n".join(f"  {name:12} {what}" for name, what in PARTS.items())
     parser = argparse.ArgumentParser(
+        prog="python -m benches.load",
         description=__doc__,
         epilog=f"parts:\n{names}\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -85,7 +86,7 @@ def run(name, options):
     about = machine.describe()
     begin = time.monotonic()
     print(f"\n=== {PARTS[name]}")
-    part = importlib.import_module(name).run(options.effort)
+    part = importlib.import_module(f"benches.load.{name}").run(options.effort)
     command = f'make bench BENCH="--only {name} --effort {options.effort:g}"'
     part.about.update(about, seconds=round(time.monotonic() - begin), command=command)
     part.show()

@@ -1,9 +1,9 @@
 """TCP: connections, bytes, durations."""
 
-from clusters import ARROW, BYTES, tcp_bytes
-from grafana import NONE_IS_GOOD, chart, dashboard, link, matrix, over_time, row, stat, table
-from promql import PAIR, RANGE, STEP, quantile, total
-from variables import DESTINATION_CLUSTER, REPORTER, SOURCE_CLUSTER, TRAFFIC
+from scripts.dashboards.clusters import ARROW, BYTES, tcp_bytes
+from scripts.dashboards.grafana import NONE_IS_GOOD, chart, dashboard, link, matrix, over_time, row, stat, table
+from scripts.dashboards.promql import PAIR, RANGE, STEP, quantile, total
+from scripts.dashboards.variables import DESTINATION_CLUSTER, REPORTER, SOURCE_CLUSTER, TRAFFIC
 
 UID = "istio-stats-tcp"
 OPENED = "istio_tcp_connections_opened_total"

@@ -15,11 +15,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import envoy
-import metrics
-import table
-import traffic
-from processes import Failure, Processes, answers_ok, is_listening, require_free
+from demo import traffic
+from lab import envoy, metrics, table
+from lab.processes import Failure, Processes, answers_ok, is_listening, require_free
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = Path("out/demo")
@@ -63,6 +61,7 @@ def main():
 
 def arguments():
     parser = argparse.ArgumentParser(
+        prog="python -m demo",
         description=__doc__,
         epilog="ENVOY_VERSION chooses another supported Envoy, ENVOY_PATH a binary of your own.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,15 +1,12 @@
-"""Writes the dashboards next to this directory; --check only says whether they are what would be written."""
+"""Writes the dashboards into envoy-config/grafana/; --check only says whether they are what would be written."""
 
 import json
 import sys
 from pathlib import Path
 
-import clusters
-import plugin
-import services
-import tcp
+from scripts.dashboards import clusters, plugin, services, tcp
 
-TARGET = Path(__file__).resolve().parent.parent
+TARGET = Path(__file__).resolve().parents[2] / "envoy-config" / "grafana"
 DASHBOARDS = {module.UID: module.build for module in (clusters, services, tcp, plugin)}
 
 
@@ -26,7 +23,7 @@ def main():
         elif not check:
             file.write_text(text)
     if different:
-        sys.exit(f"not as {Path(__file__).name} writes them: {', '.join(different)}")
+        sys.exit(f"not as scripts/dashboards writes them: {', '.join(different)}")
 
 
 if __name__ == "__main__":

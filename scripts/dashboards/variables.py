@@ -1,6 +1,6 @@
 """The variables that dashboards share, and selectors made of them."""
 
-from grafana import choice, label_values
+from scripts.dashboards.grafana import choice, label_values
 
 _REPORTER = (
     "Each request is counted by both sides, so exactly one is asked. source: as callers see it, with requests that "

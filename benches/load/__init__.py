@@ -1,0 +1,1 @@
+"""Benchmarks in a real Envoy: `make bench`."""

@@ -1,0 +1,1 @@
+"""Istio's metrics on two stock Envoys, with an application and traffic: `make demo`."""

@@ -1,0 +1,1 @@
+"""The tests in Python; those in Rust are in native/."""

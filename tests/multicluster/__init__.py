@@ -1,0 +1,1 @@
+"""A mesh over two Kubernetes clusters in Docker."""

@@ -1,0 +1,1 @@
+"""Rules and dashboards in a real Prometheus."""

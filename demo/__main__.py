@@ -13,15 +13,19 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from demo import traffic
 from lab import envoy, metrics, table
-from lab.processes import Failure, Processes, answers_ok, is_listening, require_free
+from lab.failure import Failure
+from lab.paths import ROOT, module
+from lab.ports import is_listening, require_free
+from lab.processes import Processes
+from lab.waiting import PATIENCE_SECONDS, leftovers
+from lab.web import answers_ok
 
-ROOT = Path(__file__).resolve().parent.parent
 LOGS = Path("out/demo")
-SETTLE_SECONDS = 60
 APPLICATION_PORTS = {18003: "the application", 18004: "the application's gRPC", 18008: "the application's TCP"}
 DOWN_PORT = 18005
 
@@ -91,9 +95,8 @@ def demo(keep):
 
 
 def require_modules():
-    for module in ("dist/istio_stats.wasm", "dist/metadata_exchange.wasm"):
-        if not Path(module).is_file():
-            raise Failure(f"{module} is missing; make build makes it")
+    for name in ("istio_stats", "metadata_exchange"):
+        module(name)
 
 
 def require_ports():
@@ -109,27 +112,17 @@ def require_ports():
 def start(processes):
     begin = time.monotonic()
     LOGS.mkdir(parents=True, exist_ok=True)
-    binary = envoy.path()
     application = processes.start("the application", [sys.executable, "demo/backend.py"], LOGS / "application.log")
-    envoys = {proxy: start_envoy(processes, binary, proxy) for proxy in (WEST, EAST)}
+    envoys = {proxy: start_envoy(processes, proxy) for proxy in (WEST, EAST)}
     application.wait_until(lambda: all(is_listening(port) for port in APPLICATION_PORTS))
     for proxy, process in envoys.items():
-        process.wait_until(lambda: answers_ok(f"http://127.0.0.1:{proxy.admin_port}/ready"))
-    print(f"{envoy.version(binary)}: two proxies and an application started in {time.monotonic() - begin:.1f} s\n")
+        process.wait_until(partial(answers_ok, f"http://127.0.0.1:{proxy.admin_port}/ready"))
+    print(f"{envoy.version()}: two proxies and an application started in {time.monotonic() - begin:.1f} s\n")
 
 
-def start_envoy(processes, binary, proxy):
-    command = [
-        binary,
-        "--config-path",
-        f"envoy-config/standalone/{proxy.name}.yaml",
-        # Two Envoys on one machine would contend for the memory hot restart shares.
-        "--disable-hot-restart",
-        # Two workers show that their counts add up.
-        *("--concurrency", "2"),
-        # At this level the log holds problems only.
-        *("--log-level", "warning"),
-    ]
+def start_envoy(processes, proxy):
+    # Two workers show that their counts add up.
+    command = envoy.command(Path(f"envoy-config/standalone/{proxy.name}.yaml"), workers=2)
     return processes.start(f"the Envoy {proxy.name}", command, LOGS / f"{proxy.name}.log")
 
 
@@ -144,7 +137,7 @@ def send(processes):
             sent[WEST] += batch.count if batch.reaches_west else 0
     except Exception:
         # If a proxy has ended, that is the better message.
-        processes.check()
+        processes.require_running()
         raise
     return sent
 
@@ -156,7 +149,7 @@ def connect(processes):
         try:
             stack.enter_context(traffic.connections(EAST.tcp_port))
         except Exception:
-            processes.check()
+            processes.require_running()
             raise
         print(f"  {traffic.CLOSED_CONNECTIONS:3} × TCP connections to port {EAST.tcp_port}, and one that stays open")
         yield
@@ -165,19 +158,17 @@ def connect(processes):
 def wait_for_counts(processes, sent):
     """A request is counted when its stream ends, an open connection at the next
     report, and a histogram appears at the next flush."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while True:
-        processes.check()
-        lacking = [text for proxy, count in sent.items() for text in lacking_of(proxy, count)]
-        if not lacking:
-            return
-        if time.monotonic() > deadline:
-            raise Failure(
-                f"after {SETTLE_SECONDS} s the metrics are not what was sent:\n  "
-                + "\n  ".join(lacking)
-                + f"\nThe Envoys' logs are in {LOGS}/."
-            )
-        time.sleep(0.2)
+
+    def lacking():
+        processes.require_running()
+        return [text for proxy, count in sent.items() for text in lacking_of(proxy, count)]
+
+    if lines := leftovers(lacking):
+        raise Failure(
+            f"after {PATIENCE_SECONDS} s the metrics are not what was sent:\n  "
+            + "\n  ".join(lines)
+            + f"\nThe Envoys' logs are in {LOGS}/."
+        )
 
 
 def lacking_of(proxy, requests):
@@ -311,7 +302,7 @@ def say_where_to_look(keep):
 def wait_for_ctrl_c(processes):
     try:
         while True:
-            processes.check()
+            processes.require_running()
             time.sleep(0.5)
     except KeyboardInterrupt:
         print("\nstopped")

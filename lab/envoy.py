@@ -1,19 +1,34 @@
-"""Which Envoy is run."""
+"""Which Envoy is run, and how."""
 
 import subprocess
+from functools import cache
+from pathlib import Path
 
-from lab.processes import Failure
+from lab.paths import printed_path
 
 
-def path():
+@cache
+def binary() -> Path:
     """ENVOY_PATH, else the binary of ENVOY_VERSION, downloaded when it is missing."""
-    found = subprocess.run(["scripts/envoy-path"], stdout=subprocess.PIPE, text=True)
-    if found.returncode != 0:
-        raise Failure("no Envoy to run (see above)")
-    return found.stdout.strip()
+    return printed_path("envoy-path")
 
 
-def version(binary):
-    # "…/envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL"
-    shown = subprocess.run([binary, "--version"], capture_output=True, text=True).stdout.split("/")
-    return f"Envoy {shown[-4]}" if len(shown) >= 5 else binary
+@cache
+def version() -> str:
+    shown = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=True).stdout
+    # Between the commit and the kind of build.
+    parts = shown.split("/")
+    return f"Envoy {parts[-4]}" if len(parts) >= 5 else str(binary())
+
+
+def command(config: Path, *options: str, workers: int = 1) -> list[str | Path]:
+    """Runs it with a bootstrap. At this level its log holds problems only."""
+    return [
+        binary(),
+        *("--config-path", config),
+        *("--concurrency", str(workers)),
+        *("--log-level", "warning"),
+        # Several Envoys run at once; hot restart makes them share memory by id.
+        *(() if "--base-id" in options else ("--disable-hot-restart",)),
+        *options,
+    ]

@@ -1,104 +1,111 @@
 """Starts processes and stops them, whatever happens in between."""
 
-import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-START_SECONDS = 60
+from lab.failure import Failure
+from lab.waiting import wait_until
+
+T = TypeVar("T")
+
 STOP_SECONDS = 5
-LOG_TAIL_LINES = 20
-
-
-class Failure(Exception):
-    """Ends the program with a message instead of a traceback."""
+LOG_TAIL_LINES = 40
 
 
 class Process:
     """One child process; its output goes to a log file."""
 
-    def __init__(self, name, command, log):
+    def __init__(
+        self, name: str, command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
-        self.log = log
-        with open(log, "wb") as output:
+        self._log = log
+        with log.open("wb") as output:
             # A session of its own: Ctrl-C reaches only the parent, which then
             # stops its children in order.
-            self.child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
             )
 
-    def wait_until(self, is_ready, every=0.05):
-        deadline = time.monotonic() + START_SECONDS
-        while not is_ready():
-            if self.child.poll() is not None:
-                raise self.failure(f"ended with exit code {self.child.returncode}")
-            if time.monotonic() > deadline:
-                raise self.failure(f"is not ready after {START_SECONDS} s")
-            time.sleep(every)
+    @property
+    def pid(self) -> int:
+        return self._child.pid
 
-    def failure(self, what):
-        lines = Path(self.log).read_text(errors="replace").splitlines()
-        tail = "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:])
-        return Failure(f"{self.name} {what}. The end of {self.log}:\n{tail}")
+    @property
+    def status(self) -> int | None:
+        """With which it ended, if it did."""
+        return self._child.poll()
 
-    def stop(self):
-        if self.child.poll() is None:
-            self.child.terminate()
+    def wait_until(self, check: Callable[[], T], what: str = "ready", every: float = 0.02) -> T:
+        """Waits for something that the process must not end before."""
+
+        def checked() -> T:
+            self.require_running()
+            return check()
+
         try:
-            self.child.wait(STOP_SECONDS)
+            return wait_until(checked, what, every=every)
+        except TimeoutError as error:
+            raise self.failure(f"is late: {error}") from error
+
+    def require_running(self) -> None:
+        if self.status is not None:
+            raise self.failure(f"ended with status {self.status}")
+
+    def failure(self, what: str) -> Failure:
+        lines = "\n".join(f"    {line}" for line in self.log().splitlines()[-LOG_TAIL_LINES:])
+        return Failure(f"{self.name} {what}. The end of {self._log}:\n{lines}")
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def terminate(self) -> None:
+        """Asks it to end, as Kubernetes asks a container."""
+        self._child.terminate()
+
+    def wait(self, seconds: float) -> None:
+        """Until it has ended; a TimeoutExpired if it does not."""
+        self._child.wait(seconds)
+
+    def kill(self) -> None:
+        self._child.kill()
+        self._child.wait()
+
+    def stop(self) -> None:
+        """Ends it, in one way or the other."""
+        self.terminate()
+        try:
+            self.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self.child.kill()
-            self.child.wait()
+            self.kill()
 
 
 class Processes:
     """A context manager: leaving it stops every process, the last one first."""
 
-    def __init__(self):
-        self.running = []
+    def __init__(self) -> None:
+        self._running: list[Process] = []
 
-    def __enter__(self):
+    def __enter__(self) -> "Processes":
         return self
 
-    def __exit__(self, *_):
-        while self.running:
-            self.running.pop().stop()
+    def __exit__(self, *_: object) -> None:
+        while self._running:
+            self._running.pop().stop()
 
-    def start(self, name, command, log):
+    def start(self, name: str, command: Sequence[str | Path], log: Path) -> Process:
         process = Process(name, command, log)
-        self.running.append(process)
+        self._running.append(process)
         return process
 
-    def check(self):
+    def require_running(self) -> None:
         """Fails if a process has ended by itself."""
-        for process in self.running:
-            if process.child.poll() is not None:
-                raise process.failure(f"ended with exit code {process.child.returncode}")
-
-
-def require_free(port, purpose):
-    with socket.socket() as probe:
-        # As Envoy does: a connection of the last run that lingers is no obstacle.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise Failure(
-                f"port {port} of 127.0.0.1 is taken ({error.strerror}); the demo needs it for {purpose}. "
-                f"To see who has it: ss -ltnp 'sport = :{port}'"
-            ) from error
-
-
-def is_listening(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def answers_ok(url):
-    try:
-        with urllib.request.urlopen(url, timeout=1) as response:
-            return response.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
+        for process in self._running:
+            process.require_running()

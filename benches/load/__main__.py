@@ -6,12 +6,11 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 from benches.load import machine
-from lab.processes import Failure
+from lab.failure import Failure
+from lab.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 # Modules of this directory, in the order they run.
 PARTS = {
     "request_cpu": "CPU time per HTTP request",
@@ -32,7 +31,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         verdicts = [verdict for name in options.only for verdict in run(name, options)]
-    except Failure as error:
+    except (Failure, TimeoutError) as error:
         sys.exit(f"bench: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -4,6 +4,7 @@ import statistics
 
 from benches.load import h2load, mesh, proxy
 from benches.load.report import Part
+from lab.paths import module
 from lab.processes import Processes
 
 RUNS = 5
@@ -31,7 +32,7 @@ def run(effort):
 
 def all_variants():
     """By what it is: the variant and its modules."""
-    stats = proxy.plugin(proxy.dist("istio_stats"), "stats_outbound", '{"attachment": "http"}')
+    stats = proxy.plugin(module("istio_stats"), "stats_outbound", '{"attachment": "http"}')
     ours = proxy.http_filter(stats)
     return {
         "no telemetry": (mesh.Variant("none", ""), ()),
@@ -59,7 +60,7 @@ def report(variants, ready, resident, about):
 
     rows = []
     for name, (_, modules) in variants.items():
-        size = sum(proxy.dist(module).stat().st_size for module in modules) / 1000
+        size = sum(module(module).stat().st_size for module in modules) / 1000
         each_worker = (memory(name, many) - memory(name, few)) / (many - few)
         rows.append(
             [

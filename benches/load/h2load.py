@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 
 from benches.load import machine
-from lab.processes import Failure
+from lab.failure import Failure
 
 TIMEOUT_SECONDS = 120
 # What a browser sends, too: Envoy reads it and attributes are made of it.

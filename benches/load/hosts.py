@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 
-from lab.processes import Failure
+from lab.failure import Failure
 
 
 class NewHosts:

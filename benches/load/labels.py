@@ -1,12 +1,10 @@
 """What the metrics must say at the end of a run: if they do not, its figures are worth nothing."""
 
-import time
-
 from benches.load.mesh import ENDPOINT, client, server, service_host
 from benches.load.report import Verdict
 from lab import metrics
+from lab.waiting import leftovers
 
-SETTLE_SECONDS = 15
 HISTOGRAMS = (
     "istio_request_duration_milliseconds",
     "istio_request_bytes",
@@ -61,11 +59,8 @@ def _endpoint():
 def check(proxy, wanted):
     """The verdict on what the metrics say; `wanted`: for each variant how many requests with which labels."""
     # Histograms are flushed every 5 s, and a new series may take a while.
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while wrong := list(_differences(proxy.metrics(), wanted)):
-        if time.monotonic() > deadline:
-            return Verdict(False, "the metrics say what was sent; but\n  " + "\n  ".join(wrong))
-        time.sleep(0.2)
+    if wrong := leftovers(lambda: _differences(proxy.metrics(), wanted)):
+        return Verdict(False, "the metrics say what was sent; but\n  " + "\n  ".join(wrong))
     return Verdict(True, "the metrics say what was sent, every request with every label")
 
 

@@ -12,6 +12,7 @@ from benches.load import h2load, mesh, paired, plot, proxy
 from benches.load.hosts import NewHosts, Steadily
 from benches.load.report import Part, Verdict
 from benches.load.settle import settle
+from lab.paths import module
 from lab.processes import Processes
 
 WINDOWS = 12
@@ -54,7 +55,7 @@ def run(effort):
 
 def variant(name, in_place, named_service=False):
     configuration = json.dumps({"attachment": "http", "define_in_place": in_place})
-    plugin = proxy.plugin(proxy.dist("istio_stats"), "stats_outbound", configuration)
+    plugin = proxy.plugin(module("istio_stats"), "stats_outbound", configuration)
     return mesh.Variant(name, "", filters=(proxy.http_filter(plugin),), named_service=named_service)
 
 

@@ -12,6 +12,8 @@ import yaml
 
 from benches.load import proxy
 from benches.load.proxy import EXTENSION
+from lab.paths import module
+from lab.ports import free_ports
 
 SAMPLES = Path("envoy-config/standalone")
 # Another workload than the one that answers the exchange, to tell where labels come from.
@@ -60,7 +62,7 @@ class Mesh:
     """Both Envoys, running."""
 
     def __init__(self, processes, name, variants, workers=1, flush_seconds=5):
-        server_admin, plain, exchanging, admin, *ports = proxy.free_ports(4 + len(variants))
+        server_admin, plain, exchanging, admin, *ports = free_ports(4 + len(variants))
         servers = [
             _listener("inbound", "INBOUND", plain, (), (), _ANSWER),
             _listener("inbound_exchange", "INBOUND", exchanging, (_exchange(),), (), _ANSWER),
@@ -92,7 +94,7 @@ def our_exchange():
 
 
 def _exchange():
-    path = proxy.dist("metadata_exchange")
+    path = module("metadata_exchange")
     return proxy.http_filter(proxy.plugin(path, "metadata_exchange", '{"attachment": "http"}'))
 
 

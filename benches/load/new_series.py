@@ -14,6 +14,7 @@ from benches.load import h2load, mesh, proxy
 from benches.load.hosts import NewHosts
 from benches.load.report import Part, Verdict
 from benches.load.settle import settle
+from lab.paths import module
 from lab.processes import Processes
 
 RUNS = 5
@@ -51,7 +52,7 @@ def run(effort):
 def measure(in_place, places):
     """In one fresh Envoy."""
     configuration = {"attachment": "http", "define_in_place": in_place, "max_series": MAX_LABEL_SETS}
-    plugin = proxy.plugin(proxy.dist("istio_stats"), "stats_outbound", json.dumps(configuration))
+    plugin = proxy.plugin(module("istio_stats"), "stats_outbound", json.dumps(configuration))
     variant = mesh.Variant("new-series", "", filters=(proxy.http_filter(plugin),), named_service=False)
     with Processes() as processes:
         envoys = mesh.Mesh(processes, "new_series", [variant], flush_seconds=mesh.NO_FLUSH_SECONDS)

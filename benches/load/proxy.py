@@ -1,19 +1,18 @@
 """One Envoy and what it costs."""
 
 import json
-import socket
 import time
 import urllib.parse
-import urllib.request
 from pathlib import Path
 
 import yaml
 
 from benches.load import machine
 from benches.load.report import OUT
-from lab import envoy
+from lab import envoy, threads, web
+from lab.memory import anonymous_bytes
 from lab.metrics import Snapshot
-from lab.processes import Failure, answers_ok
+from lab.web import answers_ok
 
 TYPE = "type.googleapis.com/"
 EXTENSION = TYPE + "envoy.extensions."
@@ -25,29 +24,17 @@ class Proxy:
 
     def __init__(self, processes, name, configuration, workers=1):
         self._admin_port = configuration["admin"]["address"]["socket_address"]["port_value"]
-        binary = envoy.path()
-        self.version = envoy.version(binary)
+        self.version = envoy.version()
         OUT.mkdir(parents=True, exist_ok=True)
         path = OUT / f"{name}.envoy.json"
         path.write_text(json.dumps(configuration, indent=2))
-        command = [
-            binary,
-            *("--config-path", str(path)),
-            # Envoys side by side would contend for the memory hot restart shares.
-            "--disable-hot-restart",
-            *("--concurrency", str(workers)),
-            *("--log-level", "warning"),
-        ]
+        command = envoy.command(path, workers=workers)
         began = time.perf_counter()
         process = processes.start(self.version, command, OUT / f"{name}.envoy.log")
-        process.wait_until(self._is_ready, every=0.002)
+        process.wait_until(lambda: answers_ok(f"http://127.0.0.1:{self._admin_port}/ready"), every=0.002)
         self.seconds_to_ready = time.perf_counter() - began
-        self.pid = process.child.pid
-        self._tasks = Path(f"/proc/{self.pid}/task")
-        self._worker = self._thread(FIRST_WORKER)
-
-    def _is_ready(self):
-        return answers_ok(f"http://127.0.0.1:{self._admin_port}/ready")
+        self.pid = process.pid
+        (self._worker,) = threads.named(self.pid, FIRST_WORKER)
 
     def favour_worker(self):
         """Gives the first worker a core of its own."""
@@ -55,8 +42,8 @@ class Proxy:
 
     def favour_as_helper(self):
         """Keeps all threads away from the core of the worker that is measured."""
-        for task in self._tasks.iterdir():
-            machine.favour(int(task.name), machine.other_cores())
+        for thread in threads.every(self.pid):
+            machine.favour(thread, machine.other_cores())
 
     def cpu_seconds(self):
         """CPU time of the process so far, in the kernel's exact accounting.
@@ -69,29 +56,15 @@ class Proxy:
 
     def worker_seconds(self):
         """CPU time of the first worker so far."""
-        return self._thread_seconds(self._worker)
+        return threads.cpu_seconds(self.pid, self._worker)
 
     def main_seconds(self):
         """CPU time of the main thread so far."""
-        return self._thread_seconds(self.pid)
-
-    def _thread_seconds(self, thread):
-        # In ns and exact, unlike the steps of 10 ms in `stat`.
-        nanos = (self._tasks / str(thread) / "schedstat").read_text().split()[0]
-        return int(nanos) / 1e9
-
-    def _thread(self, name):
-        for task in self._tasks.iterdir():
-            if (task / "comm").read_text().strip() == name:
-                return int(task.name)
-        raise Failure(f"{self.version} has no thread {name}")
+        return threads.cpu_seconds(self.pid, self.pid)
 
     def resident_bytes(self):
         """Resident memory that no file backs: what the process needs beyond its binary."""
-        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Anonymous:"):
-                return int(line.split()[1]) * 1024
-        raise Failure(f"/proc/{self.pid}/smaps_rollup names no Anonymous memory")
+        return anonymous_bytes(self.pid)
 
     def metrics(self):
         return Snapshot.scrape(self._admin_port)
@@ -99,8 +72,8 @@ class Proxy:
     def counters(self, regex):
         """The values of all counters with a raw name like that. Cheap also where there are thousands of histograms."""
         query = urllib.parse.urlencode({"filter": regex, "type": "Counters"})
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._admin_port}/stats?{query}", timeout=30) as response:
-            return [int(line.rpartition(": ")[2]) for line in response.read().decode().splitlines()]
+        found = web.read(f"http://127.0.0.1:{self._admin_port}/stats?{query}")
+        return [int(line.rpartition(": ")[2]) for line in found.splitlines()]
 
 
 def bootstrap(admin_port, node, listeners, upstream_clusters, flush_seconds=5):
@@ -116,22 +89,6 @@ def bootstrap(admin_port, node, listeners, upstream_clusters, flush_seconds=5):
 
 def address(port):
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-
-
-def free_ports(count):
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
-def dist(module):
-    """One of our modules."""
-    path = Path("dist") / f"{module}.wasm"
-    if not path.is_file():
-        raise Failure(f"{path} is missing; make build makes it")
-    return path
 
 
 def plugin(path, root_id, configuration, vm_id=None):

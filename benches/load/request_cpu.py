@@ -11,6 +11,7 @@ from benches.load import envoy_stats, labels, paired, plot, proxy
 from benches.load.mesh import Mesh, Variant, our_exchange, stock_exchange
 from benches.load.per_request import LOADS, SEVERAL, Rounds
 from benches.load.report import Part, Verdict
+from lab.paths import module
 from lab.processes import Processes
 
 ROUNDS = 60
@@ -63,7 +64,7 @@ def all_variants():
 
 def stats(vm_id):
     """Each variant has a VM of its own: the plugin learns from what it sees where to look first."""
-    return proxy.plugin(proxy.dist("istio_stats"), "stats_outbound", '{"attachment": "http"}', vm_id)
+    return proxy.plugin(module("istio_stats"), "stats_outbound", '{"attachment": "http"}', vm_id)
 
 
 def bench_filter(name):

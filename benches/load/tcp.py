@@ -8,14 +8,15 @@ first round is discarded.
 """
 
 import statistics
-import time
 from dataclasses import asdict, dataclass
 
 from benches.load import paired, proxy
 from benches.load.bulk import ORDER, Bulk
 from benches.load.report import Part, Verdict
-from lab import metrics
+from lab import metrics, paths
+from lab.ports import free_ports
 from lab.processes import Processes
+from lab.waiting import leftovers
 
 # Many short rounds: what disturbs the machine then meets all variants of a round alike.
 ROUNDS = 120
@@ -28,7 +29,6 @@ NODE_METADATA = {
     "WORKLOAD_NAME": "bench",
     "LABELS": {"app": "bench", "version": "v1", "service.istio.io/canonical-name": "bench"},
 }
-SETTLE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def run(effort):
     up = down = MIB_EACH_WAY * MIB
     bulk = Bulk()
     with Processes() as processes, bulk.server() as server_port:
-        ports = proxy.free_ports(1 + 2 * len(VARIANTS))
+        ports = free_ports(1 + 2 * len(VARIANTS))
         entries = dict(zip(VARIANTS, ports[1::2]))
         envoy = proxy.Proxy(processes, "tcp", bootstrap(server_port, ports))
         envoy.favour_worker()
@@ -81,7 +81,7 @@ def bootstrap(server_port, ports):
 
 
 def listener(name, direction, port, modules):
-    plugins = [proxy.plugin(proxy.dist(module), f"stats_{direction}", '{"attachment": "tcp"}') for module in modules]
+    plugins = [proxy.plugin(paths.module(module), f"stats_{direction}", '{"attachment": "tcp"}') for module in modules]
     tcp_proxy = proxy.extension("filters.network.tcp_proxy.v3.TcpProxy", stat_prefix=direction, cluster=name)
     return {
         "name": name,
@@ -133,11 +133,8 @@ def check_counts(envoy, connections, received, sent):
         metrics.TCP_SENT: connections * sent,
     }
     # A connection is reported when Envoy has closed it, after the client has.
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while wrong := list(differences(envoy.metrics(), expected)):
-        if time.monotonic() > deadline:
-            return Verdict(False, "the metrics count every byte; but\n  " + "\n  ".join(wrong))
-        time.sleep(0.2)
+    if wrong := leftovers(lambda: differences(envoy.metrics(), expected)):
+        return Verdict(False, "the metrics count every byte; but\n  " + "\n  ".join(wrong))
     return Verdict(True, "the metrics count every byte")
 
 

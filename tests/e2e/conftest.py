@@ -10,8 +10,9 @@ up; after that, from the project's root:
 
 import pytest
 
+from lab import certs
 from tests.e2e.harness import backend as http_backend
-from tests.e2e.harness import certs, grpc_backend, tcp_traffic
+from tests.e2e.harness import grpc_backend, tcp_traffic
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.workloads import SHOP, STOCK
 

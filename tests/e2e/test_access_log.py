@@ -4,11 +4,11 @@ import grpc
 import httpx
 import pytest
 
+from lab.waiting import wait_until
 from tests.e2e.harness import bootstrap, clients, scrape, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.hostcalls import reports_of
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID
-from tests.e2e.harness.polling import wait_until
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.standalone import REVIEWS, LoggerPair
 from tests.e2e.harness.tcp_families import Counts, expect_both

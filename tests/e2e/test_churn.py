@@ -6,14 +6,14 @@ CHURN_SECONDS=60 goes on for a minute.
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+from lab.memory import resident_bytes
+from lab.tree import nodes
+from lab.waiting import wait_until
 from tests.e2e.harness import bootstrap, sidecar, tcp
 from tests.e2e.harness.churn import STEADY, Churn
 from tests.e2e.harness.discovery import Delivered
 from tests.e2e.harness.load import Load
-from tests.e2e.harness.memory import resident_bytes
-from tests.e2e.harness.polling import wait_until
 from tests.e2e.harness.scrape import standard
-from tests.e2e.harness.tree import nodes
 from tests.e2e.harness.workloads import STOCK_SERVICE
 
 SECONDS = float(os.environ.get("CHURN_SECONDS", "15"))
@@ -64,7 +64,7 @@ def test_every_request_message_and_byte_is_counted(mesh, backend, grpc_backend_p
     east = mesh.run(east_proxy)
     proxies = {east: east_proxy, west: west_proxy}
     churns = [Churn(envoy, proxy, tmp_path / f"{envoy.name}.modules") for envoy, proxy in proxies.items()]
-    before = {envoy: (envoy.stats(f"^{VMS}$"), resident_bytes(envoy)) for envoy in proxies}
+    before = {envoy: (envoy.stats(f"^{VMS}$"), resident_bytes(envoy.pid)) for envoy in proxies}
 
     load = Load()
     http_jobs = [load.keep_alive, load.keep_alive, load.fresh, load.grpc, load.grpc]
@@ -88,7 +88,7 @@ def test_every_request_message_and_byte_is_counted(mesh, backend, grpc_backend_p
         assert min(made[envoy].values()) >= SECONDS / 10
         assert not any(envoy.stats(REFUSALS).values())
         print(f"{envoy.name}: {dict(made[envoy])}, {envoy.stats(CREATED)}")
-        growth = resident_bytes(envoy) - memory
+        growth = resident_bytes(envoy.pid) - memory
         print(f"{envoy.name}: {memory / 1e6:.0f} MB, {growth / 1e6:+.0f} MB afterwards")
         assert growth < MAX_GROWTH_BYTES
     print(dict(load.done))

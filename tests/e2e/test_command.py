@@ -4,7 +4,7 @@ import json
 import re
 
 from tests.e2e.harness import clients
-from tests.e2e.harness.paths import istio_stats
+from tests.e2e.harness.command import istio_stats
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID
 from tests.e2e.harness.sidecar import ABSENT, east, west
 

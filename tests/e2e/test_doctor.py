@@ -7,12 +7,12 @@ from threading import Thread
 
 import pytest
 
+from lab.tree import configure
 from tests.e2e.harness import bootstrap, clients, tcp, tcp_traffic
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.command import run
 from tests.e2e.harness.doctor import await_counted, call, diagnose, diagnose_url, serve
 from tests.e2e.harness.sidecar import east, west
-from tests.e2e.harness.tree import configure
 from tests.e2e.harness.workloads import STOCK_SERVICE
 
 MESH = {"attachment": "http", "metric_prefix": "mesh_"}

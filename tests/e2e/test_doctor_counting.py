@@ -5,11 +5,11 @@ from threading import Event, Thread
 
 import pytest
 
+from lab.paths import module
 from tests.e2e.harness import bootstrap, clients, tcp, tcp_traffic
 from tests.e2e.harness.altered import Altered, deliver_listeners, http_manager, use_module
 from tests.e2e.harness.command import trapping_module
 from tests.e2e.harness.doctor import call, diagnose, serve
-from tests.e2e.harness.paths import module
 from tests.e2e.harness.peer_metadata import headers
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.workloads import SHOP

@@ -5,11 +5,11 @@ import re
 import pytest
 import yaml
 
+from lab.paths import ROOT
 from tests.e2e.harness import bootstrap
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.customised import Customised
 from tests.e2e.harness.doctor import await_counted, diagnose, pasted, serve
-from tests.e2e.harness.paths import ROOT
 from tests.e2e.harness.peer_metadata import METADATA, encode
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import west

@@ -2,11 +2,11 @@
 
 import yaml
 
+from lab.tree import plugins
 from tests.e2e.harness import bootstrap, tcp
 from tests.e2e.harness.altered import Altered, deliver_filter, deliver_listeners, use_module
 from tests.e2e.harness.doctor import call, diagnose, pasted, serve
 from tests.e2e.harness.sidecar import ABSENT, west
-from tests.e2e.harness.tree import plugins
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 # Envoy's log has lines about Wasm that these tests cause.

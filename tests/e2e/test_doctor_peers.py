@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from lab.tree import nodes, plugins
 from tests.e2e.harness import bootstrap, clients, tcp, tcp_traffic
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.doctor import await_counted, call, diagnose, pasted, serve
@@ -10,7 +11,6 @@ from tests.e2e.harness.peer_metadata import METADATA, encode
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import ABSENT, east, west
 from tests.e2e.harness.standalone import REVIEWS, Logger, LoggerPair
-from tests.e2e.harness.tree import nodes, plugins
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 

@@ -3,13 +3,13 @@
 import pytest
 import yaml
 
+from lab.tree import plugins
 from tests.e2e.harness import bootstrap, clients
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.doctor import await_counted, call, diagnose, pasted, serve
 from tests.e2e.harness.peer_metadata import METADATA, encode
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import east, west
-from tests.e2e.harness.tree import plugins
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 

@@ -3,11 +3,11 @@
 import time
 from itertools import product
 
+from lab.waiting import wait_until
 from tests.e2e.harness import bootstrap, clients, envoy_log, golden, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.customised import Customised, all_changed, times, together, without_build
 from tests.e2e.harness.grpc_stream import Stream
-from tests.e2e.harness.polling import wait_until
 from tests.e2e.harness.scrape import standard
 from tests.e2e.harness.sidecar import SERVICE, east, west
 from tests.e2e.harness.tcp_families import Counts, families

@@ -4,8 +4,8 @@ import os
 import time
 from pathlib import Path
 
+from lab.memory import resident_bytes
 from tests.e2e.harness import bootstrap
-from tests.e2e.harness.memory import resident_bytes
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import ABSENT, west
 
@@ -20,13 +20,13 @@ IDLE_SECONDS = 3
 
 def test_a_thousand_listeners(mesh):
     plain = mesh.run(_listeners("plain", lambda number: ABSENT))
-    resident, idle = resident_bytes(plain), _idle_cpu(plain)
+    resident, idle = resident_bytes(plain.pid), _idle_cpu(plain)
     plain.stop()
 
     begin = time.monotonic()
     envoy = mesh.run(_listeners("own", lambda number: {"local": {"workload_name": f"workload-{number}"}}))
     ready = time.monotonic() - begin
-    per_listener = (resident_bytes(envoy) - resident) / LISTENERS
+    per_listener = (resident_bytes(envoy.pid) - resident) / LISTENERS
     print(f"ready after {ready:.1f} s, {per_listener / 1000:.1f} kB for each plugin")
     print(f"idle they take {100 * _idle_cpu(envoy):.1f}% of a core, without the plugin {100 * idle:.1f}%")
     assert per_listener < MAX_BYTES_PER_LISTENER

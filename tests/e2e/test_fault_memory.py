@@ -2,9 +2,9 @@
 
 import pytest
 
+from lab.memory import linear_memories
 from tests.e2e.harness import bootstrap
 from tests.e2e.harness.altered import Altered
-from tests.e2e.harness.memory import linear_memories
 from tests.e2e.harness.peer_metadata import METADATA, encode
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import west
@@ -66,4 +66,4 @@ def _worker(mesh, port, begin, end):
     # Each is answered with 200, which it were not if the heap were full.
     send(port, _peers(begin, end))
     mesh.await_total("west", "istio_requests_total", end)
-    return linear_memories(mesh["west"])[0]
+    return linear_memories(mesh["west"].pid)[0]

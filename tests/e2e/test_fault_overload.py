@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from lab.waiting import PATIENCE_SECONDS
 from tests.e2e.harness import bootstrap
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.altered import Altered
 from tests.e2e.harness.doctor import diagnose
 from tests.e2e.harness.peer_metadata import headers
-from tests.e2e.harness.polling import PATIENCE_SECONDS
 from tests.e2e.harness.requests import encode, read_status
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.workloads import SHOP

@@ -6,12 +6,12 @@ from functools import partial
 
 import pytest
 
+from lab.waiting import wait_until
 from tests.e2e.harness import interrupted
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.customised import Customised
 from tests.e2e.harness.interrupted import ALL, Break, Http1, Http2
 from tests.e2e.harness.mesh import LATE_SECONDS
-from tests.e2e.harness.polling import wait_until
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.workloads import SHOP, STOCK
 

@@ -4,11 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from lab.waiting import wait_until
 from tests.e2e.harness import bootstrap, clients, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.altered import Altered
 from tests.e2e.harness.grpc_stream import Stream
-from tests.e2e.harness.polling import wait_until
 from tests.e2e.harness.requests import send, status_of
 from tests.e2e.harness.sidecar import ABSENT, east, west
 from tests.e2e.harness.tcp_sink import Sink

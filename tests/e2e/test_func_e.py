@@ -5,16 +5,18 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
 
+from lab.envoy import binary as envoy_binary
+from lab.paths import ROOT
+from lab.ports import free_ports
+from lab.waiting import PATIENCE_SECONDS, wait_until
+from lab.web import answers_ok
 from tests.e2e.harness import scrape
-from tests.e2e.harness.paths import ROOT, envoy_binary
-from tests.e2e.harness.polling import PATIENCE_SECONDS, wait_until
 
 README = "envoy-config/func-e/README.md"
 # The ports in the files are for people; others may use them right now.
@@ -26,14 +28,6 @@ def _commands(text):
     return [shlex.split(line) for block in blocks for line in block.splitlines()]
 
 
-def _free_ports(count):
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for reserved in sockets:
-            reserved.bind(("127.0.0.1", 0))
-        return [str(reserved.getsockname()[1]) for reserved in sockets]
-
-
 @pytest.fixture
 def clone(tmp_path):
     """A project's root after `make build`, with ports of its own."""
@@ -42,7 +36,7 @@ def clone(tmp_path):
     (root / "dist").symlink_to(ROOT / "dist")
     files = [root / README, *root.glob("envoy-config/func-e/*.yaml"), *root.glob("envoy-config/standalone/*.yaml")]
     ports = sorted(set(PORT.findall("".join(file.read_text() for file in files))))
-    free = dict(zip(ports, _free_ports(len(ports))))
+    free = dict(zip(ports, map(str, free_ports(len(ports)))))
     for file in files:
         file.write_text(PORT.sub(lambda port: free[port[0]], file.read_text()))
     return root
@@ -54,7 +48,7 @@ def _running(command, clone):
     home = clone.parent
     environment = {
         **os.environ,
-        "ENVOY_PATH": envoy_binary(),
+        "ENVOY_PATH": str(envoy_binary()),
         "FUNC_E_STATE_HOME": str(home / "state"),
         "FUNC_E_RUNTIME_DIR": str(home / "runtime"),
     }
@@ -67,12 +61,7 @@ def _running(command, clone):
 
         def ready():
             assert process.poll() is None, f"Envoy {run_id} ended:\n{log.read_text()}"
-            if not address.is_file() or not address.read_text():
-                return None
-            try:
-                return httpx.get(f"http://{address.read_text()}/ready", trust_env=False).status_code == 200
-            except httpx.TransportError:
-                return None
+            return address.is_file() and address.read_text() and answers_ok(f"http://{address.read_text()}/ready")
 
         wait_until(ready, f"Envoy {run_id} ready")
         yield log

@@ -2,11 +2,11 @@
 
 import contextlib
 
+from lab.waiting import wait_until
 from tests.e2e.harness import bootstrap, unharmed
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.clients import send_raw
 from tests.e2e.harness.peer_metadata import METADATA, encode, headers
-from tests.e2e.harness.polling import wait_until
 from tests.e2e.harness.requests import encode as encode_request
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import SERVICE, east, west

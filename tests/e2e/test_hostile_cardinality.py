@@ -5,11 +5,11 @@ from itertools import product
 
 import pytest
 
+from lab.memory import resident_bytes
+from lab.waiting import wait_until
 from tests.e2e.harness import bootstrap
 from tests.e2e.harness.customised import Customised
-from tests.e2e.harness.memory import resident_bytes
 from tests.e2e.harness.peer_metadata import METADATA, encode
-from tests.e2e.harness.polling import wait_until
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.workloads import SHOP
@@ -161,7 +161,7 @@ def _resident_without_scrape(envoy, requests):
     wait_until(lambda: envoy.stats(f"^{completed}$") == wanted, f"{envoy.name}: {wanted}")
     # Some flushes, in which histograms get their second half.
     time.sleep(1)
-    return resident_bytes(envoy)
+    return resident_bytes(envoy.pid)
 
 
 def _resident_bytes(envoy, requests):
@@ -172,4 +172,4 @@ def _resident_bytes(envoy, requests):
         return all(name in exported and sum(exported[name].series.values()) == requests for name in FAMILIES)
 
     wait_until(settled, f"{envoy.name}: {requests} requests in every family")
-    return resident_bytes(envoy)
+    return resident_bytes(envoy.pid)

@@ -7,9 +7,9 @@ import shlex
 import pytest
 import yaml
 
+from lab.paths import ROOT
 from tests.e2e.harness import bootstrap
 from tests.e2e.harness.envoy import Envoy
-from tests.e2e.harness.paths import ROOT
 
 DOCUMENT = ROOT / "docs" / "install.md"
 

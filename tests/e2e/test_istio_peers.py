@@ -4,11 +4,11 @@ import time
 
 import pytest
 
+from lab.waiting import wait_until
 from tests.e2e.harness import clients, tcp
 from tests.e2e.harness import istio_peers as istio
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.peer_metadata import METADATA, encode
-from tests.e2e.harness.polling import wait_until
 from tests.e2e.harness.sidecar import ABSENT, east, west
 from tests.e2e.harness.tcp_families import Counts, expect_both, totals
 from tests.e2e.harness.workloads import SHOP, STOCK

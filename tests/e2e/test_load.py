@@ -3,8 +3,8 @@
 import http.client
 from concurrent.futures import ThreadPoolExecutor
 
+from lab.waiting import PATIENCE_SECONDS
 from tests.e2e.harness import bootstrap, clients
-from tests.e2e.harness.polling import PATIENCE_SECONDS
 from tests.e2e.harness.sidecar import ABSENT, Sidecar, east, west
 
 WORKERS = 4

@@ -6,10 +6,10 @@ from itertools import accumulate
 
 import pytest
 
+from lab.waiting import wait_until
 from tests.e2e.harness import envoy_log, golden, scrape
-from tests.e2e.harness.paths import GOLDEN
+from tests.e2e.harness.golden import GOLDEN
 from tests.e2e.harness.peer_metadata import METADATA, found_in
-from tests.e2e.harness.polling import wait_until
 from tests.e2e.harness.scrape import Family, label_set
 from tests.e2e.harness.soak.trend import slope
 

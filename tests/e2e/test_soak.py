@@ -9,8 +9,7 @@ from contextlib import suppress
 
 from benches.load import machine
 from lab.envoy import version as envoy_version
-from tests.e2e.harness.paths import envoy_binary
-from tests.e2e.harness.polling import wait_until
+from lab.waiting import wait_until
 from tests.e2e.harness.soak import gauges
 from tests.e2e.harness.soak.findings import CONFIGURED, findings
 from tests.e2e.harness.soak.proxies import Proxies
@@ -28,7 +27,7 @@ PROGRESS_SECONDS = 30
 
 
 def test_nothing_grows_and_everything_is_counted(mesh, tmp_path, grpc_backend_port, doubler):
-    about = {"envoy": envoy_version(envoy_binary()), **machine.describe(), "minutes": round(MINUTES, 1)}
+    about = {"envoy": envoy_version(), **machine.describe(), "minutes": round(MINUTES, 1)}
     proxies = Proxies(mesh, tmp_path, grpc_backend_port, doubler)
     with Traffic(proxies.east, proxies.west) as traffic:
         samples = _watch(proxies, traffic)

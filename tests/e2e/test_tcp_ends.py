@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
+from lab.waiting import PATIENCE_SECONDS, wait_until
 from tests.e2e.harness import tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.clients import refusing_port
-from tests.e2e.harness.polling import PATIENCE_SECONDS, wait_until
 from tests.e2e.harness.sidecar import ABSENT
 from tests.e2e.harness.tcp_families import Counts, await_totals, expect, expect_both, flags
 from tests.e2e.harness.tcp_sink import Sink

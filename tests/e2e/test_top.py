@@ -14,12 +14,12 @@ from collections import defaultdict
 from contextlib import closing
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
+from lab import exposition
+from lab.paths import command
 from tests.e2e.harness import bootstrap, clients, tcp, tcp_traffic
 from tests.e2e.harness.command import read_json, run
 from tests.e2e.harness.doctor import serve
-from tests.e2e.harness.paths import command
 from tests.e2e.harness.sidecar import east, west
 
 OK, MISSING, BROKEN = 6, 2, 1
@@ -48,8 +48,7 @@ def pair(shared_mesh, backend, doubler):
 
 
 def _samples(envoy):
-    text = envoy.admin("/stats/prometheus", params={"filter": "istio_"}).text
-    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return exposition.istio_samples(envoy.admin("/stats/prometheus", params={"filter": "istio_"}).text)
 
 
 def _total(samples, name, **labels):

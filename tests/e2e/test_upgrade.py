@@ -2,16 +2,16 @@
 
 import pytest
 
+from lab.paths import module
+from lab.tree import plugins
+from lab.waiting import wait_until
 from tests.e2e.harness import bootstrap, clients, sidecar, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.churn import Churn
 from tests.e2e.harness.discovery import Delivered
-from tests.e2e.harness.paths import module
 from tests.e2e.harness.peer_metadata import METADATA
-from tests.e2e.harness.polling import wait_until
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.tcp_families import Counts, await_totals
-from tests.e2e.harness.tree import plugins
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 DRAIN = ("--drain-time-s", "2", "--drain-strategy", "immediate")

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from lab.waiting import wait_until
 from tests.multicluster.mesh import accounts, expect
 from tests.multicluster.mesh.say import say
 
@@ -43,8 +44,8 @@ def test_traffic_fails_over_to_the_other_kubernetes_cluster(mesh, federated):
         say("starting it again")
         mesh.compose.start(*killed)
         mesh.wait_until_ready()
-    expect.eventually("east is served by east again", lambda: east.get() == (200, "east"))
-    expect.eventually("and reached from west", lambda: west.get("east") == (200, "east"))
+    wait_until(lambda: east.get() == (200, "east"), "east is served by east again", every=0.3)
+    wait_until(lambda: west.get("east") == (200, "east"), "and reached from west", every=0.3)
 
 
 def test_tcp_fails_over_to_the_other_kubernetes_cluster(mesh, federated):
@@ -57,7 +58,7 @@ def test_tcp_fails_over_to_the_other_kubernetes_cluster(mesh, federated):
     before = federated.counted(selector, mesh.age, "reporter")
     connections = 5
     try:
-        expect.eventually("the first connections may find nobody", lambda: not east.is_refused(None))
+        wait_until(lambda: not east.is_refused(None), "the first connections may find nobody", every=0.3)
         for _ in range(connections):
             east.connect(None)
         # The one that ended the waiting counts, too.
@@ -67,7 +68,7 @@ def test_tcp_fails_over_to_the_other_kubernetes_cluster(mesh, federated):
         say("starting it again")
         mesh.compose.start(*ledger.containers)
         mesh.wait_until_ready()
-    expect.eventually("east's ledger answers again", lambda: not east.is_refused("east"))
+    wait_until(lambda: not east.is_refused("east"), "east's ledger answers again", every=0.3)
 
 
 def test_a_cut_network_shows_as_failures_of_the_right_kubernetes_cluster(mesh, federated):
@@ -93,8 +94,8 @@ def test_a_cut_network_shows_as_failures_of_the_right_kubernetes_cluster(mesh, f
     finally:
         say("joining them again")
         mesh.compose.connect(gateway.name, "east", gateway.addresses["east"])
-    expect.eventually("west is reached from east again", lambda: east.get("west") == (200, "west"))
-    expect.eventually("by gRPC, too", lambda: east.call("west") == (0, "west"))
+    wait_until(lambda: east.get("west") == (200, "west"), "west is reached from east again", every=0.3)
+    wait_until(lambda: east.call("west") == (0, "west"), "by gRPC, too", every=0.3)
 
 
 UNAVAILABLE = 14

@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from tests.multicluster.mesh import accounts, expect
+from lab.waiting import wait_until
+from tests.multicluster.mesh import accounts
 from tests.multicluster.mesh.pods import KUBERNETES_CLUSTERS
 from tests.multicluster.mesh.prometheus import climbed
 from tests.multicluster.mesh.say import say
@@ -66,7 +67,7 @@ def test_killed_envoys_begin_at_zero_and_their_counts_go_on(mesh, federated):
     mesh.compose.kill(*killed)
     mesh.compose.start(*killed)
     mesh.wait_until_ready()
-    expect.eventually("west answers", lambda: mesh.clients["west"].get("west") == (200, "west"))
+    wait_until(lambda: mesh.clients["west"].get("west") == (200, "west"), "west answers", every=0.3)
     send(mesh)
     accounts.check_now(mesh)
     # As dashboards see it.

@@ -9,8 +9,8 @@ import sys
 import promql_parser
 import pytest
 
-from tests.e2e.harness import tree
-from tests.e2e.harness.paths import ROOT
+from lab import tree
+from lab.paths import ROOT
 from tests.prometheus.checks import dashboards
 
 FILES = dashboards.files()

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.harness.paths import ROOT
-from tests.e2e.harness.polling import wait_until
+from lab import exposition
+from lab.paths import ROOT
+from lab.waiting import wait_until
 from tests.prometheus.checks.mesh import CLUSTER_IDS
 
 DOCUMENT = (ROOT / "docs" / "dashboards.md").read_text()
@@ -36,9 +36,9 @@ def exported(observed):
 
 
 def _samples(envoy):
-    text = "\n".join(line for line in envoy.admin("/stats/prometheus").text.splitlines() if "istio_" in line) + "\n"
     found = {}
-    for family in text_string_to_metric_families(text):
+    text = envoy.admin("/stats/prometheus").text
+    for family in exposition.families(text, lambda name: name.startswith("istio_")):
         # The parser calls a counter by its name without the ending.
         name = f"{family.name}_total" if family.type == "counter" else family.name
         found[name] = family.samples

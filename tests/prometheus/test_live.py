@@ -3,12 +3,11 @@
 import json
 import re
 import urllib.parse
-import urllib.request
-from contextlib import suppress
 
 import pytest
 
-from tests.e2e.harness.polling import wait_until
+from lab import web
+from lab.waiting import leftovers, wait_until
 from tests.prometheus.checks import dashboards, rules, server
 
 # What the mesh has on purpose: errors, strangers beyond max_series, unreadable metadata, a mistake.
@@ -163,14 +162,7 @@ def test_federated_workloads_count_what_their_pods_counted(observed, federations
 
 def _await_nothing(lines):
     """Waits until there are none left, and says which otherwise."""
-    found = []
-
-    def settled():
-        found[:] = lines()
-        return not found
-
-    with suppress(TimeoutError):
-        wait_until(settled, "data everywhere")
+    found = leftovers(lines)
     assert not found, "\n".join(found)
 
 
@@ -180,5 +172,4 @@ def _by_reporter(query):
 
 
 def _targets(prometheus):
-    with urllib.request.urlopen(f"{prometheus.url}/api/v1/targets", timeout=10) as response:
-        return json.load(response)["data"]["activeTargets"]
+    return json.loads(web.read(f"{prometheus.url}/api/v1/targets"))["data"]["activeTargets"]

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from tests.e2e.harness.paths import ROOT
+from lab.paths import ROOT
 from tests.prometheus.checks import pods, rules, server
 
 UNIT_TESTS = ROOT / "tests" / "prometheus" / "rules"

@@ -1,7 +1,7 @@
 """Proxies whose bootstrap differs from what it should be."""
 
+from lab.tree import plugins
 from tests.e2e.harness.discovery import FILTER, LISTENER, publish, source
-from tests.e2e.harness.tree import plugins
 
 
 class Altered:

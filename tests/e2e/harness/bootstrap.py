@@ -7,7 +7,8 @@ import json
 
 import yaml
 
-from tests.e2e.harness.paths import ROOT, istio_stats
+from lab.paths import ROOT
+from tests.e2e.harness.command import istio_stats
 
 TYPE = "type.googleapis.com/"
 EXTENSION = TYPE + "envoy.extensions."

@@ -5,9 +5,9 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 
-from tests.e2e.harness.paths import module
-from tests.e2e.harness.polling import wait_until
-from tests.e2e.harness.tree import configure, plugins
+from lab.paths import module
+from lab.tree import configure, plugins
+from lab.waiting import wait_until
 
 # Listeners with such names stay; their filters do not.
 STEADY = "steady"

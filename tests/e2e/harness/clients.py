@@ -6,8 +6,8 @@ from contextlib import contextmanager, suppress
 import grpc
 import httpx
 
+from lab.waiting import PATIENCE_SECONDS
 from tests.e2e.harness.grpc_backend import SERVICE
-from tests.e2e.harness.polling import PATIENCE_SECONDS
 
 # The name the caller asks for; not the service's host, so that the two can be told apart.
 HOST = "stock.example:8080"

@@ -5,8 +5,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.e2e.harness.paths import ROOT, command, module
-from tests.e2e.harness.polling import PATIENCE_SECONDS
+from lab.paths import ROOT, command, module
+from lab.waiting import PATIENCE_SECONDS
+
+
+def istio_stats(*arguments, stdin, statuses=(0,)):
+    """What the command prints; it must end with one of these statuses."""
+    ran = subprocess.run([command(), *arguments], input=stdin, capture_output=True, text=True, check=False)
+    if ran.returncode not in statuses:
+        raise RuntimeError(f"istio-stats {' '.join(arguments)} failed with {ran.returncode}:\n{ran.stdout}{ran.stderr}")
+    return ran.stdout
 
 
 def run(*arguments):

@@ -2,9 +2,9 @@
 
 import json
 
+from lab.tree import plugins
 from tests.e2e.harness import bootstrap
 from tests.e2e.harness.scrape import Family, label_set
-from tests.e2e.harness.tree import plugins
 
 
 class Customised:

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from lab.tree import configure, nodes
 from tests.e2e.harness import bootstrap
-from tests.e2e.harness.tree import configure, nodes
 
 LISTENER = bootstrap.TYPE + "envoy.config.listener.v3.Listener"
 FILTER = bootstrap.TYPE + "envoy.config.core.v3.TypedExtensionConfig"

@@ -1,9 +1,9 @@
 """What `istio-stats doctor` finds in a running Envoy."""
 
+from lab.waiting import wait_until
 from tests.e2e.harness import clients
 from tests.e2e.harness.command import read_json
 from tests.e2e.harness.peer_metadata import headers
-from tests.e2e.harness.polling import wait_until
 from tests.e2e.harness.workloads import SHOP
 
 

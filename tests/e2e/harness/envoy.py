@@ -2,13 +2,15 @@
 
 import json
 import re
-import subprocess
+from subprocess import TimeoutExpired
 
 import httpx
 
+from lab.envoy import command
+from lab.processes import Process
+from lab.waiting import PATIENCE_SECONDS, wait_until
+from lab.web import answers_ok
 from tests.e2e.harness import envoy_log, scrape
-from tests.e2e.harness.paths import envoy_binary
-from tests.e2e.harness.polling import PATIENCE_SECONDS, wait_until
 
 
 class Envoy:
@@ -26,17 +28,14 @@ class Envoy:
         self._address_file = directory / f"{name}.admin"
         config = directory / f"{name}.json"
         config.write_text(json.dumps(bootstrap, indent=2))
-        self._command = [
-            envoy_binary(),
-            *("--config-path", str(config)),
+        self._command = command(
+            config,
             *("--admin-address-path", str(self._address_file)),
-            *("--concurrency", str(workers)),
-            # Several Envoys run at once; hot restart makes them share memory by id.
-            *(() if "--base-id" in arguments else ("--disable-hot-restart",)),
-            *("--log-level", "warning", "--component-log-level", "wasm:info"),
+            *("--component-log-level", "wasm:info"),
             *("--log-format", envoy_log.FORMAT),
             *arguments,
-        ]
+            workers=workers,
+        )
         self._process = None
         self._admin = None
         self._ports = {}
@@ -44,16 +43,15 @@ class Envoy:
     def __enter__(self):
         # Of an Envoy that ran here before under the same name.
         self._address_file.unlink(missing_ok=True)
-        with self._log.open("w") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT)
+        self._process = Process(self.name, self._command, self._log)
         try:
-            address = wait_until(self._admin_address, f"{self.name}: admin address")
+            address = self._process.wait_until(self._admin_address, "admin address")
             self._admin = httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=PATIENCE_SECONDS)
-            wait_until(self._is_ready, f"{self.name}: ready")
+            self._process.wait_until(lambda: answers_ok(f"http://{address}/ready"))
             self._ports = self._listener_ports()
-        except BaseException as error:
-            self._kill()
-            raise RuntimeError(f"{self.name} did not start: {error}\n{self.log_tail()}") from error
+        except BaseException:
+            self._process.kill()
+            raise
         return self
 
     def __exit__(self, *_):
@@ -62,15 +60,15 @@ class Envoy:
 
     def stop(self):
         """Asks Envoy to end; a crash on the way is an error."""
-        if self._process.poll() is None:
+        if self._process.status is None:
             try:
                 self._admin.post("/quitquitquit")
                 self._process.wait(PATIENCE_SECONDS)
-            except (httpx.HTTPError, subprocess.TimeoutExpired):
-                self._kill()
+            except (httpx.HTTPError, TimeoutExpired):
+                self._process.kill()
         self._admin.close()
-        status = self._process.returncode
-        assert status == 0, f"{self.name} ended with status {status}\n{self.log_tail()}"
+        if self._process.status != 0:
+            raise self._process.failure(f"ended with status {self._process.status}")
 
     def terminate(self):
         """Ends Envoy as Kubernetes ends a container."""
@@ -115,33 +113,13 @@ class Envoy:
         self._admin.post("/logging?wasm=trace").raise_for_status()
 
     def log(self):
-        return self._log.read_text(errors="replace")
-
-    def log_tail(self):
-        return "\n".join([f"--- log of {self.name}:", *self.log().splitlines()[-40:]])
+        return self._process.log()
 
     def _admin_address(self):
-        self._check_alive()
         return self._address_file.exists() and self._address_file.read_text().strip()
-
-    def _is_ready(self):
-        self._check_alive()
-        try:
-            return self._admin.get("/ready").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def _check_alive(self):
-        status = self._process.poll()
-        if status is not None:
-            raise ChildProcessError(f"Envoy ended with status {status}")
 
     def _listener_ports(self):
         listeners = self.admin("/listeners", params={"format": "json"}).json().get("listener_statuses", [])
         # Others have no port: those that are reached from within Envoy alone.
         addresses = ((one["name"], one["local_address"].get("socket_address")) for one in listeners)
         return {name: address["port_value"] for name, address in addresses if address}
-
-    def _kill(self):
-        self._process.kill()
-        self._process.wait()

@@ -9,8 +9,10 @@ from functools import cache
 
 import yaml
 
-from tests.e2e.harness.paths import GOLDEN
+from lab.paths import ROOT
 from tests.e2e.harness.scrape import Family, label_set
+
+GOLDEN = ROOT / "tests" / "e2e" / "golden"
 
 
 @cache

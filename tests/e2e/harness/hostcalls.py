@@ -3,7 +3,7 @@
 import re
 from contextlib import contextmanager
 
-from tests.e2e.harness.polling import wait_until
+from lab.waiting import wait_until
 
 # Made by ticks of the main thread, which writes into the same log.
 _OF_TICKS = ("dequeue_shared_queue", "get_shared_data", "set_shared_data")

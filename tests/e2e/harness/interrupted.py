@@ -13,9 +13,9 @@ from h2.errors import ErrorCodes
 from h2.events import StreamEnded
 from hyperframe.frame import RstStreamFrame
 
+from lab.waiting import PATIENCE_SECONDS
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.clients import HOST
-from tests.e2e.harness.polling import PATIENCE_SECONDS
 
 ALL = 4
 _HALVES = (b"<one half>" + b"." * 200, b"<other half>" + b"." * 200)

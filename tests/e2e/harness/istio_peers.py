@@ -4,8 +4,8 @@ import struct
 
 import flatbuffers
 
+from lab.paths import test_module
 from tests.e2e.harness import bootstrap
-from tests.e2e.harness.paths import test_module
 from tests.e2e.harness.peer_metadata import serialize
 
 # Fields of Istio's FlatBuffers table by the keys of the same facts in node metadata.

@@ -8,9 +8,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from lab.waiting import PATIENCE_SECONDS
 from tests.e2e.harness import clients, tcp_traffic
 from tests.e2e.harness.grpc_stream import Stream
-from tests.e2e.harness.polling import PATIENCE_SECONDS
 
 # How long a gRPC stream or a TCP connection lives.
 STREAM_SECONDS = 2

@@ -3,9 +3,9 @@
 import time
 from contextlib import ExitStack
 
+from lab.waiting import leftovers, wait_until
 from tests.e2e.harness import golden, scrape
 from tests.e2e.harness.envoy import Envoy
-from tests.e2e.harness.polling import PATIENCE_SECONDS, wait_until
 
 # Four flushes: a series that comes late would be there.
 LATE_SECONDS = 0.4
@@ -52,9 +52,7 @@ class Mesh:
 
     def expect_families(self, wanted, source):
         """The same for families by Envoy, which `source` names in a failure."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while self._differences(wanted) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        leftovers(lambda: self._differences(wanted), every=0.05)
         time.sleep(LATE_SECONDS)
         lines = self._differences(wanted)
         assert not lines, "\n".join([f"metrics differ from {source}", *lines])

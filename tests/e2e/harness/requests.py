@@ -2,7 +2,7 @@
 
 import socket
 
-from tests.e2e.harness.polling import PATIENCE_SECONDS
+from lab.waiting import PATIENCE_SECONDS
 
 
 def send(port, requests):

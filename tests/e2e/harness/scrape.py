@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from prometheus_client.parser import text_string_to_metric_families
+from lab import exposition
 
 # Envoy's own families; everything else on the page comes from a plugin, also
 # what a label that leaked into a name would look like.
@@ -31,7 +31,7 @@ def label_set(labels):
 def parse(text):
     """Every family that is not Envoy's own, by name."""
     families = {}
-    for metric in text_string_to_metric_families(_without_envoys_own(text)):
+    for metric in exposition.families(text, lambda name: not name.startswith(ENVOY_PREFIX)):
         for sample in metric.samples:
             name, labels = sample.name, dict(sample.labels)
             if metric.type == "histogram":
@@ -43,11 +43,6 @@ def parse(text):
             assert key not in family.series, f"{name} has two series with the labels {labels}"
             family.series[key] = sample.value
     return families
-
-
-def _without_envoys_own(text):
-    kept = (line for line in text.splitlines() if not line.removeprefix("# TYPE ").startswith(ENVOY_PREFIX))
-    return "\n".join(kept) + "\n"
 
 
 def differences(actual, golden):

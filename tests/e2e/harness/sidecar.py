@@ -3,8 +3,8 @@
 import json
 from dataclasses import dataclass, field
 
+from lab.paths import module
 from tests.e2e.harness import bootstrap
-from tests.e2e.harness.paths import module
 from tests.e2e.harness.workloads import SHOP, STOCK, STOCK_SERVICE, WAYPOINT
 
 # A plugin configuration that is left out altogether, unlike an empty one.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from tests.e2e.harness.paths import ROOT
+from lab.paths import ROOT
 
 # What a request for the service of the samples has to say.
 REVIEWS = {"host": "reviews.shop.svc.cluster.local"}

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.paths import module
 from tests.e2e.harness import bootstrap, discovery
-from tests.e2e.harness.paths import module
 from tests.e2e.harness.sidecar import ABSENT
 from tests.e2e.harness.workloads import SHOP, STOCK, STOCK_SERVICE, Workload
 

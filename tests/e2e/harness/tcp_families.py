@@ -8,8 +8,8 @@ from functools import cache
 
 import yaml
 
-from tests.e2e.harness.paths import GOLDEN
-from tests.e2e.harness.polling import wait_until
+from lab.waiting import wait_until
+from tests.e2e.harness.golden import GOLDEN
 from tests.e2e.harness.scrape import Family, label_set
 from tests.e2e.harness.workloads import SHOP, STOCK
 

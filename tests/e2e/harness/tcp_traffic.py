@@ -6,8 +6,8 @@ import struct
 import threading
 from contextlib import contextmanager
 
+from lab.waiting import PATIENCE_SECONDS
 from tests.e2e.harness.peer_metadata import FRAME_MAGIC
-from tests.e2e.harness.polling import PATIENCE_SECONDS
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Callable
 
+from lab.memory import resident_bytes
+from lab.waiting import wait_until
 from tests.e2e.harness import envoy_log, golden, tcp_families
 from tests.e2e.harness.envoy import Envoy
-from tests.e2e.harness.memory import resident_bytes
-from tests.e2e.harness.polling import wait_until
 
 LEGITIMATE = 3
 # The allocators of Envoy and V8 keep some of what they used; of hundreds of connections at once that is 9 MB.
@@ -86,7 +86,7 @@ def unharmed(target, most_label_sets=50, headless=0):
     _await_counted(target, legitimate=1)
     envoy = target.envoy
     vms = _vms(envoy)
-    lines, memory = len(envoy_log.entries(envoy.log())), resident_bytes(envoy)
+    lines, memory = len(envoy_log.entries(envoy.log())), resident_bytes(envoy.pid)
     yield
     for _ in range(LEGITIMATE):
         target.serve()
@@ -95,7 +95,7 @@ def unharmed(target, most_label_sets=50, headless=0):
     _check_names(target, most_label_sets)
     said = envoy_log.entries(envoy.log())[lines:]
     assert len(said) <= MOST_LOG_LINES, "\n".join(map(str, said))
-    grown = resident_bytes(envoy) - memory
+    grown = resident_bytes(envoy.pid) - memory
     print(f"{envoy.name}: {grown / 1e6:+.1f} MB, {len(said)} lines in its log")
     assert grown < MOST_BYTES
 

@@ -10,8 +10,10 @@ import subprocess
 import time
 from contextlib import contextmanager
 
-from tests.multicluster.mesh.paths import COMPOSE_FILE, GENERATED, LOGS, MODULES, OUT, PROMETHEUS, ROOT
-from tests.multicluster.mesh.say import Failure, say
+from lab.failure import Failure
+from lab.paths import ROOT
+from tests.multicluster.mesh.paths import COMPOSE_FILE, GENERATED, LOGS, MODULES, OUT, PROMETHEUS
+from tests.multicluster.mesh.say import say
 
 # One mesh per checkout, found again after a run that could not clean up.
 PROJECT = "istio-stats-" + hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]

@@ -8,7 +8,8 @@ sidecars.
 import json
 from dataclasses import replace
 
-from tests.e2e.harness import bootstrap, certs
+from lab import certs
+from tests.e2e.harness import bootstrap
 from tests.multicluster.mesh.paths import CERTIFICATES
 from tests.multicluster.mesh.pods import KUBERNETES_CLUSTERS, NAMESPACE, TRUST_DOMAIN
 

@@ -1,19 +1,13 @@
 """Comparisons that give the metrics the time they need to arrive."""
 
-import time
-
-# A stats flush every second, a scrape and a federation every two, and recording rules every 15; the rest is for busy
-# machines.
-SETTLE_SECONDS = 60
+from lab.waiting import leftovers
 
 
 def equal(what, find, wanted):
     """Waits until `find()`, values by key, is what is wanted; else fails with what differs."""
-    deadline = time.monotonic() + SETTLE_SECONDS
     wanted = {key: value for key, value in wanted.items() if value}
-    while lines := differences(find(), wanted):
-        assert time.monotonic() < deadline, "\n".join([f"{what}:", *lines])
-        time.sleep(0.3)
+    lines = leftovers(lambda: differences(find(), wanted))
+    assert not lines, "\n".join([f"{what}:", *lines])
 
 
 def differences(found, wanted):
@@ -38,17 +32,7 @@ def close(what, found, wanted, tolerance):
     assert not lines, "\n".join([f"{what}:", *lines])
 
 
-def eventually(what, check):
-    """Waits until `check()` is true."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while not check():
-        assert time.monotonic() < deadline, f"{what}: not within {SETTLE_SECONDS} s"
-        time.sleep(0.3)
-
-
 def nothing(what, find):
     """Waits until `find()` has no more lines; else fails with them."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while lines := find():
-        assert time.monotonic() < deadline, "\n".join([f"{what} without data:", *lines])
-        time.sleep(1)
+    lines = leftovers(find, every=1)
+    assert not lines, "\n".join([f"{what} without data:", *lines])

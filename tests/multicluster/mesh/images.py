@@ -13,8 +13,9 @@ import sysconfig
 import tarfile
 from pathlib import Path
 
-from tests.multicluster.mesh.paths import ROOT
-from tests.multicluster.mesh.say import Failure, say
+from lab.failure import Failure
+from lab.paths import ROOT, printed_path
+from tests.multicluster.mesh.say import say
 
 REPOSITORY = "istio-stats-multicluster"
 # Directories of Python's library and of Prometheus' pages that nothing here needs; they are most of both.
@@ -31,13 +32,13 @@ def envoy():
             raise Failure(f"ENVOY_IMAGE={given} is neither here nor can it be pulled (see above)")
         return given
     tree = Tree()
-    tree.add_program(script("envoy-path"), "/usr/local/bin/envoy")
+    tree.add_program(printed_path("envoy-path"), "/usr/local/bin/envoy")
     return tree.image("envoy")
 
 
 def prometheus():
     """Prometheus and its web interface."""
-    binaries = script("prometheus-path")
+    binaries = printed_path("prometheus-path")
     tree = Tree()
     tree.add_program(binaries / "prometheus", "/usr/local/bin/prometheus")
     pages = binaries.parent / "share" / "prometheus" / "web"
@@ -62,13 +63,6 @@ def application():
             tree.add_file(file, f"/packages/{file.name}")
     tree.add_file(ROOT / "demo" / "backend.py", "/backend.py")
     return tree.image("application", f'ENTRYPOINT ["{python}", "/backend.py"]', "ENV PYTHONPATH=/packages")
-
-
-def script(name):
-    found = subprocess.run([ROOT / "scripts" / name], stdout=subprocess.PIPE, text=True, check=False)
-    if found.returncode != 0:
-        raise Failure(f"scripts/{name} failed (see above)")
-    return Path(found.stdout.strip())
 
 
 class Tree:

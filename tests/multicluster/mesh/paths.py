@@ -1,8 +1,7 @@
 """Where things are."""
 
-from pathlib import Path
+from lab.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 COMPOSE_FILE = ROOT / "tests" / "multicluster" / "docker-compose.yaml"
 MODULES = ROOT / "dist"
 # Configurations and rules, for all three Prometheis.

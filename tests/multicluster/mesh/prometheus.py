@@ -1,25 +1,21 @@
 """The Prometheis: their configuration, and what they answer."""
 
-import json
 import math
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections import Counter
 from dataclasses import dataclass
 
 import yaml
 
+from lab import prometheus
+from lab.failure import Failure
+from lab.web import answers_ok
 from tests.multicluster.mesh.envoy import STATS_PORT
 from tests.multicluster.mesh.paths import PROMETHEUS
 from tests.multicluster.mesh.pods import NAMESPACE
-from tests.multicluster.mesh.say import Failure
 
 PORT = 9090
 # Instead of the 15 s in the project's configurations. Rules keep their own pace.
 PACE = "2s"
-_POD = "__meta_kubernetes_pod_"
-_ANNOTATION = f"{_POD}annotation_prometheus_io_"
 
 
 def local(inventory, kubernetes_cluster):
@@ -47,16 +43,7 @@ def federating(inventory):
 
 def _discovered(pod):
     """A running pod whose annotations say where to scrape it."""
-    labels = {
-        f"{_POD}name": pod.pod_name,
-        f"{_POD}ip": pod.address,
-        f"{_POD}phase": "Running",
-        "__meta_kubernetes_namespace": NAMESPACE,
-        f"{_ANNOTATION}scrape": "true",
-        f"{_ANNOTATION}port": str(STATS_PORT),
-        f"{_ANNOTATION}path": "/stats/prometheus",
-    }
-    return {"targets": [pod.address], "labels": labels}
+    return prometheus.pod(pod.pod_name, NAMESPACE, pod.address, pod.address, **prometheus.annotations(STATS_PORT))
 
 
 def _configuration(name):
@@ -121,19 +108,13 @@ class Prometheus:
         return found
 
     def is_ready(self):
-        try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2) as response:
-                return response.status == 200
-        except OSError:
-            return False
+        return answers_ok(f"{self.url}/-/ready")
 
     def _series(self, path, parameters):
-        data = urllib.parse.urlencode(parameters).encode()
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/{path}", data, timeout=20) as response:
-                result = json.load(response)["data"]["result"]
-        except urllib.error.HTTPError as error:
-            raise Failure(f"{self.name} refuses {parameters['query']}: {error.read().decode()}") from error
+            result = prometheus.ask(self.url, path, **parameters)["result"]
+        except prometheus.QueryError as error:
+            raise Failure(f"{self.name} refuses {parameters['query']}: {error}") from error
         return [
             Series(series["metric"], [(time, float(value)) for time, value in _samples(series)]) for series in result
         ]

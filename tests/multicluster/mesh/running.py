@@ -3,23 +3,22 @@
 import fcntl
 import shutil
 import time
-import urllib.error
-import urllib.request
 from contextlib import contextmanager
 from functools import partial
 
 import yaml
 
+from lab.failure import Failure
+from lab.waiting import PATIENCE_SECONDS, leftovers
+from lab.web import answers_ok
 from tests.multicluster.mesh import docker, images, prometheus
 from tests.multicluster.mesh.docker import Compose
 from tests.multicluster.mesh.envoy import STATS_PORT, Configurations
 from tests.multicluster.mesh.paths import GENERATED, OUT
 from tests.multicluster.mesh.pods import KUBERNETES_CLUSTERS, Inventory
 from tests.multicluster.mesh.prometheus import Prometheus
-from tests.multicluster.mesh.say import Failure, say
+from tests.multicluster.mesh.say import say
 from tests.multicluster.mesh.traffic import Account, Client, Outside
-
-START_SECONDS = 60
 
 
 class Mesh:
@@ -48,32 +47,25 @@ class Mesh:
         return time.time() - self.begin + 2
 
     def wait_until_ready(self):
-        deadline = time.monotonic() + START_SECONDS
         waiting = {
-            pod.name: partial(answers, f"http://{pod.address}:{STATS_PORT}/ready") for pod in self.inventory.pods
+            pod.name: partial(answers_ok, f"http://{pod.address}:{STATS_PORT}/ready") for pod in self.inventory.pods
         }
         waiting |= {name: one.is_ready for name, one in self.prometheis.items()}
-        while waiting := {name: is_ready for name, is_ready in waiting.items() if not is_ready()}:
+
+        def unready():
             self.compose.require_running()
-            if time.monotonic() > deadline:
-                logs = "\n".join(f"{name}:\n{self.compose.log_tail(name)}" for name in waiting)
-                raise Failure(
-                    f"not ready after {START_SECONDS} s: {', '.join(waiting)}. If their logs say nothing: this needs an "
-                    f"engine on this machine whose networks the host can reach, not a rootless or remote one.\n{logs}"
-                )
-            time.sleep(0.2)
+            return [name for name, is_ready in waiting.items() if not is_ready()]
+
+        if names := leftovers(unready):
+            logs = "\n".join(f"{name}:\n{self.compose.log_tail(name)}" for name in names)
+            raise Failure(
+                f"not ready after {PATIENCE_SECONDS} s: {', '.join(names)}. If their logs say nothing: this needs an "
+                f"engine on this machine whose networks the host can reach, not a rootless or remote one.\n{logs}"
+            )
 
     def close(self):
         for client in (*self.clients.values(), *self.outside.values()):
             client.close()
-
-
-def answers(url):
-    try:
-        with urllib.request.urlopen(url, timeout=1) as response:
-            return response.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 @contextmanager
@@ -87,7 +79,7 @@ def running():
 def alone():
     """One at a time in a checkout: their containers have the same names."""
     OUT.parent.mkdir(exist_ok=True)
-    with open(OUT.with_suffix(".lock"), "w") as lock:
+    with OUT.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from tests.e2e.harness.paths import ROOT
+from lab.paths import ROOT
 from tests.prometheus.checks.queries import trouble
 
 DIRECTORY = ROOT / "envoy-config" / "grafana"

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from tests.e2e.harness import backend, clients, grpc_backend, peer_metadata, requests, tcp_traffic, tree
+from lab import tree
+from lab.paths import ROOT, module
+from tests.e2e.harness import backend, clients, grpc_backend, peer_metadata, requests, tcp_traffic
 from tests.e2e.harness.envoy import Envoy
-from tests.e2e.harness.paths import ROOT, module
 from tests.e2e.harness.workloads import SHOP
 
 STANDALONE = ROOT / "envoy-config" / "standalone"

@@ -3,33 +3,25 @@
 Debian's Prometheus is built without that service discovery; the labels it finds are the same from a fixed list.
 """
 
-POD = "__meta_kubernetes_pod_"
-ANNOTATION = f"{POD}annotation_prometheus_io_"
+from lab.prometheus import annotations, pod
 
 
-def annotated(name, namespace, port):
-    """A pod whose annotations say where its proxy is, as Istio's injector writes them."""
-    annotations = {
-        f"{ANNOTATION}scrape": "true",
-        f"{ANNOTATION}port": str(port),
-        f"{ANNOTATION}path": "/stats/prometheus",
-    }
-    return _pod(name, namespace, "127.0.0.1:9", annotations)
+def annotated(name, namespace, port, **labels):
+    """A pod whose annotations say where its proxy is."""
+    return [_pod(name, namespace, "127.0.0.1:9", **annotations(port), **labels)]
 
 
 def with_proxy_port(name, namespace, port):
     """A pod of Istio without annotations: the application's port, and that of the proxy."""
     return [
-        *_pod(name, namespace, "127.0.0.1:9", {f"{POD}container_port_name": "http"}),
-        *_pod(name, namespace, f"127.0.0.1:{port}", {f"{POD}container_port_name": "http-envoy-prom"}),
+        _pod(name, namespace, "127.0.0.1:9", container_port_name="http"),
+        _pod(name, namespace, f"127.0.0.1:{port}", container_port_name="http-envoy-prom"),
     ]
 
 
 def completed(name, namespace, port):
     """A pod that is over; its address may belong to another by now."""
-    ended = annotated(name, namespace, port)
-    ended[0]["labels"][f"{POD}phase"] = "Succeeded"
-    return ended
+    return annotated(name, namespace, port, phase="Succeeded")
 
 
 def put_into(config, pods):
@@ -40,12 +32,5 @@ def put_into(config, pods):
     return config
 
 
-def _pod(name, namespace, address, labels):
-    described = {
-        f"{POD}name": name,
-        f"{POD}ip": "127.0.0.1",
-        f"{POD}phase": "Running",
-        "__meta_kubernetes_namespace": namespace,
-        **labels,
-    }
-    return [{"targets": [address], "labels": described}]
+def _pod(name, namespace, target, **labels):
+    return pod(name, namespace, "127.0.0.1", target, **labels)

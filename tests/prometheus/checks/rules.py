@@ -5,7 +5,7 @@ import re
 import promql_parser
 import yaml
 
-from tests.e2e.harness.paths import ROOT
+from lab.paths import ROOT
 from tests.prometheus.checks.queries import trouble
 
 DIRECTORY = ROOT / "envoy-config" / "prometheus"

@@ -3,17 +3,15 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
-import urllib.error
-import urllib.request
 from functools import cache
-from pathlib import Path
 
 import yaml
 
-from tests.e2e.harness.paths import ROOT
-from tests.e2e.harness.polling import PATIENCE_SECONDS, wait_until
+from lab import web
+from lab.paths import printed_path
+from lab.ports import free_ports
+from lab.processes import Process
 from tests.prometheus.checks import rules
 from tests.prometheus.checks.queries import over_http
 
@@ -24,10 +22,7 @@ PACE = "1s"
 @cache
 def binaries():
     """Where prometheus and promtool are."""
-    found = subprocess.run([ROOT / "scripts" / "prometheus-path"], capture_output=True, text=True, check=False)
-    if found.returncode != 0:
-        raise FileNotFoundError(found.stderr.strip())
-    return Path(found.stdout.strip())
+    return printed_path("prometheus-path")
 
 
 def promtool(*arguments):
@@ -44,7 +39,7 @@ class Prometheus:
 
     def __init__(self, config, directory):
         self._directory = directory
-        self._port = _free_port()
+        (self._port,) = free_ports(1)
         self._process = None
         self.url = f"http://127.0.0.1:{self._port}"
         self.address = f"127.0.0.1:{self._port}"
@@ -59,24 +54,22 @@ class Prometheus:
             f"--web.listen-address={self.address}",
             "--log.level=warn",
         ]
-        with (self._directory / "log").open("w") as log:
-            # It uses every core there is, also to make ready for what never comes.
-            environment = {**os.environ, "GOMAXPROCS": "1"}
-            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        # It uses every core there is, also to make ready for what never comes.
+        environment = {**os.environ, "GOMAXPROCS": "1"}
+        self._process = Process("Prometheus", command, self._directory / "log", environment)
         try:
-            wait_until(self._is_ready, "Prometheus: ready")
-        except BaseException as error:
-            self._stop()
-            raise RuntimeError(f"{error}\n{(self._directory / 'log').read_text()}") from error
+            self._process.wait_until(lambda: web.answers_ok(f"{self.url}/-/ready"))
+        except BaseException:
+            self._process.stop()
+            raise
         return self
 
     def __exit__(self, *_):
-        self._stop()
+        self._process.stop()
 
     def missed_evaluations(self):
         """How often rules were due and not evaluated, for want of time."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as response:
-            text = response.read().decode()
+        text = web.read(f"{self.url}/metrics")
         missed = re.findall(r"^prometheus_rule_group_iterations_missed_total\{.*\} (\S+)$", text, re.MULTILINE)
         assert missed
         return sum(map(float, missed))
@@ -92,27 +85,3 @@ class Prometheus:
         pace = {"scrape_interval": PACE, "scrape_timeout": PACE, "evaluation_interval": PACE}
         text = yaml.safe_dump({**config, "global": {**config["global"], **pace}})
         (self._directory / "prometheus.yaml").write_text(text)
-
-    def _is_ready(self):
-        status = self._process.poll()
-        if status is not None:
-            raise ChildProcessError(f"Prometheus ended with status {status}")
-        try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=1) as response:
-                return response.status == 200
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def _stop(self):
-        self._process.terminate()
-        try:
-            self._process.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

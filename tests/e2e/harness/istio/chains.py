@@ -10,11 +10,11 @@ ALPN override and authentication.
 import json
 from dataclasses import dataclass
 
+from lab.paths import module
 from tests.e2e.harness import bootstrap
 from tests.e2e.harness.bootstrap import EXTENSION
 from tests.e2e.harness.istio import extensions
 from tests.e2e.harness.istio.envoy_filter import HTTP_CONNECTION_MANAGER
-from tests.e2e.harness.paths import module
 
 TCP_PROXY = "envoy.filters.network.tcp_proxy"
 _ROOT_IDS = {

@@ -6,7 +6,7 @@ from functools import cache
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.e2e.harness.paths import ROOT
+from lab.paths import ROOT
 
 SCHEMAS = ROOT / "tests" / "istio" / "schemas"
 _ENVELOPE = {"apiVersion", "kind", "metadata", "spec"}

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from tests.e2e.harness.paths import ROOT
+from lab.paths import ROOT
 
 CONFIG = ROOT / "envoy-config"
 ISTIO = CONFIG / "istio"

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import yaml
 
-from tests.e2e.harness import clients, golden, tcp_traffic, tree
+from lab import tree
+from tests.e2e.harness import clients, golden, tcp_traffic
 from tests.e2e.harness.istio import control_plane, proxies, samples, waypoint
 from tests.e2e.harness.scrape import Family
 

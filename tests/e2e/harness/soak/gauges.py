@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
-from tests.e2e.harness import memory
+from lab import memory, threads
 
 # Fields that hold bytes, and what they are.
 MEMORY = {
@@ -53,11 +52,11 @@ class Sample:
 
 
 def read(envoy):
-    linear = memory.linear_memories(envoy)
+    linear = memory.linear_memories(envoy.pid)
     return Reading(
         worker_seconds=_worker_seconds(envoy),
-        anonymous=memory.anonymous_bytes(envoy),
-        allocated=memory.allocated_bytes(envoy),
+        anonymous=memory.anonymous_bytes(envoy.pid),
+        allocated=_allocated_bytes(envoy),
         linear=sum(linear),
         vms=len(linear),
         **_series(envoy),
@@ -71,10 +70,13 @@ def _series(envoy):
 
 
 def _worker_seconds(envoy):
-    """CPU time of the workers, in the kernel's accounting in nanoseconds; configurations cost the main thread."""
-    tasks = Path(f"/proc/{envoy._process.pid}/task").iterdir()
-    workers = [task for task in tasks if (task / "comm").read_text().startswith("wrk:")]
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in workers) / 1e9
+    """CPU time of the workers; configurations cost the main thread."""
+    return sum(threads.cpu_seconds(envoy.pid, thread) for thread in threads.named(envoy.pid, "wrk:"))
+
+
+def _allocated_bytes(envoy):
+    """What Envoy's heap gave out: without what its allocator keeps, and without V8."""
+    return int(envoy.admin("/memory").json()["allocated"])
 
 
 def cpu_per_request(samples, proxy):

@@ -1,9 +1,14 @@
 """What stands anywhere in a configuration, as plain dictionaries and lists."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
+
+# A part of a configuration: what its values are is up to its readers.
+Json = dict[str, Any]
 
 
-def nodes(tree):
+def nodes(tree: Any) -> Iterator[Json]:
     """Every dictionary, the outer before the inner."""
     if isinstance(tree, dict):
         yield tree
@@ -14,17 +19,17 @@ def nodes(tree):
         yield from nodes(child)
 
 
-def values(tree, key):
+def values(tree: Any, key: str) -> Iterator[Any]:
     """The value of each such key."""
     return (node[key] for node in nodes(tree) if key in node)
 
 
-def plugins(tree, name=None):
+def plugins(tree: Any, name: str | None = None) -> Iterator[Json]:
     """The configurations of Wasm plugins, of all or of this name."""
     return (node for node in nodes(tree) if "vm_config" in node and name in (None, node["name"]))
 
 
-def configure(tree, name=None, **fields):
+def configure(tree: Any, name: str | None = None, **fields: Any) -> None:
     """Sets fields in the configurations, JSON in a text, of all plugins or of those with this name."""
     for plugin in plugins(tree, name):
         configuration = plugin["configuration"]

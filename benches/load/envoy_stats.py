@@ -1,7 +1,7 @@
 """Envoy's own stats access logger, told to emit the four HTTP metrics with all labels."""
 
-from benches.load import labels, proxy
-from lab import metrics
+from benches.load import labels
+from lab import bootstrap, metrics
 
 # What is not the same for every request of a listener.
 FORMATS = {
@@ -28,8 +28,11 @@ PREFIX = "wasmcustom"
 
 def logger(variant_labels):
     tags = [{"name": name, "value_format": FORMATS.get(name, value)} for name, value in variant_labels.items()]
-    stat = lambda name: {"stat": {"name": name, "tags": tags}}  # noqa: E731
-    return proxy.extension(
+
+    def stat(name):
+        return {"stat": {"name": name, "tags": tags}}
+
+    return bootstrap.extension(
         "access_loggers.stats.v3.Config",
         stat_prefix=PREFIX,
         counters=[{**stat(metrics.REQUESTS), "value_fixed": 1}],

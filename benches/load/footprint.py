@@ -2,9 +2,9 @@
 
 import statistics
 
-from benches.load import h2load, mesh, proxy
+from benches.load import h2load, mesh
 from benches.load.report import Part
-from lab.paths import module
+from lab import plugins
 from lab.processes import Processes
 
 RUNS = 5
@@ -32,8 +32,7 @@ def run(effort):
 
 def all_variants():
     """By what it is: the variant and its modules."""
-    stats = proxy.plugin(module("istio_stats"), "stats_outbound", '{"attachment": "http"}')
-    ours = proxy.http_filter(stats)
+    ours = plugins.http_filter(mesh.ours("istio_stats", "stats_outbound"))
     return {
         "no telemetry": (mesh.Variant("none", ""), ()),
         "istio_stats": (mesh.Variant("stats", "", filters=(ours,)), ("istio_stats",)),

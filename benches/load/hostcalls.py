@@ -4,11 +4,12 @@ An access logger makes the calls that its configuration lists, after it has
 recorded four metrics. Sets of attributes grow: each holds the smaller ones.
 """
 
-from benches.load import paired, plot, proxy
+from benches.load import paired, plot
 from benches.load.mesh import Mesh, Variant
 from benches.load.per_request import LOADS, Rounds
 from benches.load.report import Part, Verdict
 from benches.load.request_cpu import MODULES
+from lab import plugins
 from lab.processes import Processes
 
 ROUNDS = 32
@@ -83,8 +84,8 @@ def all_variants():
     reads = [f"get {path}" for path in ABSENT]
     lists += [("absent", f"4 records, {len(ABSENT)} single reads, absent", ["records", *reads])]
     for name, what, steps in lists:
-        plugin = proxy.plugin(MODULES / "empty_logger.wasm", "bench", "\n".join(steps))
-        yield Variant(name, what, loggers=(proxy.access_logger(plugin),)), steps
+        plugin = plugins.plugin("empty_logger", MODULES / "empty_logger.wasm", "bench", "\n".join(steps))
+        yield Variant(name, what, loggers=(plugins.access_logger(plugin),)), steps
 
 
 def check_steps(envoy, plans, requests):

@@ -5,14 +5,13 @@ rate to another listener of the same worker. In turn, these are for a host that
 is known, or each for a new host, which makes a new label set.
 """
 
-import json
 import statistics
 
-from benches.load import h2load, mesh, paired, plot, proxy
+from benches.load import h2load, mesh, paired, plot
 from benches.load.hosts import NewHosts, Steadily
 from benches.load.report import Part, Verdict
 from benches.load.settle import settle
-from lab.paths import module
+from lab import plugins
 from lab.processes import Processes
 
 WINDOWS = 12
@@ -54,9 +53,8 @@ def run(effort):
 
 
 def variant(name, in_place, named_service=False):
-    configuration = json.dumps({"attachment": "http", "define_in_place": in_place})
-    plugin = proxy.plugin(module("istio_stats"), "stats_outbound", configuration)
-    return mesh.Variant(name, "", filters=(proxy.http_filter(plugin),), named_service=named_service)
+    plugin = mesh.ours("istio_stats", "stats_outbound", define_in_place=in_place)
+    return mesh.Variant(name, "", filters=(plugins.http_filter(plugin),), named_service=named_service)
 
 
 def measure(envoys, steady, clients, condition):

@@ -4,6 +4,7 @@ The proxy has a listener and an upstream cluster for each variant, so that all
 are measured in one process; the service has the variant's name.
 """
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from benches.load import proxy
-from benches.load.proxy import EXTENSION
+from lab import bootstrap, plugins
 from lab.paths import module
 from lab.ports import free_ports
 
@@ -67,7 +68,7 @@ class Mesh:
             _listener("inbound", "INBOUND", plain, (), (), _ANSWER),
             _listener("inbound_exchange", "INBOUND", exchanging, (_exchange(),), (), _ANSWER),
         ]
-        configuration = proxy.bootstrap(server_admin, server(), servers, [])
+        configuration = bootstrap.bootstrap(server(), servers, [], admin_port=server_admin, flush="5s")
         answering = proxy.Proxy(processes, f"{name}-server", configuration)
         answering.favour_as_helper()
 
@@ -77,12 +78,19 @@ class Mesh:
             for v, port in self._ports.items()
         ]
         clusters = [_upstream_cluster(v, exchanging if v.exchange else plain) for v in variants]
-        configuration = proxy.bootstrap(admin, client(), listeners, clusters, flush_seconds)
+        flush = f"{flush_seconds}s"
+        configuration = bootstrap.bootstrap(client(), listeners, clusters, admin_port=admin, flush=flush)
         self.proxy = proxy.Proxy(processes, name, configuration, workers)
         self.proxy.favour_worker()
 
     def port(self, variant):
         return self._ports[variant]
+
+
+def ours(name, root_id, vm_id=None, **configuration):
+    """One of the built modules as a plugin for HTTP."""
+    text = json.dumps({"attachment": "http", **configuration})
+    return plugins.plugin(name, module(name), root_id, text, vm_id)
 
 
 # === the exchange
@@ -94,8 +102,7 @@ def our_exchange():
 
 
 def _exchange():
-    path = module("metadata_exchange")
-    return proxy.http_filter(proxy.plugin(path, "metadata_exchange", '{"attachment": "http"}'))
+    return plugins.http_filter(ours("metadata_exchange", "metadata_exchange"))
 
 
 def stock_exchange():
@@ -117,24 +124,9 @@ _ANSWER = {
 
 def _listener(name, direction, port, filters, loggers, action):
     route = {"name": "default", "match": {"prefix": "/"}, **action}
-    manager = {
-        "@type": EXTENSION + "filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": name,
-        "access_log": list(loggers),
-        "http_filters": [*filters, proxy.extension("filters.http.router.v3.Router")],
-        "route_config": {
-            "name": name,
-            "virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route]}],
-        },
-    }
-    return {
-        "name": name,
-        "traffic_direction": direction,
-        "address": proxy.address(port),
-        # Spreads few connections over the workers evenly, which the kernel does not promise.
-        "connection_balance_config": {"exact_balance": {}},
-        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
-    }
+    route_config = {"name": name, "virtual_hosts": [bootstrap.virtual_host(name, [route])]}
+    manager = bootstrap.http_manager(name, filters, route_config, access_log=list(loggers))
+    return bootstrap.listener(name, [manager], port, direction, **bootstrap.EXACT_BALANCE)
 
 
 def service_host(variant):
@@ -146,17 +138,9 @@ def _cluster_name(variant):
 
 
 def _upstream_cluster(variant, port):
-    name = _cluster_name(variant)
     services = [{"host": service_host(variant), "name": variant.name, "namespace": "shop"}]
     # `bench` holds the same, for format strings: those do not split texts and find no element of a list.
     metadata = {"istio": {"services": services}, "bench": services[0]} if variant.named_service else {}
-    endpoint = {
-        "endpoint": {"address": proxy.address(port)},
-        "metadata": {"filter_metadata": {"istio": {"workload": ";".join(ENDPOINT.values())}, "bench": ENDPOINT}},
-    }
-    return {
-        "name": name,
-        "type": "STATIC",
-        "metadata": {"filter_metadata": metadata},
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
-    }
+    endpoint = bootstrap.endpoint(port, workload=";".join(ENDPOINT.values()))
+    endpoint["metadata"]["filter_metadata"]["bench"] = ENDPOINT
+    return bootstrap.static_cluster(_cluster_name(variant), [endpoint], metadata={"filter_metadata": metadata})

@@ -6,15 +6,14 @@ measured, some around the 100th series, and some around the 10 000th; once with
 series defined in the background, as is the default, and once in place.
 """
 
-import json
 import statistics
 from dataclasses import asdict, dataclass
 
-from benches.load import h2load, mesh, proxy
+from benches.load import h2load, mesh
 from benches.load.hosts import NewHosts
 from benches.load.report import Part, Verdict
 from benches.load.settle import settle
-from lab.paths import module
+from lab import plugins
 from lab.processes import Processes
 
 RUNS = 5
@@ -51,9 +50,8 @@ def run(effort):
 
 def measure(in_place, places):
     """In one fresh Envoy."""
-    configuration = {"attachment": "http", "define_in_place": in_place, "max_series": MAX_LABEL_SETS}
-    plugin = proxy.plugin(module("istio_stats"), "stats_outbound", json.dumps(configuration))
-    variant = mesh.Variant("new-series", "", filters=(proxy.http_filter(plugin),), named_service=False)
+    plugin = mesh.ours("istio_stats", "stats_outbound", define_in_place=in_place, max_series=MAX_LABEL_SETS)
+    variant = mesh.Variant("new-series", "", filters=(plugins.http_filter(plugin),), named_service=False)
     with Processes() as processes:
         envoys = mesh.Mesh(processes, "new_series", [variant], flush_seconds=mesh.NO_FLUSH_SECONDS)
         envoy, client = envoys.proxy, NewHosts("service", envoys.port(variant))

@@ -3,9 +3,6 @@
 import json
 import time
 import urllib.parse
-from pathlib import Path
-
-import yaml
 
 from benches.load import machine
 from benches.load.report import OUT
@@ -14,8 +11,6 @@ from lab.memory import anonymous_bytes
 from lab.metrics import Snapshot
 from lab.web import answers_ok
 
-TYPE = "type.googleapis.com/"
-EXTENSION = TYPE + "envoy.extensions."
 FIRST_WORKER = "wrk:worker_0"
 
 
@@ -74,54 +69,3 @@ class Proxy:
         query = urllib.parse.urlencode({"filter": regex, "type": "Counters"})
         found = web.read(f"http://127.0.0.1:{self._admin_port}/stats?{query}")
         return [int(line.rpartition(": ")[2]) for line in found.splitlines()]
-
-
-def bootstrap(admin_port, node, listeners, upstream_clusters, flush_seconds=5):
-    tags = yaml.safe_load(Path("envoy-config/stats_tags.yaml").read_text())["stats_tags"]
-    return {
-        "node": node,
-        "admin": {"address": address(admin_port)},
-        "stats_flush_interval": f"{flush_seconds}s",
-        "stats_config": {"stats_tags": tags},
-        "static_resources": {"listeners": listeners, "clusters": upstream_clusters},
-    }
-
-
-def address(port):
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-
-
-def plugin(path, root_id, configuration, vm_id=None):
-    """The part of a Wasm extension that does not depend on where it stands."""
-    return {
-        "name": path.stem,
-        "root_id": root_id,
-        "configuration": {"@type": TYPE + "google.protobuf.StringValue", "value": configuration},
-        "failure_policy": "FAIL_OPEN",
-        "vm_config": {
-            "vm_id": vm_id or path.stem,
-            "runtime": "envoy.wasm.runtime.v8",
-            "code": {"local": {"filename": str(path)}},
-        },
-    }
-
-
-def network_filter(plugin):
-    return _extension("filters.network.wasm.v3.Wasm", {"config": plugin})
-
-
-def http_filter(plugin):
-    return _extension("filters.http.wasm.v3.Wasm", {"config": plugin})
-
-
-def access_logger(plugin):
-    return _extension("access_loggers.wasm.v3.WasmAccessLog", {"config": plugin})
-
-
-def extension(kind, **fields):
-    """Any of Envoy's own, by the end of its type."""
-    return _extension(kind, fields)
-
-
-def _extension(kind, fields):
-    return {"name": kind.rsplit(".", 1)[0], "typed_config": {"@type": EXTENSION + kind, **fields}}

@@ -7,11 +7,11 @@ import statistics
 from dataclasses import replace
 from pathlib import Path
 
-from benches.load import envoy_stats, labels, paired, plot, proxy
-from benches.load.mesh import Mesh, Variant, our_exchange, stock_exchange
+from benches.load import envoy_stats, labels, paired, plot
+from benches.load.mesh import Mesh, Variant, our_exchange, ours, stock_exchange
 from benches.load.per_request import LOADS, SEVERAL, Rounds
 from benches.load.report import Part, Verdict
-from lab.paths import module
+from lab import plugins
 from lab.processes import Processes
 
 ROUNDS = 60
@@ -42,21 +42,21 @@ def all_variants():
         Variant("empty-logger", "empty Wasm access logger", loggers=(bench_logger("empty_logger"),)),
         Variant("reference", "reference plugin", filters=(bench_filter("reference"),)),
         replace(native, loggers=(envoy_stats.logger(labels.expected(native)),)),
-        Variant("filter", "istio_stats, filter", filters=(proxy.http_filter(stats("filter")),)),
-        Variant("logger", "istio_stats, access logger", loggers=(proxy.access_logger(stats("logger")),)),
+        Variant("filter", "istio_stats, filter", filters=(plugins.http_filter(stats("filter")),)),
+        Variant("logger", "istio_stats, access logger", loggers=(plugins.access_logger(stats("logger")),)),
         Variant("our-exchange", "metadata_exchange alone", filters=our_exchange(), exchange=True),
         Variant("stock-exchange", "exchange by Envoy's filters alone", filters=stock_exchange(), exchange=True),
         Variant(
             "filter-exchange",
             "istio_stats, filter + metadata_exchange",
-            filters=(*our_exchange(), proxy.http_filter(stats("filter-exchange"))),
+            filters=(*our_exchange(), plugins.http_filter(stats("filter-exchange"))),
             exchange=True,
         ),
         Variant(
             "logger-exchange",
             "istio_stats, logger + Envoy's filters",
             filters=stock_exchange(),
-            loggers=(proxy.access_logger(stats("logger-exchange")),),
+            loggers=(plugins.access_logger(stats("logger-exchange")),),
             exchange=True,
         ),
     ]
@@ -64,19 +64,19 @@ def all_variants():
 
 def stats(vm_id):
     """Each variant has a VM of its own: the plugin learns from what it sees where to look first."""
-    return proxy.plugin(module("istio_stats"), "stats_outbound", '{"attachment": "http"}', vm_id)
+    return ours("istio_stats", "stats_outbound", vm_id)
 
 
 def bench_filter(name):
-    return proxy.http_filter(bench_module(name))
+    return plugins.http_filter(bench_module(name))
 
 
 def bench_logger(name):
-    return proxy.access_logger(bench_module(name))
+    return plugins.access_logger(bench_module(name))
 
 
 def bench_module(name):
-    return proxy.plugin(MODULES / f"{name}.wasm", "bench", "")
+    return plugins.plugin(name, MODULES / f"{name}.wasm", "bench", "")
 
 
 def check_labels(mesh, variants, requests):

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from benches.load import paired, proxy
 from benches.load.bulk import ORDER, Bulk
 from benches.load.report import Part, Verdict
-from lab import metrics, paths
+from lab import bootstrap, metrics, plugins
+from lab.paths import module
 from lab.ports import free_ports
 from lab.processes import Processes
 from lab.waiting import leftovers
@@ -57,7 +58,7 @@ def run(effort):
     with Processes() as processes, bulk.server() as server_port:
         ports = free_ports(1 + 2 * len(VARIANTS))
         entries = dict(zip(VARIANTS, ports[1::2]))
-        envoy = proxy.Proxy(processes, "tcp", bootstrap(server_port, ports))
+        envoy = proxy.Proxy(processes, "tcp", configuration(server_port, ports))
         envoy.favour_worker()
         rounds = []
         for order in paired.orders(VARIANTS, counted + 1):
@@ -68,7 +69,7 @@ def run(effort):
     return report({"envoy": envoy.version, "rounds": counted, "mib_each_way": MIB_EACH_WAY}, rounds[1:], check)
 
 
-def bootstrap(server_port, ports):
+def configuration(server_port, ports):
     node = {"id": "bench", "cluster": "bench", "metadata": NODE_METADATA}
     listeners, upstream_clusters = [], []
     for variant, near, far in zip(VARIANTS, ports[1::2], ports[2::2]):
@@ -77,33 +78,22 @@ def bootstrap(server_port, ports):
             name = f"{direction}|1||{variant.name}"
             listeners.append(listener(name, direction, port, variant.modules))
             upstream_clusters.append(upstream_cluster(name, variant, upstream_port))
-    return proxy.bootstrap(ports[0], node, listeners, upstream_clusters)
+    return bootstrap.bootstrap(node, listeners, upstream_clusters, admin_port=ports[0], flush="5s")
 
 
 def listener(name, direction, port, modules):
-    plugins = [proxy.plugin(paths.module(module), f"stats_{direction}", '{"attachment": "tcp"}') for module in modules]
-    tcp_proxy = proxy.extension("filters.network.tcp_proxy.v3.TcpProxy", stat_prefix=direction, cluster=name)
-    return {
-        "name": name,
-        "traffic_direction": direction.upper(),
-        "address": proxy.address(port),
-        "filter_chains": [{"filters": [*map(proxy.network_filter, plugins), tcp_proxy]}],
-    }
+    filters = [
+        plugins.network_filter(plugins.plugin(one, module(one), f"stats_{direction}", '{"attachment": "tcp"}'))
+        for one in modules
+    ]
+    return bootstrap.listener(name, [*filters, bootstrap.tcp_proxy(direction, name)], port, direction.upper())
 
 
 def upstream_cluster(name, variant, port):
     metadata = {"istio": {"services": [{"host": variant.name, "name": variant.name, "namespace": "bench"}]}}
     if name.startswith("outbound") and "metadata_exchange" in variant.modules:
         metadata["istio-stats"] = {"tcp_exchange": True}
-    return {
-        "name": name,
-        "type": "STATIC",
-        "metadata": {"filter_metadata": metadata},
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": proxy.address(port)}}]}],
-        },
-    }
+    return bootstrap.static_cluster(name, [bootstrap.endpoint(port)], metadata={"filter_metadata": metadata})
 
 
 # === measuring

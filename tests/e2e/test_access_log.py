@@ -4,8 +4,9 @@ import grpc
 import httpx
 import pytest
 
+from lab import bootstrap
 from lab.waiting import wait_until
-from tests.e2e.harness import bootstrap, clients, scrape, tcp
+from tests.e2e.harness import clients, scrape, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.hostcalls import reports_of
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID

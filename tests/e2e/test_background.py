@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from lab import bootstrap
 from lab.waiting import wait_until
-from tests.e2e.harness import bootstrap
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import east
 

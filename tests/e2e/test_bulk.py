@@ -2,8 +2,9 @@
 
 import pytest
 
+from lab import bootstrap
 from lab.waiting import wait_until
-from tests.e2e.harness import bootstrap, clients
+from tests.e2e.harness import clients
 from tests.e2e.harness.hostcalls import reports_of
 from tests.e2e.harness.sidecar import ABSENT, east, west
 from tests.e2e.harness.workloads import STOCK

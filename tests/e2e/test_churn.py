@@ -6,10 +6,11 @@ CHURN_SECONDS=60 goes on for a minute.
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+from lab import bootstrap
 from lab.memory import resident_bytes
 from lab.tree import nodes
 from lab.waiting import wait_until
-from tests.e2e.harness import bootstrap, sidecar, tcp
+from tests.e2e.harness import sidecar, tcp, usual
 from tests.e2e.harness.churn import STEADY, Churn
 from tests.e2e.harness.discovery import Delivered
 from tests.e2e.harness.load import Load
@@ -40,7 +41,7 @@ def _west(http_port, grpc_port, tcp_port, directory):
     routes = [bootstrap.route("/test.Stock/", "grpc"), bootstrap.route("/", sidecar.BACKEND)]
     http = sidecar.west(http_port, routes=routes)
     services = [STOCK_SERVICE]
-    http.upstream_clusters.append(bootstrap.upstream_cluster("grpc", [grpc_port], services, protocol="http2"))
+    http.upstream_clusters.append(usual.upstream_cluster("grpc", [grpc_port], services, protocol="http2"))
     steady = tcp.west(tcp_port, name=STEADY)
     steady.upstream_clusters[0]["name"] = STEADY
     return _delivered(http, [tcp.west(tcp_port, name="tcp"), steady], directory)

@@ -7,8 +7,9 @@ from threading import Thread
 
 import pytest
 
+from lab import bootstrap
 from lab.tree import configure
-from tests.e2e.harness import bootstrap, clients, tcp, tcp_traffic
+from tests.e2e.harness import clients, tcp, tcp_traffic, usual
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.command import run
 from tests.e2e.harness.doctor import await_counted, call, diagnose, diagnose_url, serve
@@ -51,7 +52,7 @@ def pair(shared_mesh, backend, grpc_backend_port, doubler, prefix):
 
 def _grpc(side, upstream_port, name):
     """A listener of its own, with an upstream cluster of its own."""
-    upstream = bootstrap.upstream_cluster(name, [upstream_port], services=[STOCK_SERVICE], protocol="http2")
+    upstream = usual.upstream_cluster(name, [upstream_port], services=[STOCK_SERVICE], protocol="http2")
     return side(upstream_port, name=name, upstream_clusters=[upstream], routes=[bootstrap.route("/", name)])
 
 

@@ -5,8 +5,9 @@ from threading import Event, Thread
 
 import pytest
 
+from lab import bootstrap
 from lab.paths import module
-from tests.e2e.harness import bootstrap, clients, tcp, tcp_traffic
+from tests.e2e.harness import clients, tcp, tcp_traffic
 from tests.e2e.harness.altered import Altered, deliver_listeners, http_manager, use_module
 from tests.e2e.harness.command import trapping_module
 from tests.e2e.harness.doctor import call, diagnose, serve

@@ -5,14 +5,15 @@ import re
 import pytest
 import yaml
 
+from lab import bootstrap
 from lab.paths import ROOT
-from tests.e2e.harness import bootstrap
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.customised import Customised
 from tests.e2e.harness.doctor import await_counted, diagnose, pasted, serve
 from tests.e2e.harness.peer_metadata import METADATA, encode
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.tags import istio_stats_tags, stats_tags_of
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 TEAM = {"metrics": [{"dimensions": {"team": "'blue'"}}]}
@@ -38,7 +39,7 @@ def test_without_stats_tags_every_label_is_inside_the_name(mesh):
 
 def _anywhere(sidecar):
     """The lines that find a label wherever it stands, as what is pasted does."""
-    return bootstrap.stats_tags_of(sidecar.bootstrap(), "--anywhere")
+    return stats_tags_of(sidecar.bootstrap(), "--anywhere")
 
 
 def _name(tag):
@@ -91,7 +92,7 @@ def test_a_label_swallowed_by_a_longer_one(mesh):
     assert 'app="shop-app" is the value of source_app' in finding["seen"]
 
     cure = yaml.safe_load(pasted(finding))
-    tags = bootstrap.istio_stats_tags() + cure
+    tags = istio_stats_tags() + cure
     envoy = serve(mesh, _with_tags(lambda _: tags, stats=APP))
     diagnose(envoy)
 
@@ -114,7 +115,7 @@ ISTIO_EXTRAS = [
 
 def test_labels_that_istios_bootstrap_finds_in_a_value(mesh):
     service = {"host": "redis-cache.prod.svc", "name": "redis", "namespace": "prod"}
-    tags = [tag for tag in bootstrap.istio_stats_tags() if _name(tag) not in ("component", "tag")] + ISTIO_EXTRAS
+    tags = [tag for tag in istio_stats_tags() if _name(tag) not in ("component", "tag")] + ISTIO_EXTRAS
     upstream = west(1, services=[service]).upstream_clusters
     routes = [bootstrap.route("/", upstream[0]["name"])]
     envoy = serve(mesh, _with_tags(lambda _: tags, upstream_clusters=upstream, routes=routes))

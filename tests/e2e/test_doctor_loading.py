@@ -2,9 +2,11 @@
 
 import yaml
 
+from lab import bootstrap
 from lab.tree import plugins
-from tests.e2e.harness import bootstrap, tcp
+from tests.e2e.harness import tcp
 from tests.e2e.harness.altered import Altered, deliver_filter, deliver_listeners, use_module
+from tests.e2e.harness.discovery import LISTENER, publish
 from tests.e2e.harness.doctor import call, diagnose, pasted, serve
 from tests.e2e.harness.sidecar import ABSENT, west
 
@@ -51,12 +53,10 @@ def test_a_listener_that_was_replaced_by_a_bad_one(mesh, tmp_path, doubler):
     good = tcp.west(doubler, listeners_file=tmp_path / "listeners.json", **ANY_LOG)
     mesh.start(good)
     diagnose(mesh["west"], hints=["nothing-counted"])
-    bad = bootstrap.wasm("istio_stats", "/nowhere/istio_stats.wasm", "", "{}")
-    listener = good._listener()
-    bad["typed_config"]["@type"] = bootstrap.EXTENSION + "filters.network.wasm.v3.Wasm"
+    bad = plugins.network_filter(plugins.plugin("istio_stats", "/nowhere/istio_stats.wasm", "", "{}"))
+    listener = good.listener()
     listener["filter_chains"][0]["filters"].insert(0, bad)
-    good._listener = lambda: listener
-    good.publish()
+    publish(tmp_path / "listeners.json", LISTENER, [listener])
     mesh["west"].await_stat("listener_manager.lds.update_rejected", 1)
     diagnose(mesh["west"], "configuration-rejected")
 

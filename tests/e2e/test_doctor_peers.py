@@ -3,8 +3,9 @@
 import pytest
 import yaml
 
+from lab import bootstrap
 from lab.tree import nodes, plugins
-from tests.e2e.harness import bootstrap, clients, tcp, tcp_traffic
+from tests.e2e.harness import clients, tcp, tcp_traffic
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.doctor import await_counted, call, diagnose, pasted, serve
 from tests.e2e.harness.peer_metadata import METADATA, encode

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.e2e.harness import bootstrap, clients
+from lab import bootstrap
+from tests.e2e.harness import clients, usual
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, decode, encode, found_in, headers
 from tests.e2e.harness.sidecar import ABSENT, east, west
 from tests.e2e.harness.workloads import SHOP, STOCK
@@ -111,7 +112,7 @@ def test_with_trust_mtls_a_peer_without_a_certificate_is_neither_heard_nor_answe
     ids=["passthrough", "external"],
 )
 def test_with_skip_external_nobody_outside_is_told(mesh, backend, name, metadata):
-    outside = bootstrap.upstream_cluster(name, [backend])
+    outside = usual.upstream_cluster(name, [backend])
     outside["metadata"] = {"filter_metadata": {"istio": metadata}}
     proxy = east(
         backend,

@@ -3,8 +3,9 @@
 import time
 from itertools import product
 
+from lab import bootstrap
 from lab.waiting import wait_until
-from tests.e2e.harness import bootstrap, clients, envoy_log, golden, tcp
+from tests.e2e.harness import clients, envoy_log, golden, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.customised import Customised, all_changed, times, together, without_build
 from tests.e2e.harness.grpc_stream import Stream

@@ -3,13 +3,14 @@
 import httpx
 import pytest
 
-from tests.e2e.harness import bootstrap, clients
+from lab import bootstrap
+from tests.e2e.harness import clients, usual
 from tests.e2e.harness.sidecar import BACKEND, SERVICE, east, west
 from tests.e2e.harness.workloads import STOCK, STOCK_SERVICE
 
 
 def test_403_by_rbac_has_the_labels_of_both_sides(mesh, backend):
-    port = mesh.start(east(mesh.start(west(backend, filters=[bootstrap.deny("/secret")]))))
+    port = mesh.start(east(mesh.start(west(backend, filters=[usual.deny("/secret")]))))
     with clients.http1(port) as caller:
         assert caller.get("/secret").status_code == 403
     mesh.expect("forbidden.yaml")
@@ -26,7 +27,7 @@ def test_404_without_a_route(mesh, backend):
 
 def test_503_without_a_healthy_upstream(mesh):
     with clients.refusing_port() as nowhere:
-        unhealthy = bootstrap.upstream_cluster(
+        unhealthy = usual.upstream_cluster(
             SERVICE, [nowhere], [STOCK_SERVICE], STOCK.endpoint_metadata(), healthy=False
         )
         port = mesh.start(east(nowhere, upstream_clusters=[unhealthy]))

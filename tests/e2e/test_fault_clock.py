@@ -6,9 +6,10 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
+from lab import bootstrap
 from lab.envoy import binary as envoy_binary
 from lab.waiting import wait_until
-from tests.e2e.harness import bootstrap, clients, tcp
+from tests.e2e.harness import clients, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.sidecar import ABSENT, west
 from tests.e2e.harness.wall_clock import WallClock

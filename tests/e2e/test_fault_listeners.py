@@ -4,8 +4,8 @@ import os
 import time
 from pathlib import Path
 
+from lab import bootstrap
 from lab.memory import resident_bytes
-from tests.e2e.harness import bootstrap
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import ABSENT, west
 

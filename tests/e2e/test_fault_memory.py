@@ -2,8 +2,8 @@
 
 import pytest
 
+from lab import bootstrap
 from lab.memory import linear_memories
-from tests.e2e.harness import bootstrap
 from tests.e2e.harness.altered import Altered
 from tests.e2e.harness.peer_metadata import METADATA, encode
 from tests.e2e.harness.requests import send

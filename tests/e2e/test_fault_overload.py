@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from lab import bootstrap
 from lab.waiting import PATIENCE_SECONDS
-from tests.e2e.harness import bootstrap
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.altered import Altered
 from tests.e2e.harness.doctor import diagnose

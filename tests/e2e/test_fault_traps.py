@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.harness import bootstrap, clients
+from lab import bootstrap
+from tests.e2e.harness import clients
 from tests.e2e.harness.altered import Altered, use_module
 from tests.e2e.harness.command import trapping_module
 from tests.e2e.harness.doctor import diagnose

@@ -2,9 +2,10 @@
 
 import contextlib
 
+from lab import bootstrap
 from lab.waiting import wait_until
-from tests.e2e.harness import bootstrap, unharmed
 from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness import unharmed, usual
 from tests.e2e.harness.clients import send_raw
 from tests.e2e.harness.peer_metadata import METADATA, encode, headers
 from tests.e2e.harness.requests import encode as encode_request
@@ -118,8 +119,8 @@ def _upstream(answer_to):
 
 def _start(mesh, backend, hostile_port, **stats):
     """The caller's proxy as a target, and its port: what is below /hostile goes to the hostile upstream."""
-    good = bootstrap.upstream_cluster(SERVICE, [mesh.start(west(backend))], [STOCK_SERVICE])
-    hostile = bootstrap.upstream_cluster("hostile", [hostile_port])
+    good = usual.upstream_cluster(SERVICE, [mesh.start(west(backend))], [STOCK_SERVICE])
+    hostile = usual.upstream_cluster("hostile", [hostile_port])
     routes = [bootstrap.route("/hostile", "hostile"), bootstrap.route("/", SERVICE)]
     port = mesh.start(east(1, upstream_clusters=[good, hostile], routes=routes, stats={"attachment": "http", **stats}))
     return unharmed.http(mesh["east"], lambda: send(port, [{}]), "east"), port

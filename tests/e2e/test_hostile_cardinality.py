@@ -5,9 +5,9 @@ from itertools import product
 
 import pytest
 
+from lab import bootstrap
 from lab.memory import resident_bytes
 from lab.waiting import wait_until
-from tests.e2e.harness import bootstrap
 from tests.e2e.harness.customised import Customised
 from tests.e2e.harness.peer_metadata import METADATA, encode
 from tests.e2e.harness.requests import send

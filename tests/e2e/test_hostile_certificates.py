@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import httpx
 
+from lab import bootstrap
 from lab.certs import Authority
-from tests.e2e.harness import bootstrap, unharmed
+from tests.e2e.harness import unharmed
 from tests.e2e.harness.peer_metadata import METADATA, encode, headers
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.workloads import SHOP, STOCK

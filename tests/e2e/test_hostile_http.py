@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.e2e.harness import bootstrap, unharmed
+from lab import bootstrap
+from tests.e2e.harness import unharmed
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.clients import send_raw
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, headers

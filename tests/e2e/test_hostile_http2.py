@@ -5,7 +5,8 @@ import struct
 import hpack
 import pytest
 
-from tests.e2e.harness import bootstrap, unharmed
+from lab import bootstrap
+from tests.e2e.harness import unharmed
 from tests.e2e.harness.clients import send_raw
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, encode, headers
 from tests.e2e.harness.requests import send

@@ -2,11 +2,13 @@
 
 import pytest
 
-from tests.e2e.harness import bootstrap, golden
+from lab import bootstrap
+from tests.e2e.harness import golden
 from tests.e2e.harness.customised import Customised, all_changed, times, together, without_build
 from tests.e2e.harness.peer_metadata import METADATA, armour, serialize
 from tests.e2e.harness.requests import status_of
 from tests.e2e.harness.sidecar import ABSENT, east, west
+from tests.e2e.harness.tags import istio_stats_tags
 
 # What clients send, and what a label makes of it.
 TRICKS = [
@@ -174,7 +176,7 @@ def test_leftovers_of_istios_bootstrap_add_nothing_but_themselves(mesh):
     """Istio's own bootstrap looks for `cache.…`, `component.…` and `tag.…` anywhere in a name. What they find
     in a value they show as a further label; no label of ours and no name of a metric suffers."""
     leftovers = {"cache": r"(cache\.(.+?)\.)", "component": r"(component\.(.+?)\.)", "tag": r"(tag\.(.+?);\.)"}
-    ours = [tag for tag in bootstrap.istio_stats_tags() if tag["tag_name"] not in leftovers]
+    ours = [tag for tag in istio_stats_tags() if tag["tag_name"] not in leftovers]
     tags = [*ours, *({"tag_name": name, "regex": regex} for name, regex in leftovers.items())]
     # The hosts, and what the leftovers find in them.
     hosts = {

@@ -5,10 +5,12 @@ from collections import Counter
 
 import pytest
 
-from tests.e2e.harness import bootstrap, clients, unharmed
+from lab import bootstrap
+from tests.e2e.harness import clients, unharmed
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, armour, encode, found_in, headers, serialize
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.tags import istio_stats_tags
 from tests.e2e.harness.workloads import SHOP
 
 BREAKOUT = ";.;reporter=.=x;.;destination_cluster=.=y"
@@ -60,7 +62,7 @@ def test_unusable_metadata_leaves_the_peer_unknown(mesh, backend):
     mesh.expect("unusable_peers.yaml")
 
 
-@pytest.mark.parametrize("tags", [bootstrap.stats_tags, bootstrap.istio_stats_tags])
+@pytest.mark.parametrize("tags", [bootstrap.stats_tags, istio_stats_tags])
 def test_values_cannot_write_labels(mesh, backend, tags):
     labels = {
         "app": "app",

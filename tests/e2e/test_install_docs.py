@@ -7,8 +7,8 @@ import shlex
 import pytest
 import yaml
 
+from lab import bootstrap
 from lab.paths import ROOT
-from tests.e2e.harness import bootstrap
 from tests.e2e.harness.envoy import Envoy
 
 DOCUMENT = ROOT / "docs" / "install.md"

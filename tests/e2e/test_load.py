@@ -3,8 +3,9 @@
 import http.client
 from concurrent.futures import ThreadPoolExecutor
 
+from lab import bootstrap
 from lab.waiting import PATIENCE_SECONDS
-from tests.e2e.harness import bootstrap, clients
+from tests.e2e.harness import clients
 from tests.e2e.harness.sidecar import ABSENT, Sidecar, east, west
 
 WORKERS = 4

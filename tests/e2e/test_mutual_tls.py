@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from tests.e2e.harness import bootstrap, clients
+from lab import bootstrap
+from tests.e2e.harness import clients
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.workloads import SHOP, STOCK
 

@@ -1,6 +1,7 @@
 """Who the other side is, where it does not simply tell."""
 
-from tests.e2e.harness import bootstrap, clients
+from lab import bootstrap
+from tests.e2e.harness import clients, usual
 from tests.e2e.harness.sidecar import ABSENT, east, waypoint, west
 from tests.e2e.harness.workloads import STOCK
 
@@ -35,7 +36,7 @@ def test_endpoint_metadata_tells_what_no_exchange_did(mesh, backend):
             west_port,
             exchange=ABSENT,
             upstream_clusters=[
-                bootstrap.upstream_cluster(name, [west_port], [_service(name)], metadata)
+                usual.upstream_cluster(name, [west_port], [_service(name)], metadata)
                 for name, metadata in endpoints.items()
             ],
             routes=[bootstrap.route(f"/{name}", name) for name in endpoints],

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from tests.e2e.harness import bootstrap, clients, golden
+from lab import bootstrap
+from tests.e2e.harness import clients, golden
 from tests.e2e.harness.grpc_stream import Stream
 from tests.e2e.harness.sidecar import east, west
 

@@ -1,6 +1,7 @@
 """How the destination service is named."""
 
-from tests.e2e.harness import bootstrap, clients
+from lab import bootstrap
+from tests.e2e.harness import clients, usual
 from tests.e2e.harness.sidecar import ABSENT, east, west
 
 
@@ -30,7 +31,7 @@ def test_passthrough_and_incomplete_upstream_cluster_metadata(mesh, backend):
     west_port = mesh.start(
         west(
             backend,
-            upstream_clusters=[bootstrap.upstream_cluster(name, [backend]) for name in inbound],
+            upstream_clusters=[usual.upstream_cluster(name, [backend]) for name in inbound],
             routes=[bootstrap.route(f"/{name}/", name, prefix_rewrite=path) for name, path in inbound.items()],
         )
     )
@@ -45,10 +46,10 @@ def test_passthrough_and_incomplete_upstream_cluster_metadata(mesh, backend):
             backend,
             exchange=ABSENT,
             upstream_clusters=[
-                bootstrap.upstream_cluster("BlackHoleCluster", []),
-                bootstrap.upstream_cluster("PassthroughCluster", [backend]),
-                bootstrap.upstream_cluster("outbound|80||pay.logistics", [backend], [no_name]),
-                bootstrap.upstream_cluster("outbound|80||billing.logistics", [backend], [no_host]),
+                usual.upstream_cluster("BlackHoleCluster", []),
+                usual.upstream_cluster("PassthroughCluster", [backend]),
+                usual.upstream_cluster("outbound|80||pay.logistics", [backend], [no_name]),
+                usual.upstream_cluster("outbound|80||billing.logistics", [backend], [no_host]),
             ],
             routes=[
                 bootstrap.direct_response("/block-all", 502, name="block_all"),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.e2e.harness import bootstrap, clients, golden, sidecar, tcp
+from lab import bootstrap
+from tests.e2e.harness import clients, golden, sidecar, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.peer_metadata import FRAME_MAGIC
 from tests.e2e.harness.sidecar import ABSENT

@@ -15,9 +15,9 @@ from contextlib import closing
 
 import pytest
 
-from lab import exposition
+from lab import bootstrap, exposition
 from lab.paths import command
-from tests.e2e.harness import bootstrap, clients, tcp, tcp_traffic
+from tests.e2e.harness import clients, tcp, tcp_traffic
 from tests.e2e.harness.command import read_json, run
 from tests.e2e.harness.doctor import serve
 from tests.e2e.harness.sidecar import east, west

@@ -2,10 +2,11 @@
 
 import pytest
 
+from lab import bootstrap
 from lab.paths import module
 from lab.tree import plugins
 from lab.waiting import wait_until
-from tests.e2e.harness import bootstrap, clients, sidecar, tcp
+from tests.e2e.harness import clients, sidecar, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.churn import Churn
 from tests.e2e.harness.discovery import Delivered

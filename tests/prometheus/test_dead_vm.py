@@ -1,7 +1,7 @@
 """The alert on a VM that died, in a real Prometheus that scrapes a real Envoy."""
 
+from lab import bootstrap
 from lab.waiting import wait_until
-from tests.e2e.harness import bootstrap
 from tests.e2e.harness.altered import Altered, use_module
 from tests.e2e.harness.command import trapping_module
 from tests.e2e.harness.mesh import Mesh

@@ -2,9 +2,10 @@
 
 import json
 
+from lab import bootstrap
 from lab.tree import plugins
-from tests.e2e.harness import bootstrap
 from tests.e2e.harness.scrape import Family, label_set
+from tests.e2e.harness.tags import istio_stats_tags, stats_tags_of
 
 
 class Customised:
@@ -25,7 +26,7 @@ class Customised:
 
     def bootstrap(self):
         whole = self._sidecar.bootstrap()
-        tags = bootstrap.istio_stats_tags if self._istio_form else bootstrap.stats_tags_of
+        tags = istio_stats_tags if self._istio_form else stats_tags_of
         whole["stats_config"]["stats_tags"] = tags(whole)
         if self._as_struct:
             for plugin in plugins(whole, "istio_stats"):

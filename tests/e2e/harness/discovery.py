@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from lab import bootstrap
 from lab.tree import configure, nodes
-from tests.e2e.harness import bootstrap
 
 LISTENER = bootstrap.TYPE + "envoy.config.listener.v3.Listener"
 FILTER = bootstrap.TYPE + "envoy.config.core.v3.TypedExtensionConfig"

@@ -4,8 +4,8 @@ import struct
 
 import flatbuffers
 
+from lab import bootstrap, plugins
 from lab.paths import test_module
-from tests.e2e.harness import bootstrap
 from tests.e2e.harness.peer_metadata import serialize
 
 # Fields of Istio's FlatBuffers table by the keys of the same facts in node metadata.
@@ -82,12 +82,10 @@ def line(key, value, message_type=None):
 
 def keep(*lines, network=False):
     """The test module, with these lines as its configuration."""
-    plugin = bootstrap.wasm("filter_state", test_module("filter_state"), "", "\n".join(lines))
+    plugin = plugins.plugin("filter_state", test_module("filter_state"), "", "\n".join(lines))
     # A peer that could not be put there is the test's failure.
-    plugin["typed_config"]["config"]["failure_policy"] = "FAIL_CLOSED"
-    if network:
-        plugin["typed_config"]["@type"] = bootstrap.EXTENSION + "filters.network.wasm.v3.Wasm"
-    return plugin
+    plugin["failure_policy"] = "FAIL_CLOSED"
+    return plugins.network_filter(plugin) if network else plugins.http_filter(plugin)
 
 
 def set_filter_state(key, text, network=False, **options):
@@ -99,10 +97,7 @@ def set_filter_state(key, text, network=False, **options):
         "format_string": {"text_format_source": {"inline_string": text}},
         **options,
     }
-    return {
-        "name": f"envoy.filters.{layer}.set_filter_state",
-        "typed_config": {"@type": bootstrap.EXTENSION + f"filters.{layer}.set_filter_state.v3.Config", moment: [value]},
-    }
+    return bootstrap.extension(f"filters.{layer}.set_filter_state.v3.Config", **{moment: [value]})
 
 
 def header_to_metadata(header, **keys):
@@ -113,19 +108,11 @@ def header_to_metadata(header, **keys):
         return {"header": header, "on_header_present": present, "remove": True}
 
     rules = {f"{message}_rules": [rule(key)] for message, key in keys.items()}
-    return {
-        "name": "envoy.filters.http.header_to_metadata",
-        "typed_config": {"@type": bootstrap.EXTENSION + "filters.http.header_to_metadata.v3.Config", **rules},
-    }
+    return bootstrap.extension("filters.http.header_to_metadata.v3.Config", **rules)
 
 
 def header_mutation(message, header, value):
     """Envoy's own filter, which sets a header of requests or responses."""
     mutation = {"append": {"header": {"key": header, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
-    return {
-        "name": "envoy.filters.http.header_mutation",
-        "typed_config": {
-            "@type": bootstrap.EXTENSION + "filters.http.header_mutation.v3.HeaderMutation",
-            "mutations": {f"{message}_mutations": [mutation]},
-        },
-    }
+    mutations = {f"{message}_mutations": [mutation]}
+    return bootstrap.extension("filters.http.header_mutation.v3.HeaderMutation", mutations=mutations)

@@ -1,16 +1,10 @@
 """Proxies in the shape Istio gives them, with our two plugins in the filter chain."""
 
-import json
 from dataclasses import dataclass, field
 
-from lab.paths import module
-from tests.e2e.harness import bootstrap
+from lab import bootstrap, plugins
+from tests.e2e.harness import usual
 from tests.e2e.harness.workloads import SHOP, STOCK, STOCK_SERVICE, WAYPOINT
-
-# A plugin configuration that is left out altogether, unlike an empty one.
-NO_CONFIGURATION = object()
-# A plugin that is not in the chain.
-ABSENT = object()
 
 
 @dataclass
@@ -43,34 +37,25 @@ class Sidecar:
 
     def bootstrap(self):
         proxies = [self, *self.joined]
-        listeners = [proxy._listener() for proxy in proxies]
+        listeners = [proxy.listener() for proxy in proxies]
         upstream_clusters = [one for proxy in proxies for one in proxy.upstream_clusters]
         return bootstrap.bootstrap(self.node, listeners, upstream_clusters, self.stats_tags)
 
-    def _listener(self):
+    def listener(self):
         filters = [
-            *self._plugin("metadata_exchange", self.exchange),
+            *map(plugins.http_filter, usual.plugin("metadata_exchange", self.root_id, self.exchange)),
             *self.filters,
             bootstrap.grpc_stats(),
         ]
-        stats = self._plugin("istio_stats", self.stats)
-        loggers = [bootstrap.as_access_logger(plugin) for plugin in stats] if self.logger else []
-        filters += [] if self.logger else stats
-        return bootstrap.listener(self.name, filters, self.routes, self.direction, self.tls, loggers)
-
-    def _plugin(self, name, configuration):
-        if configuration is ABSENT:
-            return []
-        if configuration is NO_CONFIGURATION:
-            text = None
-        else:
-            text = configuration if isinstance(configuration, str) else json.dumps(configuration)
-        return [bootstrap.wasm(name, module(name), self.root_id, text)]
+        stats = usual.plugin("istio_stats", self.root_id, self.stats)
+        loggers = map(plugins.access_logger, stats) if self.logger else ()
+        filters += [] if self.logger else map(plugins.http_filter, stats)
+        return usual.http_listener(self.name, filters, self.routes, self.direction, self.tls, loggers)
 
 
 def east(upstream_port, *, endpoint_metadata=STOCK.endpoint_metadata(), services=(STOCK_SERVICE,), tls=None, **changes):
     """The caller's proxy; sends everything to the service at `upstream_port`."""
-    upstream_cluster = bootstrap.upstream_cluster(
+    upstream_cluster = usual.upstream_cluster(
         SERVICE, [upstream_port], services=services, endpoint_metadata=endpoint_metadata, tls=tls
     )
     return _sidecar(
@@ -92,7 +77,7 @@ def west(backend_port, *, services=(STOCK_SERVICE,), protocol="http1", **changes
         node=STOCK.node(),
         direction="INBOUND",
         root_id="stats_inbound",
-        upstream_clusters=[bootstrap.upstream_cluster(BACKEND, [backend_port], services=services, protocol=protocol)],
+        upstream_clusters=[usual.upstream_cluster(BACKEND, [backend_port], services=services, protocol=protocol)],
         routes=[bootstrap.route("/", BACKEND)],
     )
 
@@ -105,7 +90,7 @@ def waypoint(upstream_port, **changes):
         node=WAYPOINT.node(),
         direction="UNSPECIFIED",
         root_id="",
-        upstream_clusters=[bootstrap.upstream_cluster(SERVICE, [upstream_port], services=[STOCK_SERVICE])],
+        upstream_clusters=[usual.upstream_cluster(SERVICE, [upstream_port], services=[STOCK_SERVICE])],
         routes=[bootstrap.route("/", SERVICE)],
         stats={"attachment": "http", "reporter": "SERVER_GATEWAY"},
     )

@@ -1,12 +1,10 @@
 """Proxies with one TCP listener each, with our two plugins in front of tcp_proxy."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.paths import module
-from tests.e2e.harness import bootstrap, discovery
-from tests.e2e.harness.sidecar import ABSENT
+from lab import bootstrap, plugins
+from tests.e2e.harness import discovery, usual
 from tests.e2e.harness.workloads import SHOP, STOCK, STOCK_SERVICE, Workload
 
 # Named as Istio's control plane names them.
@@ -44,7 +42,7 @@ class TcpSidecar:
     permitted_log: str = None
 
     def bootstrap(self):
-        listeners = [] if self.listeners_file else [self._listener()]
+        listeners = [] if self.listeners_file else [self.listener()]
         whole = bootstrap.bootstrap(self.workload.node(), listeners, self.upstream_clusters)
         if self.listeners_file:
             self.publish()
@@ -54,47 +52,23 @@ class TcpSidecar:
 
     def publish(self):
         """Hands the listener, as it is now, to the running Envoy."""
-        discovery.publish(self.listeners_file, discovery.LISTENER, [self._listener()])
+        discovery.publish(self.listeners_file, discovery.LISTENER, [self.listener()])
 
-    def _listener(self):
-        proxy = {
-            "@type": bootstrap.EXTENSION + "filters.network.tcp_proxy.v3.TcpProxy",
-            "stat_prefix": self.name,
-            "cluster": self.upstream_clusters[0]["name"],
-        }
-        stats = self._plugin("istio_stats", self.stats)
-        if self.logger:
-            proxy["access_log"] = [bootstrap.as_access_logger(plugin) for plugin in stats]
-            stats = []
+    def listener(self):
+        stats = usual.plugin("istio_stats", self.root_id, self.stats)
+        loggers = [plugins.access_logger(plugin) for plugin in stats] if self.logger else []
         filters = [
-            *self._plugin("metadata_exchange", self.exchange),
+            *map(plugins.network_filter, usual.plugin("metadata_exchange", self.root_id, self.exchange)),
             *self.filters,
-            *stats,
-            {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy},
+            *([] if self.logger else map(plugins.network_filter, stats)),
+            bootstrap.tcp_proxy(self.name, self.upstream_clusters[0]["name"], access_log=loggers),
         ]
-        chain = {"filters": filters}
-        if self.tls is not None:
-            chain["transport_socket"] = bootstrap.transport_socket("Downstream", self.tls)
-        return {
-            "name": self.name,
-            "traffic_direction": self.direction,
-            "address": bootstrap.socket_address("127.0.0.1", self.port),
-            # Spreads connections over the workers evenly, which the kernel does not promise.
-            "connection_balance_config": {"exact_balance": {}},
-            "filter_chains": [chain],
-        }
-
-    def _plugin(self, name, configuration):
-        if configuration is ABSENT:
-            return []
-        plugin = bootstrap.wasm(name, module(name), self.root_id, json.dumps(configuration))
-        plugin["typed_config"]["@type"] = bootstrap.EXTENSION + "filters.network.wasm.v3.Wasm"
-        return [plugin]
+        return bootstrap.listener(self.name, filters, self.port, self.direction, self.tls, **bootstrap.EXACT_BALANCE)
 
 
 def east(upstream_port, *, opted_in=True, endpoint_metadata=None, tls=None, **changes):
     """The caller's proxy; begins the exchange if the upstream cluster is `opted_in`."""
-    upstream_cluster = bootstrap.upstream_cluster(
+    upstream_cluster = usual.upstream_cluster(
         SERVICE, [upstream_port], services=[STOCK_SERVICE], endpoint_metadata=endpoint_metadata, tls=tls
     )
     if opted_in:
@@ -105,6 +79,6 @@ def east(upstream_port, *, opted_in=True, endpoint_metadata=None, tls=None, **ch
 
 def west(backend_port, **changes):
     """The called workload's proxy, in front of the backend."""
-    upstream_cluster = bootstrap.upstream_cluster(BACKEND, [backend_port], services=[STOCK_SERVICE])
+    upstream_cluster = usual.upstream_cluster(BACKEND, [backend_port], services=[STOCK_SERVICE])
     defaults = {"name": "west", "workload": STOCK, "direction": "INBOUND", "root_id": "stats_inbound"}
     return TcpSidecar(**{**defaults, "upstream_clusters": [upstream_cluster], **changes})

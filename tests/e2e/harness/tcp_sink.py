@@ -5,7 +5,7 @@ import socket
 import threading
 from collections import Counter
 
-from tests.e2e.harness import bootstrap
+from lab import bootstrap
 from tests.e2e.harness.tcp_families import FAMILIES, Counts
 
 

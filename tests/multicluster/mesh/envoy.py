@@ -8,8 +8,7 @@ sidecars.
 import json
 from dataclasses import replace
 
-from lab import certs
-from tests.e2e.harness import bootstrap
+from lab import bootstrap, certs, plugins
 from tests.multicluster.mesh.paths import CERTIFICATES
 from tests.multicluster.mesh.pods import KUBERNETES_CLUSTERS, NAMESPACE, TRUST_DOMAIN
 
@@ -57,20 +56,21 @@ class Configurations:
     def of(self, pod):
         make = {"frontend": self._frontend, "gateway": self._gateway}.get(pod.app, self._server)
         listeners, upstream_clusters = make(pod)
-        whole = bootstrap.bootstrap(
-            pod.node(), [*listeners, _stats_listener()], [*upstream_clusters, _admin_upstream()]
+        # Only this machine's neighbours in the pod may use the admin interface; Prometheus gets one page of it.
+        return bootstrap.bootstrap(
+            pod.node(),
+            [*listeners, _stats_listener()],
+            [*upstream_clusters, _admin_upstream()],
+            admin_port=ADMIN_PORT,
+            flush="1s",
         )
-        # Only this machine's neighbours in the pod may use it; Prometheus gets one page of it.
-        whole["admin"]["address"] = bootstrap.socket_address("127.0.0.1", ADMIN_PORT)
-        whole["stats_flush_interval"] = "1s"
-        return whole
 
     def _frontend(self, pod):
         """Speaks for a client: outbound listeners for HTTP, gRPC and TCP."""
         choices = (*KUBERNETES_CLUSTERS, None)
         routes = [route for choice in choices for route in _routes("reviews", choice)]
-        reviews = {"name": "reviews", "domains": [host("reviews")], "routes": routes}
-        unknown = {"name": "unknown", "domains": ["*"], "routes": [bootstrap.direct_response("/", 404)]}
+        reviews = bootstrap.virtual_host("reviews", routes, host("reviews"))
+        unknown = bootstrap.virtual_host("unknown", [bootstrap.direct_response("/", 404)])
         http = _http_listener("outbound", OUTBOUND_PORT, "OUTBOUND", [reviews, unknown])
         tcp = [
             _tcp_listener(f"outbound_{port}", port, "OUTBOUND", _outbound_name("ledger", 6000, choice))
@@ -92,55 +92,47 @@ class Configurations:
             (port,) = ports
             listener = _tcp_listener("inbound", INBOUND_TCP_PORT, "INBOUND", f"inbound|{port}||", tls)
         else:
-            virtual_host = {
-                "name": "inbound",
-                "domains": ["*"],
-                "routes": [_route(f"inbound|{port}||", protocol) for port, protocol in _grpc_first(ports)],
-                "response_headers_to_add": [_header(WITNESS_HEADER, f"{pod.kubernetes_cluster}/{pod.workload}")],
-            }
+            virtual_host = bootstrap.virtual_host(
+                "inbound",
+                [_route(f"inbound|{port}||", protocol) for port, protocol in _grpc_first(ports)],
+                response_headers_to_add=[_header(WITNESS_HEADER, f"{pod.kubernetes_cluster}/{pod.workload}")],
+            )
             listener = _http_listener("inbound", INBOUND_PORT, "INBOUND", [virtual_host], tls=tls)
         upstream_clusters = []
         for port, protocol in ports.items():
-            endpoints = [{"lb_endpoints": [_endpoint("127.0.0.1", APPLICATION_PORTS[port])]}]
+            endpoints = [bootstrap.endpoint(APPLICATION_PORTS[port])]
             upstream_clusters.append(_upstream_cluster(f"inbound|{port}||", protocol, endpoints, pod.app))
         return [listener], upstream_clusters
 
     def _gateway(self, pod):
         """Lets the other Kubernetes cluster in, without opening its TLS; and clients from outside, over HTTP."""
-        passthrough = {
-            "name": "passthrough",
-            "address": bootstrap.socket_address("0.0.0.0", PASSTHROUGH_PORT),
-            "listener_filters": [
-                _filter("envoy.filters.listener.tls_inspector", "filters.listener.tls_inspector.v3.TlsInspector")
-            ],
-            "filter_chains": [
-                {
-                    "filters": [
-                        # The SNI is the name of the upstream cluster, as at Istio's gateways.
-                        _filter("envoy.filters.network.sni_cluster", "filters.network.sni_cluster.v3.SniCluster"),
-                        _tcp_proxy("passthrough", "no_such_service"),
-                    ]
-                }
-            ],
-        }
+        # The SNI is the name of the upstream cluster, as at Istio's gateways.
+        by_sni = bootstrap.extension("filters.network.sni_cluster.v3.SniCluster")
+        passthrough = _listener(
+            "passthrough",
+            PASSTHROUGH_PORT,
+            "UNSPECIFIED",
+            [by_sni, _tcp_proxy("passthrough", "no_such_service")],
+            listener_filters=[bootstrap.extension("filters.listener.tls_inspector.v3.TlsInspector")],
+        )
         upstream_clusters = []
         for service, ports in SERVICES.items():
             for port, protocol in ports.items():
-                endpoints = [{"lb_endpoints": self._local_endpoints(service, pod.kubernetes_cluster, protocol)}]
+                endpoints = self._local_endpoints(service, pod.kubernetes_cluster)
                 upstream_clusters.append(_upstream_cluster(_sni(service, port), "tcp", endpoints))
 
-        local = {"domains": [host("reviews")], "routes": [_route(_outbound_name("reviews", 8080, None), "http1")]}
-        # A peer whose proxy says nonsense about itself.
-        foreign = {"domains": [FOREIGN], "routes": [_route("foreign", "http1")]}
-        unknown = {"domains": ["*"], "routes": [bootstrap.direct_response("/", 404)]}
-        virtual_hosts = [{"name": one["domains"][0], **one} for one in (local, foreign, unknown)]
+        virtual_hosts = [
+            bootstrap.virtual_host("local", [_route(_outbound_name("reviews", 8080, None), "http1")], host("reviews")),
+            # A peer whose proxy says nonsense about itself.
+            bootstrap.virtual_host("foreign", [_route("foreign", "http1")], FOREIGN),
+            bootstrap.virtual_host("unknown", [bootstrap.direct_response("/", 404)]),
+        ]
         # Few series, and a mistake, which has a metric, too.
         stats = {"max_series": INGRESS_MAX_SERIES, "max_serious": True}
         ingress = _http_listener("ingress", INGRESS_PORT, "OUTBOUND", virtual_hosts, stats=stats)
-        foreign_endpoints = [{"lb_endpoints": [_endpoint("127.0.0.1", FOREIGN_PORT)]}]
         upstream_clusters += [
             self._outbound(pod, "reviews", 8080, None),
-            _upstream_cluster("foreign", "http1", foreign_endpoints, "foreign"),
+            _upstream_cluster("foreign", "http1", [bootstrap.endpoint(FOREIGN_PORT)], "foreign"),
         ]
         return [passthrough, ingress, _foreign_listener()], upstream_clusters
 
@@ -150,15 +142,15 @@ class Configurations:
         protocol = SERVICES[service][port]
         own = pod.kubernetes_cluster
         order = [choice] if choice else sorted(KUBERNETES_CLUSTERS, key=lambda one: one != own)
-        endpoints = [
+        upstream_cluster = _upstream_cluster(_outbound_name(service, port, choice), protocol, [], service)
+        upstream_cluster["load_assignment"]["endpoints"] = [
             {
                 "priority": priority,
                 "locality": {"region": one},
-                "lb_endpoints": self._local_endpoints(service, one, protocol) if one == own else self._remote(pod, one),
+                "lb_endpoints": self._local_endpoints(service, one) if one == own else self._remote(pod, one),
             }
             for priority, one in enumerate(order)
         ]
-        upstream_cluster = _upstream_cluster(_outbound_name(service, port, choice), protocol, endpoints, service)
         tls = bootstrap.upstream_tls(self._identities[pod.app], spiffe_id(service))
         tls["sni"] = _sni(service, port)
         if protocol == "http2":
@@ -174,16 +166,16 @@ class Configurations:
             upstream_cluster["metadata"]["filter_metadata"]["istio-stats"] = {"tcp_exchange": True}
         return upstream_cluster
 
-    def _local_endpoints(self, service, kubernetes_cluster, protocol):
+    def _local_endpoints(self, service, kubernetes_cluster):
         port = INBOUND_TCP_PORT if service == "ledger" else INBOUND_PORT
         pods = self._inventory.of(service, kubernetes_cluster)
-        return [_endpoint(pod.address, port, pod.endpoint_metadata()) for pod in pods]
+        return [bootstrap.endpoint(port, pod.address, pod.endpoint_metadata()) for pod in pods]
 
     def _remote(self, pod, kubernetes_cluster):
         gateway = self._inventory.one("gateway", kubernetes_cluster)
         # Which workload is behind the gateway nobody here knows, but which Kubernetes cluster.
         metadata = f";;;;{kubernetes_cluster}"
-        return [_endpoint(gateway.addresses[pod.kubernetes_cluster], PASSTHROUGH_PORT, metadata)]
+        return [bootstrap.endpoint(PASSTHROUGH_PORT, gateway.addresses[pod.kubernetes_cluster], metadata)]
 
 
 # Connections that fail are what moves traffic away; answers of the application are not.
@@ -204,11 +196,8 @@ RETRIES = {
     "retry_on": "connect-failure,refused-stream,reset",
     "num_retries": 4,
     "retry_priority": {
+        **bootstrap.extension("retry.priority.previous_priorities.v3.PreviousPrioritiesConfig", update_frequency=2),
         "name": "envoy.retry_priorities.previous_priorities",
-        "typed_config": {
-            "@type": bootstrap.EXTENSION + "retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
-            "update_frequency": 2,
-        },
     },
 }
 
@@ -265,120 +254,67 @@ def _header(name, value):
     return {"header": {"key": name, "value": value}}
 
 
-def _filter(name, kind, **config):
-    return {"name": name, "typed_config": {"@type": bootstrap.EXTENSION + kind, **config}}
-
-
 def _tcp_proxy(stat_prefix, upstream_cluster):
-    return _filter(
-        "envoy.filters.network.tcp_proxy",
-        "filters.network.tcp_proxy.v3.TcpProxy",
-        stat_prefix=stat_prefix,
-        cluster=upstream_cluster,
-        max_connect_attempts=3,
-    )
+    return bootstrap.tcp_proxy(stat_prefix, upstream_cluster, max_connect_attempts=3)
 
 
 def _http_listener(name, port, direction, virtual_hosts, stats=None, tls=None):
     filters = [
-        _plugin("http", "metadata_exchange", "", {}),
+        plugins.http_filter(_plugin("http", "metadata_exchange", "", {})),
         bootstrap.grpc_stats(),
-        _plugin("http", "istio_stats", f"stats_{direction.lower()}", stats or {}),
-        bootstrap.router(),
+        plugins.http_filter(_plugin("http", "istio_stats", f"stats_{direction.lower()}", stats or {})),
     ]
     return _listener(name, port, direction, [_manager(name, filters, virtual_hosts)], tls)
 
 
 def _tcp_listener(name, port, direction, upstream_cluster, tls=None):
     filters = [
-        _plugin("network", "metadata_exchange", "", {}),
+        plugins.network_filter(_plugin("tcp", "metadata_exchange", "", {})),
         # Open connections are reported every second; by default every 5 s.
-        _plugin("network", "istio_stats", f"stats_{direction.lower()}", {"tcp_reporting_duration": "1s"}),
+        plugins.network_filter(
+            _plugin("tcp", "istio_stats", f"stats_{direction.lower()}", {"tcp_reporting_duration": "1s"})
+        ),
         _tcp_proxy(name, upstream_cluster),
     ]
     return _listener(name, port, direction, filters, tls)
 
 
-def _plugin(kind, name, root_id, configuration):
-    attachment = {"http": "http", "network": "tcp"}[kind]
+def _plugin(attachment, name, root_id, configuration):
     text = json.dumps({"attachment": attachment, **configuration})
-    plugin = bootstrap.wasm(name, f"/dist/{name}.wasm", root_id, text)
-    plugin["typed_config"]["@type"] = f"{bootstrap.EXTENSION}filters.{kind}.wasm.v3.Wasm"
-    return plugin
+    return plugins.plugin(name, f"/dist/{name}.wasm", root_id, text)
 
 
-def _listener(name, port, direction, filters, tls=None, address="0.0.0.0"):
-    chain = {"filters": filters}
-    if tls is not None:
-        chain["transport_socket"] = bootstrap.transport_socket("Downstream", tls)
-    return {
-        "name": name,
-        "traffic_direction": direction,
-        "address": bootstrap.socket_address(address, port),
-        "filter_chains": [chain],
-    }
+def _listener(name, port, direction, filters, tls=None, **more):
+    return bootstrap.listener(name, filters, port, direction, tls, **{"address": "0.0.0.0", **more})
 
 
 def _manager(stat_prefix, filters, virtual_hosts):
-    return _filter(
-        "envoy.filters.network.http_connection_manager",
-        "filters.network.http_connection_manager.v3.HttpConnectionManager",
-        stat_prefix=stat_prefix,
-        http_filters=filters,
-        route_config={"name": stat_prefix, "virtual_hosts": virtual_hosts},
-    )
+    return bootstrap.http_manager(stat_prefix, filters, {"name": stat_prefix, "virtual_hosts": virtual_hosts})
 
 
 def _stats_listener():
     """What Prometheus scrapes, and whether this Envoy is ready; nothing else of the admin interface."""
     routes = [{"match": {"path": path}, "route": {"cluster": "admin"}} for path in ("/stats/prometheus", "/ready")]
-    virtual_host = {"name": "stats", "domains": ["*"], "routes": routes}
+    virtual_host = bootstrap.virtual_host("stats", routes)
     # Counted with the admin interface itself, so that its requests are told from the workload's.
-    manager = _manager("admin", [bootstrap.router()], [virtual_host])
+    manager = _manager("admin", [], [virtual_host])
     return _listener("stats", STATS_PORT, "UNSPECIFIED", [manager])
 
 
 def _admin_upstream():
-    endpoints = [{"lb_endpoints": [_endpoint("127.0.0.1", ADMIN_PORT)]}]
-    return _upstream_cluster("admin", "http1", endpoints)
+    return _upstream_cluster("admin", "http1", [bootstrap.endpoint(ADMIN_PORT)])
 
 
 def _foreign_listener():
     """A server whose proxy is of another make."""
     route = bootstrap.direct_response("/", 200)
-    virtual_host = {
-        "name": "foreign",
-        "domains": ["*"],
-        "routes": [route],
-        "response_headers_to_add": [_header("x-envoy-peer-metadata", "!"), _header("x-envoy-peer-metadata-id", "x")],
-    }
-    manager = _manager("foreign", [bootstrap.router()], [virtual_host])
+    nonsense = [_header("x-envoy-peer-metadata", "!"), _header("x-envoy-peer-metadata-id", "x")]
+    virtual_host = bootstrap.virtual_host("foreign", [route], response_headers_to_add=nonsense)
+    manager = _manager("foreign", [], [virtual_host])
     return _listener("foreign", FOREIGN_PORT, "UNSPECIFIED", [manager], address="127.0.0.1")
 
 
 def _upstream_cluster(name, protocol, endpoints, service=None):
-    upstream_cluster = {
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "2s",
-        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
-    }
-    if protocol == "http2":
-        options = bootstrap.EXTENSION + "upstreams.http.v3.HttpProtocolOptions"
-        upstream_cluster["typed_extension_protocol_options"] = {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": options,
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
-        }
-    if service:
-        services = [{"host": host(service), "name": service, "namespace": NAMESPACE}]
-        upstream_cluster["metadata"] = {"filter_metadata": {"istio": {"services": services}}}
-    return upstream_cluster
-
-
-def _endpoint(address, port, workload=None):
-    endpoint = {"endpoint": {"address": bootstrap.socket_address(address, port)}}
-    if workload:
-        endpoint["metadata"] = {"filter_metadata": {"istio": {"workload": workload}}}
-    return endpoint
+    services = [{"host": host(service), "name": service, "namespace": NAMESPACE}] if service else []
+    http2 = "http2" if protocol == "http2" else None
+    return bootstrap.static_cluster(name, endpoints, services, http2, connect_timeout="2s")

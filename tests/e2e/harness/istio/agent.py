@@ -3,9 +3,9 @@
 import json
 from copy import deepcopy
 
+from lab.bootstrap import EXTENSION, TYPE
 from lab.paths import ROOT, module
 from lab.tree import nodes
-from tests.e2e.harness.bootstrap import EXTENSION, TYPE
 
 # Images of the samples; their digests are placeholders, too.
 REGISTRY = "registry.example.com/istio-stats/"

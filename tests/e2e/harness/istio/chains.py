@@ -10,13 +10,10 @@ ALPN override and authentication.
 import json
 from dataclasses import dataclass
 
+from lab import bootstrap, plugins
 from lab.paths import module
-from tests.e2e.harness import bootstrap
-from tests.e2e.harness.bootstrap import EXTENSION
 from tests.e2e.harness.istio import extensions
-from tests.e2e.harness.istio.envoy_filter import HTTP_CONNECTION_MANAGER
 
-TCP_PROXY = "envoy.filters.network.tcp_proxy"
 _ROOT_IDS = {
     "SIDECAR_OUTBOUND": "stats_outbound",
     "GATEWAY": "stats_outbound",
@@ -43,25 +40,16 @@ class Chains:
     own_metrics: bool
 
     def http(self, name, routes):
-        manager = {
-            "@type": EXTENSION + "filters.network.http_connection_manager.v3.HttpConnectionManager",
-            "stat_prefix": name,
-            "http_filters": [*self._http_filters(), *self._stats("http"), bootstrap.router()],
-            "route_config": {"name": name, "virtual_hosts": [{"name": "any", "domains": ["*"], "routes": routes}]},
-        }
-        return [*self._network_plugins(), {"name": HTTP_CONNECTION_MANAGER, "typed_config": manager}]
+        filters = [*self._http_filters(), *self._stats("http")]
+        route_config = {"name": name, "virtual_hosts": [bootstrap.virtual_host("any", routes)]}
+        return [*self._network_plugins(), bootstrap.http_manager(name, filters, route_config)]
 
     def tcp(self, name, upstream_cluster):
-        proxy = {
-            "@type": EXTENSION + "filters.network.tcp_proxy.v3.TcpProxy",
-            "stat_prefix": name,
-            "cluster": upstream_cluster,
-        }
         return [
             self._exchange("tcp"),
             *self._network_plugins(),
             *self._stats("tcp"),
-            {"name": TCP_PROXY, "typed_config": proxy},
+            bootstrap.tcp_proxy(name, upstream_cluster),
         ]
 
     def _http_filters(self):
@@ -74,7 +62,8 @@ class Chains:
 
     def _http_features(self):
         """What every chain has."""
-        return [bootstrap.grpc_stats(), _plain("fault", "fault.v3.HTTPFault"), _plain("cors", "cors.v3.Cors")]
+        others = ("filters.http.fault.v3.HTTPFault", "filters.http.cors.v3.Cors")
+        return [bootstrap.grpc_stats(), *map(bootstrap.extension, others)]
 
     def _network_plugins(self):
         """Those in front of HTTP connection managers, too."""
@@ -93,11 +82,5 @@ class Chains:
 
     def _stand_in(self, name, module_name, attachment, configuration):
         configuration = json.dumps({"attachment": attachment, **configuration})
-        plugin = bootstrap.wasm(name, module(module_name), _ROOT_IDS[self.context], configuration)
-        if attachment == "tcp":
-            plugin["typed_config"]["@type"] = EXTENSION + "filters.network.wasm.v3.Wasm"
-        return plugin
-
-
-def _plain(name, message):
-    return {"name": f"envoy.filters.http.{name}", "typed_config": {"@type": f"{EXTENSION}filters.http.{message}"}}
+        plugin = plugins.plugin(name, module(module_name), _ROOT_IDS[self.context], configuration)
+        return plugins.network_filter(plugin) if attachment == "tcp" else plugins.http_filter(plugin)

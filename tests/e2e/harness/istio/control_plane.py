@@ -4,7 +4,7 @@ and the agent in the pod do between them."""
 import json
 from dataclasses import dataclass, field
 
-from tests.e2e.harness import bootstrap
+from lab import bootstrap
 from tests.e2e.harness.istio import agent, extensions, proxies
 from tests.e2e.harness.istio import waypoint as waypoints
 from tests.e2e.harness.istio.chains import Chains
@@ -56,8 +56,8 @@ class Pod:
         self.unapplied = patcher.unapplied()
         whole = bootstrap.bootstrap(self.node, listeners, clusters)
         if self.has_internal_listeners:
-            config = {"@type": bootstrap.EXTENSION + "bootstrap.internal_listener.v3.InternalListener"}
-            whole["bootstrap_extensions"] = [{"name": "envoy.bootstrap.internal_listener", "typed_config": config}]
+            internal = bootstrap.extension("bootstrap.internal_listener.v3.InternalListener")
+            whole["bootstrap_extensions"] = [internal]
         whole["stats_config"] = stats_config(self.default_config, self.annotations)
         return whole
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import yaml
 
-from tests.e2e.harness import bootstrap
-from tests.e2e.harness.bootstrap import EXTENSION, TYPE
+from lab import bootstrap
+from lab.bootstrap import EXTENSION, TYPE
+from tests.e2e.harness import usual
 from tests.e2e.harness.istio import agent
 from tests.e2e.harness.istio.envoy_filter import merge
 
@@ -68,12 +69,12 @@ class Gateway:
             "typed_per_filter_config": {one["name"]: on for one in filters},
         }
         # No traffic_direction: Envoy Gateway sets none.
-        listener = bootstrap.listener(LISTENER, filters, [route])
+        listener = usual.http_listener(LISTENER, filters, [route])
         listener["filter_chains"][0]["filters"][0]["typed_config"]["use_remote_address"] = True
         return listener
 
     def _upstream_cluster(self):
-        cluster = bootstrap.upstream_cluster(_UPSTREAM_CLUSTER, [self.upstream_port])
+        cluster = usual.upstream_cluster(_UPSTREAM_CLUSTER, [self.upstream_port])
         cluster["metadata"] = {"filter_metadata": {"envoy-gateway": {"resources": [_ROUTE]}}}
         return cluster
 

@@ -3,7 +3,7 @@ discovered, and its configuration."""
 
 import json
 
-from tests.e2e.harness.bootstrap import EXTENSION, TYPE
+from lab.bootstrap import EXTENSION, TYPE
 
 # What each mode of a `match` means, by the context of a listener.
 _MODES = {"SIDECAR_OUTBOUND": "CLIENT", "GATEWAY": "CLIENT", "SIDECAR_INBOUND": "SERVER", "WAYPOINT": "SERVER"}

@@ -9,7 +9,8 @@ the pod's ports itself.
 
 from dataclasses import dataclass, replace
 
-from tests.e2e.harness import bootstrap, workloads
+from lab import bootstrap
+from tests.e2e.harness import usual, workloads
 from tests.e2e.harness.workloads import STOCK_SERVICE, Workload
 
 OUTBOUND_HTTP = "0.0.0.0_80"
@@ -121,8 +122,8 @@ def sidecar_inbound(chains, ports, identity):
     catch_all = [{"name": "virtualInbound", "filters": chains.tcp("passthrough", "InboundPassthroughCluster")}]
     listener = _listener(VIRTUAL_INBOUND, "INBOUND", [*http, *tcp, *catch_all], ports.http)
     listener["additional_addresses"] = [{"address": bootstrap.socket_address("127.0.0.1", ports.tcp)}]
-    inspector = {"@type": bootstrap.EXTENSION + "filters.listener.tls_inspector.v3.TlsInspector"}
-    listener["listener_filters"] = [{"name": "envoy.filters.listener.tls_inspector", "typed_config": inspector}]
+    inspector = bootstrap.extension("filters.listener.tls_inspector.v3.TlsInspector")
+    listener["listener_filters"] = [inspector]
     return [listener]
 
 
@@ -142,7 +143,7 @@ def outbound_clusters(ports, identity):
     clusters = []
     for name, port in ((_service(80), ports.http), (_service(5432), ports.tcp), ("outbound|80||unnamed", ports.http)):
         services = () if name.endswith("unnamed") else (STOCK_SERVICE,)
-        one = bootstrap.upstream_cluster(name, [port], services, STOCK.endpoint_metadata(), tls=tls)
+        one = usual.upstream_cluster(name, [port], services, STOCK.endpoint_metadata(), tls=tls)
         metadata = one.setdefault("metadata", {"filter_metadata": {}})["filter_metadata"]
         # The stand-in of the exchange goes by this, the original by ALPN.
         metadata["istio-stats"] = {"tcp_exchange": True}
@@ -152,9 +153,9 @@ def outbound_clusters(ports, identity):
 
 def inbound_clusters(ports):
     return [
-        bootstrap.upstream_cluster("inbound|8080||", [ports.http_backend], [STOCK_SERVICE], protocol="http1"),
-        bootstrap.upstream_cluster("inbound|9090||", [ports.grpc_backend], [STOCK_SERVICE], protocol="http2"),
-        bootstrap.upstream_cluster("inbound|5432||", [ports.tcp_backend], [STOCK_SERVICE]),
+        usual.upstream_cluster("inbound|8080||", [ports.http_backend], [STOCK_SERVICE], protocol="http1"),
+        usual.upstream_cluster("inbound|9090||", [ports.grpc_backend], [STOCK_SERVICE], protocol="http2"),
+        usual.upstream_cluster("inbound|5432||", [ports.tcp_backend], [STOCK_SERVICE]),
         _passthrough("InboundPassthroughCluster"),
     ]
 
@@ -188,12 +189,7 @@ def _pod_port(filters, port, identity):
 
 
 def _listener(name, direction, filter_chains, port=0):
-    return {
-        "name": name,
-        "traffic_direction": direction,
-        "address": bootstrap.socket_address("127.0.0.1", port),
-        "filter_chains": filter_chains,
-    }
+    return bootstrap.listener(name, (), port, direction, filter_chains=filter_chains)
 
 
 def _passthrough(name):

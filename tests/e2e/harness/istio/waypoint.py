@@ -9,10 +9,9 @@ under their names: it keeps the peers in their form.
 
 from dataclasses import dataclass, replace
 
-from tests.e2e.harness import bootstrap, istio_peers, workloads
-from tests.e2e.harness.bootstrap import EXTENSION
+from lab import bootstrap
+from tests.e2e.harness import istio_peers, usual, workloads
 from tests.e2e.harness.istio.chains import Chains
-from tests.e2e.harness.istio.envoy_filter import HTTP_CONNECTION_MANAGER
 from tests.e2e.harness.istio.proxies import SHOP, STOCK, VERSION
 from tests.e2e.harness.workloads import STOCK_SERVICE
 
@@ -53,7 +52,7 @@ def listeners(chains, identity):
         "name": MAIN_INTERNAL,
         "traffic_direction": "INBOUND",
         "internal_listener": {},
-        "listener_filters": [_listener_filter("original_dst", "original_dst.v3.OriginalDst")],
+        "listener_filters": [bootstrap.extension("filters.listener.original_dst.v3.OriginalDst")],
         "filter_chains": [_chain(_PORTS[HTTP], http), _chain(_PORTS[TCP], tcp)],
     }
     return [_connect_terminate(identity), internal]
@@ -63,9 +62,9 @@ def clusters(backends):
     """What is behind the waypoint, without a tunnel of its own; the end of the other one."""
     http, grpc, tcp = backends
     return [
-        bootstrap.upstream_cluster(_cluster(HTTP), [http], [STOCK_SERVICE], protocol="http1"),
-        bootstrap.upstream_cluster(_cluster("grpc"), [grpc], [STOCK_SERVICE], protocol="http2"),
-        bootstrap.upstream_cluster(_cluster(TCP), [tcp], [STOCK_SERVICE]),
+        usual.upstream_cluster(_cluster(HTTP), [http], [STOCK_SERVICE], protocol="http1"),
+        usual.upstream_cluster(_cluster("grpc"), [grpc], [STOCK_SERVICE], protocol="http2"),
+        usual.upstream_cluster(_cluster(TCP), [tcp], [STOCK_SERVICE]),
         _to_main_internal(),
     ]
 
@@ -84,21 +83,12 @@ class Ztunnel:
 
     def bootstrap(self):
         tls = bootstrap.upstream_tls(self.identity, WAYPOINT.spiffe_id())
-        hbone = bootstrap.upstream_cluster("hbone", [self.waypoint_port], protocol="http2", tls=tls)
+        hbone = usual.upstream_cluster("hbone", [self.waypoint_port], protocol="http2", tls=tls)
         return bootstrap.bootstrap(SHOP.node(), [self._listener(kind) for kind in _PORTS], [hbone])
 
     def _listener(self, kind):
-        proxy = {
-            "@type": EXTENSION + "filters.network.tcp_proxy.v3.TcpProxy",
-            "stat_prefix": kind,
-            "cluster": "hbone",
-            "tunneling_config": {"hostname": f"{_ADDRESS}:{_PORTS[kind]}"},
-        }
-        return {
-            "name": kind,
-            "address": bootstrap.socket_address("127.0.0.1", 0),
-            "filter_chains": [{"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}]}],
-        }
+        tunnel = {"hostname": f"{_ADDRESS}:{_PORTS[kind]}"}
+        return bootstrap.listener(kind, [bootstrap.tcp_proxy(kind, "hbone", tunneling_config=tunnel)])
 
 
 def _connect_terminate(identity):
@@ -111,50 +101,27 @@ def _connect_terminate(identity):
     # An address by its key, where the others are texts.
     authority = _kept("envoy.filters.listener.original_dst.local_ip", "%REQ(:AUTHORITY)%", factory_key="")
     principal = _kept("io.istio.peer_principal", "%DOWNSTREAM_PEER_URI_SAN%")
-    manager = {
-        "@type": EXTENSION + "filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": CONNECT_TERMINATE,
-        "http2_protocol_options": {"allow_connect": True},
-        "upgrade_configs": [connect],
-        "http_filters": [
-            {**downstream, "name": "waypoint_downstream_peer_metadata"},
-            authority,
-            principal,
-            bootstrap.router(),
-        ],
-        "route_config": {"virtual_hosts": [{"name": "any", "domains": ["*"], "routes": [route]}]},
-    }
+    manager = bootstrap.http_manager(
+        CONNECT_TERMINATE,
+        [{**downstream, "name": "waypoint_downstream_peer_metadata"}, authority, principal],
+        {"virtual_hosts": [bootstrap.virtual_host("any", [route])]},
+        http2_protocol_options={"allow_connect": True},
+        upgrade_configs=[connect],
+    )
     tls = bootstrap.downstream_tls(identity)
     # As the tunnel does, which is HTTP/2 and nothing else.
     tls["common_tls_context"]["alpn_protocols"] = ["h2"]
-    chain = {
-        "filters": [{"name": HTTP_CONNECTION_MANAGER, "typed_config": manager}],
-        "transport_socket": bootstrap.transport_socket("Downstream", tls),
-    }
-    address = bootstrap.socket_address("127.0.0.1", 0)
-    return {"name": CONNECT_TERMINATE, "address": address, "filter_chains": [chain]}
+    return bootstrap.listener(CONNECT_TERMINATE, [manager], tls=tls)
 
 
 def _to_main_internal():
     address = {"envoy_internal_address": {"server_listener_name": MAIN_INTERNAL}}
-    plain = {
-        "name": "envoy.transport_sockets.raw_buffer",
-        "typed_config": {"@type": EXTENSION + "transport_sockets.raw_buffer.v3.RawBuffer"},
-    }
     # Takes along what is kept of the tunnel.
-    transport = {
-        "@type": EXTENSION + "transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
-        "transport_socket": plain,
-    }
-    return {
-        "name": MAIN_INTERNAL,
-        "type": "STATIC",
-        "load_assignment": {
-            "cluster_name": MAIN_INTERNAL,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-        },
-        "transport_socket": {"name": "envoy.transport_sockets.internal_upstream", "typed_config": transport},
-    }
+    transport = bootstrap.extension(
+        "transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
+        transport_socket=bootstrap.extension("transport_sockets.raw_buffer.v3.RawBuffer"),
+    )
+    return bootstrap.static_cluster(MAIN_INTERNAL, [{"endpoint": {"address": address}}], transport_socket=transport)
 
 
 def _kept(key, text, **options):
@@ -172,8 +139,3 @@ def _cluster(kind):
 
 def _chain(port, filters):
     return {"name": f"{_ADDRESS}:{port}", "filter_chain_match": {"destination_port": port}, "filters": filters}
-
-
-def _listener_filter(name, message):
-    config = {"@type": f"{EXTENSION}filters.listener.{message}"}
-    return {"name": f"envoy.filters.listener.{name}", "typed_config": config}

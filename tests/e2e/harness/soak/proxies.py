@@ -3,7 +3,8 @@
 The HTTP filters come by extension discovery, the TCP listeners by listener discovery.
 """
 
-from tests.e2e.harness import altered, bootstrap, discovery, sidecar, tcp
+from lab import bootstrap
+from tests.e2e.harness import altered, discovery, sidecar, tcp
 from tests.e2e.harness.altered import Altered
 from tests.e2e.harness.customised import Customised
 from tests.e2e.harness.grpc_backend import SERVICE

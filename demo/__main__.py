@@ -270,7 +270,7 @@ def distinct(snapshot, names, shown):
     """What the series of these metrics have in the labels shown, each once."""
     series = (labels for name in names for labels, _ in snapshot.series(name))
     values = {tuple(labels[label] for label in shown) for labels in series}
-    return [dict(zip(shown, row)) for row in sorted(values)]
+    return [dict(zip(shown, row, strict=True)) for row in sorted(values)]
 
 
 def order(series):

@@ -6,12 +6,13 @@ import math
 def show(title, columns, rows):
     """`columns` are names; those whose values are numbers align to the right."""
     texts = [[text(value) for value in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(columns, *texts)]
+    widths = [max(len(cell) for cell in column) for column in zip(columns, *texts, strict=True)]
     numeric = [all(isinstance(row[i], (int, float)) for row in rows) for i in range(len(columns))]
 
     def line(cells):
         aligned = (
-            cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(cells, widths, numeric)
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(cells, widths, numeric, strict=True)
         )
         return "  " + "  ".join(aligned).rstrip()
 

@@ -23,7 +23,7 @@ class Bulk:
     """Either end of a transfer."""
 
     def __init__(self):
-        self._file = open(os.memfd_create("bulk"), "r+b", buffering=0)
+        self._file = os.fdopen(os.memfd_create("bulk"), "r+b", buffering=0)
         self._file.write(bytes(FILE_BYTES))
         # Asked for by the interface; nothing is ever written into it.
         self._discarded = bytearray(DISCARD_BYTES)

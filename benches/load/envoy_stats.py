@@ -36,5 +36,7 @@ def logger(variant_labels):
         "access_loggers.stats.v3.Config",
         stat_prefix=PREFIX,
         counters=[{**stat(metrics.REQUESTS), "value_fixed": 1}],
-        histograms=[{**stat(name), "value_format": value} for name, value in zip(labels.HISTOGRAMS, VALUES)],
+        histograms=[
+            {**stat(name), "value_format": value} for name, value in zip(labels.HISTOGRAMS, VALUES, strict=True)
+        ],
     )

@@ -57,6 +57,7 @@ def _run(port, requests, connections, *options):
             timeout=TIMEOUT_SECONDS,
             start_new_session=True,
             preexec_fn=_favour_self,
+            check=False,
         )
     except FileNotFoundError:
         raise Failure("no h2load. Install it: apt install nghttp2-client") from None

@@ -27,14 +27,18 @@ PRESENT = [
     (
         f"{XDS}.istio.services.0.host",
         f"{XDS}.istio.services[0].host",
-        f'has(xds.cluster_metadata) && "istio" in {XDS} && "services" in {XDS}.istio'
-        f' ? {XDS}.istio.services[0].host : ""',
+        (
+            f'has(xds.cluster_metadata) && "istio" in {XDS} && "services" in {XDS}.istio'
+            f' ? {XDS}.istio.services[0].host : ""'
+        ),
     ),
     (
         f"{HOST}.istio.workload",
         f"{HOST}.istio.workload",
-        f'has(xds.upstream_host_metadata) && xds.upstream_host_metadata != null && "istio" in {HOST}'
-        f' && "workload" in {HOST}.istio ? {HOST}.istio.workload : ""',
+        (
+            f'has(xds.upstream_host_metadata) && xds.upstream_host_metadata != null && "istio" in {HOST}'
+            f' && "workload" in {HOST}.istio ? {HOST}.istio.workload : ""'
+        ),
     ),
     (
         "request/headers/content-type",
@@ -59,7 +63,7 @@ SAMPLE = 1000
 
 def run(effort):
     count = max(4, round(ROUNDS * effort))
-    plans = {variant: steps for variant, steps in all_variants()}
+    plans = dict(all_variants())
     variants = list(plans)
     with Processes() as processes:
         mesh = Mesh(processes, "hostcalls", variants)
@@ -74,7 +78,7 @@ def all_variants():
     lists = [("empty", "an empty access logger", []), ("records", "4 records", ["records"])]
     lists += [("headers", "4 records, all request headers", ["records", "headers"])]
     for count in COUNTS:
-        singles, elements, guarded = zip(*PRESENT[:count])
+        singles, elements, guarded = zip(*PRESENT[:count], strict=True)
         forms = (
             ("single", "read singly", [f"get {path}" for path in singles]),
             ("cel", "in a CEL list", [f"cel [{', '.join(elements)}]"]),

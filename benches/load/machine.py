@@ -3,7 +3,7 @@
 import os
 import platform
 from contextlib import suppress
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 
 # Of the kernel's real-time threads the least.
@@ -12,7 +12,7 @@ PRIORITY = 1
 
 def describe():
     return {
-        "date": date.today().isoformat(),
+        "date": datetime.now().astimezone().date().isoformat(),
         "cores": len(os.sched_getaffinity(0)),
         "cpu": _cpu_model(),
         "kernel": platform.release(),

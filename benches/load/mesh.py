@@ -72,7 +72,7 @@ class Mesh:
         answering = proxy.Proxy(processes, f"{name}-server", configuration)
         answering.favour_as_helper()
 
-        self._ports = dict(zip(variants, ports))
+        self._ports = dict(zip(variants, ports, strict=True))
         listeners = [
             _listener(v.name, "OUTBOUND", port, v.filters, v.loggers, {"route": {"cluster": _cluster_name(v)}})
             for v, port in self._ports.items()

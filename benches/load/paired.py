@@ -51,7 +51,7 @@ def ratio_of_medians(values, reference):
     rounds = list(zip(values, reference, strict=True))
 
     def ratio(chosen):
-        value, other = (statistics.median(column) for column in zip(*chosen))
+        value, other = (statistics.median(column) for column in zip(*chosen, strict=True))
         return value / other if other > 0 else math.inf
 
     resampled = sorted(ratio(resampling.choices(rounds, k=len(rounds))) for _ in range(RESAMPLES))

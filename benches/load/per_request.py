@@ -50,8 +50,8 @@ class Rounds:
 
     def added(self, name, load, references):
         """By how much it is above the mean of others, in each round."""
-        others = zip(*(self.microseconds(other, load) for other in references))
-        return [mine - statistics.mean(them) for mine, them in zip(self.microseconds(name, load), others)]
+        others = zip(*(self.microseconds(other, load) for other in references), strict=True)
+        return [mine - statistics.mean(them) for mine, them in zip(self.microseconds(name, load), others, strict=True)]
 
     def busy(self, name, load):
         return statistics.median(one[name][load.name].busy for one in self._rounds)

@@ -33,7 +33,7 @@ def bars(title, unit, series, rows):
     for number, (name, quartiles) in enumerate(rows):
         y = top + number * row_height
         parts.append(_text(left - 8, y + len(series) * BAR_HEIGHT / 2 + 4, name, anchor="end"))
-        for place, (one, colour) in enumerate(zip(quartiles, COLOURS)):
+        for place, (one, colour) in enumerate(zip(quartiles, COLOURS, strict=False)):
             begin, middle = y + place * BAR_HEIGHT, y + (place + 0.5) * BAR_HEIGHT
             parts.append(_bar(left, begin, x(one.median) - left, colour))
             parts.append(_line(x(one.lower), middle, x(one.upper), middle, "#333"))
@@ -56,7 +56,7 @@ def curves(title, unit, panels):
         for tick in ticks:
             y = bottom - tick * scale
             parts += [_line(left, y, left + CURVES_WIDTH, y, "#ddd"), _text(left - 6, y + 4, f"{tick:g}", anchor="end")]
-        for points, colour in zip(named.values(), COLOURS):
+        for points, colour in zip(named.values(), COLOURS, strict=False):
             places = " ".join(f"{left + x * across:.1f},{bottom - y * scale:.1f}" for x, y in points)
             parts.append(f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
     for tick in _ticks(furthest):
@@ -88,7 +88,7 @@ def _nice(step):
 
 
 def _legend(series, x, y):
-    for name, colour in zip(series, COLOURS):
+    for name, colour in zip(series, COLOURS, strict=False):
         yield _bar(x, y - 10, 12, colour)
         yield _text(x + 18, y, name)
         x += 40 + 7 * len(name)

@@ -57,7 +57,7 @@ def run(effort):
     bulk = Bulk()
     with Processes() as processes, bulk.server() as server_port:
         ports = free_ports(1 + 2 * len(VARIANTS))
-        entries = dict(zip(VARIANTS, ports[1::2]))
+        entries = dict(zip(VARIANTS, ports[1::2], strict=True))
         envoy = proxy.Proxy(processes, "tcp", configuration(server_port, ports))
         envoy.favour_worker()
         rounds = []
@@ -72,7 +72,7 @@ def run(effort):
 def configuration(server_port, ports):
     node = {"id": "bench", "cluster": "bench", "metadata": NODE_METADATA}
     listeners, upstream_clusters = [], []
-    for variant, near, far in zip(VARIANTS, ports[1::2], ports[2::2]):
+    for variant, near, far in zip(VARIANTS, ports[1::2], ports[2::2], strict=True):
         sides = (("outbound", near, far), ("inbound", far, server_port))
         for direction, port, upstream_port in sides:
             name = f"{direction}|1||{variant.name}"
@@ -146,12 +146,12 @@ def differences(snapshot, expected):
 
 def report(about, rounds, check):
     results = [compare(variant, rounds) for variant in VARIANTS]
-    targets = [verdict(*pair) for pair in zip(VARIANTS, results) if pair[0].least is not None]
+    targets = [verdict(*pair) for pair in zip(VARIANTS, results, strict=True) if pair[0].least is not None]
     return Part(
         name="tcp",
         title="TCP throughput: medians (quartiles); a ratio is to the first line, within each round",
         columns=["variant", "GiB/s", "ratio", "GiB per CPU second", "ratio of these", "busy"],
-        rows=[row(variant, result) for variant, result in zip(VARIANTS, results)],
+        rows=[row(variant, result) for variant, result in zip(VARIANTS, results, strict=True)],
         about=about,
         raw=[{variant.name: asdict(result) for variant, result in one.items()} for one in rounds],
         verdicts=[*targets, check],

@@ -191,7 +191,7 @@ def build():
             SOURCE_CLUSTER,
             DESTINATION_CLUSTER,
             variable("destination_service_namespace", "Namespace", ()),
-            variable("destination_service", "Service", (_CHOSEN.split(", ")[0],)),
+            variable("destination_service", "Service", (_CHOSEN.split(", ", maxsplit=1)[0],)),
             variable("destination_workload", "Workload", _CHOSEN.split(", ")[:2]),
         ],
         panels,

@@ -44,9 +44,8 @@ def test_grpc_calls(mesh, grpc_backend_port):
 
 def test_a_grpc_error(mesh, grpc_backend_port):
     west_port = mesh.start(west(grpc_backend_port, protocol="http2", logger=True))
-    with clients.grpc_client(mesh.start(east(west_port, logger=True))) as caller:
-        with pytest.raises(grpc.RpcError):
-            caller.refuse(b"lamp")
+    with clients.grpc_client(mesh.start(east(west_port, logger=True))) as caller, pytest.raises(grpc.RpcError):
+        caller.refuse(b"lamp")
     mesh.expect("grpc_error.yaml")
 
 
@@ -79,7 +78,8 @@ def test_the_samples_exchange_metadata_by_stock_filters(standalone):
             for _ in range(count):
                 answer = caller.get("/", headers=REVIEWS)
                 assert answer.status_code == 200
-                assert METADATA not in answer.headers and NODE_ID not in answer.headers
+                assert METADATA not in answer.headers
+                assert NODE_ID not in answer.headers
 
         send(24)
         # A worker's first samples of a metric wait for a tick of its own.
@@ -107,9 +107,11 @@ def test_the_samples_exchange_metadata_by_stock_filters(standalone):
 def test_the_samples_answer_only_who_asks(standalone):
     address = f"http://127.0.0.1:{standalone['west'].port('inbound')}/"
     unasked = httpx.get(address)
-    assert METADATA not in unasked.headers and NODE_ID not in unasked.headers
+    assert METADATA not in unasked.headers
+    assert NODE_ID not in unasked.headers
     asked = httpx.get(address, headers={METADATA: "CgA="})
-    assert METADATA in asked.headers and NODE_ID in asked.headers
+    assert METADATA in asked.headers
+    assert NODE_ID in asked.headers
 
 
 def _await(envoy, family, total):

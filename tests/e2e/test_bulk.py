@@ -6,7 +6,8 @@ from lab import bootstrap
 from lab.waiting import wait_until
 from tests.e2e.harness import clients
 from tests.e2e.harness.hostcalls import reports_of
-from tests.e2e.harness.sidecar import ABSENT, east, west
+from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import STOCK
 
 # As many as the list needs to follow, and past those that look everywhere for a peer.

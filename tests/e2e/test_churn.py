@@ -74,18 +74,14 @@ def test_every_request_message_and_byte_is_counted(mesh, backend, grpc_backend_p
     with load.running(*jobs, *[(load.tcp_all_along, east.port(STEADY))] * 2):
         for envoy in proxies:
             # A series that is new just when its module goes may be lost.
-            keys = _wanted(envoy, load.done).keys()
-            wait_until(lambda: _counted(envoy).keys() == keys, f"{envoy.name}: every series")
+            _await_series(envoy, _wanted(envoy, load.done).keys())
             workers = envoy.stats(r"^listener\..*\.worker_\d+\.downstream_cx_total$")
             assert len(workers) == 2 and all(workers.values()), f"{envoy.name}: idle workers: {workers}"
         with ThreadPoolExecutor(len(churns)) as pool:
             made = dict(zip(before, pool.map(lambda churn: churn.go_on(SECONDS), churns), strict=True))
 
     for envoy, (vms, memory) in before.items():
-        wanted = _wanted(envoy, load.done)
-        # Once the last drain is over, nothing of old is left.
-        wait_until(lambda: envoy.stats(f"^{VMS}$") == vms, f"{envoy.name}: as many VMs as before")
-        wait_until(lambda: _counted(envoy) == wanted, f"{envoy.name}: {wanted}, not {_counted(envoy)}")
+        _await_end(envoy, vms, _wanted(envoy, load.done))
         assert min(made[envoy].values()) >= SECONDS / 10
         assert not any(envoy.stats(REFUSALS).values())
         print(f"{envoy.name}: {dict(made[envoy])}, {envoy.stats(CREATED)}")
@@ -121,3 +117,13 @@ def _wanted(envoy, done):
         "sent_bytes_total": 2 * done["bytes"],
     }
     return wanted | {(f"istio_tcp_{name}", reporter, "tcp"): [value] for name, value in connections.items()}
+
+
+def _await_series(envoy, keys):
+    wait_until(lambda: _counted(envoy).keys() == keys, f"{envoy.name}: every series")
+
+
+def _await_end(envoy, vms, wanted):
+    """Once the last drain is over, nothing of old is left."""
+    wait_until(lambda: envoy.stats(f"^{VMS}$") == vms, f"{envoy.name}: as many VMs as before")
+    wait_until(lambda: _counted(envoy) == wanted, f"{envoy.name}: {wanted}, not {_counted(envoy)}")

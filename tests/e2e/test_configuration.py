@@ -7,7 +7,8 @@ import pytest
 
 from tests.e2e.harness import clients
 from tests.e2e.harness.peer_metadata import found_in, headers
-from tests.e2e.harness.sidecar import NO_CONFIGURATION, west
+from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.usual import NO_CONFIGURATION
 from tests.e2e.harness.workloads import SHOP
 
 # Configurations of the stats plugin, with the field and the value its log line must name.

@@ -46,7 +46,7 @@ def _name(tag):
     return tag["tag_name"]
 
 
-def test_what_it_says_to_paste_cures_it(mesh, tmp_path):
+def test_what_it_says_to_paste_cures_it(mesh):
     envoy = serve(mesh, _with_tags(lambda tags: [tag for tag in tags if "cluster" not in tag["tag_name"]]))
     finding = diagnose(envoy, "label-in-name")["label-in-name"]
     assert "labels: destination_cluster, source_cluster" in finding["seen"]

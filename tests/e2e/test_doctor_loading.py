@@ -2,13 +2,13 @@
 
 import yaml
 
-from lab import bootstrap
-from lab.tree import plugins
+from lab import bootstrap, plugins, tree
 from tests.e2e.harness import tcp
 from tests.e2e.harness.altered import Altered, deliver_filter, deliver_listeners, use_module
 from tests.e2e.harness.discovery import LISTENER, publish
 from tests.e2e.harness.doctor import call, diagnose, pasted, serve
-from tests.e2e.harness.sidecar import ABSENT, west
+from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.usual import ABSENT
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 # Envoy's log has lines about Wasm that these tests cause.
@@ -128,7 +128,7 @@ def test_a_configuration_whose_mistake_only_envoy_finds(mesh):
 
 def test_a_configuration_as_a_struct(mesh):
     def change(whole):
-        for plugin in plugins(whole, "istio_stats"):
+        for plugin in tree.plugins(whole, "istio_stats"):
             value = {"@type": bootstrap.TYPE + "google.protobuf.Struct", "value": {"reporter": "SIDEWAYS"}}
             plugin["configuration"] = value
 

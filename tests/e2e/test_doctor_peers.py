@@ -10,8 +10,9 @@ from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.doctor import await_counted, call, diagnose, pasted, serve
 from tests.e2e.harness.peer_metadata import METADATA, encode
 from tests.e2e.harness.requests import send
-from tests.e2e.harness.sidecar import ABSENT, east, west
+from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.standalone import REVIEWS, Logger, LoggerPair
+from tests.e2e.harness.usual import ABSENT
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 

@@ -7,7 +7,8 @@ import pytest
 from lab import bootstrap
 from tests.e2e.harness import clients, usual
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, decode, encode, found_in, headers
-from tests.e2e.harness.sidecar import ABSENT, east, west
+from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import SHOP, STOCK
 
 SHOP_METADATA, SHOP_ID = encode(SHOP.peer_metadata()), SHOP.node_id

@@ -181,7 +181,8 @@ def test_names_from_before_envoy_1_33_are_rewritten_and_told(mesh, backend):
         lines = [str(entry) for entry in told if quoted in entry.message]
         assert len(lines) == len(changes), f"{expression}: {lines}"
         for line, (old, new) in zip(lines, changes, strict=True):
-            assert f"{quoted}: {old} reads {new} " in line and "[info]" in line
+            assert f"{quoted}: {old} reads {new} " in line
+            assert "[info]" in line
 
 
 # Two conditions on headers that are not always there, and what each entry does where it applies.
@@ -254,18 +255,18 @@ def test_messages_of_an_open_stream_have_the_labels_that_can_be_told(
     with clients.grpc_client(port) as caller:
         stream = Stream(caller)
         stream.exchange(3)
-        for name in known:
-            _expect_messages(mesh[name], [({**known[name], **unknown}, 3)])
+        for name, facts in known.items():
+            _expect_messages(mesh[name], [({**facts, **unknown}, 3)])
         stream.exchange(2)
         stream.end()
-        for name in known:
-            at_end = {**known[name], "verb": "POST", "joined": known[name]["backend"] + "!"}
+        for name, facts in known.items():
+            at_end = {**facts, "verb": "POST", "joined": facts["backend"] + "!"}
             # What was reported while it was open stays where it was.
             for metric in MESSAGES:
                 mesh.await_total(name, metric, 5)
             reported = _messages(mesh[name])
             for metric in MESSAGES:
-                assert reported[metric].keys() == {_key({**known[name], **unknown}), _key(at_end)}
+                assert reported[metric].keys() == {_key({**facts, **unknown}), _key(at_end)}
                 assert sum(reported[metric].values()) == 5
 
 

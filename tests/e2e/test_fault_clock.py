@@ -11,7 +11,8 @@ from lab.envoy import binary as envoy_binary
 from lab.waiting import wait_until
 from tests.e2e.harness import clients, tcp
 from tests.e2e.harness import tcp_traffic as traffic
-from tests.e2e.harness.sidecar import ABSENT, west
+from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.wall_clock import WallClock
 
 HOUR = 3600

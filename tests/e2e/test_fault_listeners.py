@@ -7,7 +7,8 @@ from pathlib import Path
 from lab import bootstrap
 from lab.memory import resident_bytes
 from tests.e2e.harness.requests import send
-from tests.e2e.harness.sidecar import ABSENT, west
+from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.usual import ABSENT
 
 LISTENERS = 1000
 # Every so-maniest is called, so many times by its number that no two neighbours are alike.
@@ -19,7 +20,7 @@ IDLE_SECONDS = 3
 
 
 def test_a_thousand_listeners(mesh):
-    plain = mesh.run(_listeners("plain", lambda number: ABSENT))
+    plain = mesh.run(_listeners("plain", lambda _: ABSENT))
     resident, idle = resident_bytes(plain.pid), _idle_cpu(plain)
     plain.stop()
 

@@ -105,8 +105,8 @@ def _counted(envoy):
     """By path, code and flags."""
     family = envoy.families().get("istio_requests_total")
     found = {}
-    for labels, value in family.series.items() if family else ():
-        labels = dict(labels)
+    for key, value in family.series.items() if family else ():
+        labels = dict(key)
         assert (labels["source_cluster"], labels["destination_cluster"]) == (SHOP.cluster_id, STOCK.cluster_id)
         found[f"{labels['request_path']} {labels['response_code']} {labels['response_flags']}"] = value
     return found

@@ -11,8 +11,9 @@ from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.altered import Altered
 from tests.e2e.harness.grpc_stream import Stream
 from tests.e2e.harness.requests import send, status_of
-from tests.e2e.harness.sidecar import ABSENT, east, west
+from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.tcp_sink import Sink
+from tests.e2e.harness.usual import ABSENT
 
 # No report before the end.
 LONG = {"tcp_reporting_duration": "600s"}

@@ -100,7 +100,7 @@ def test_an_answer_a_byte_at_a_time(mesh):
         expect(mesh, east={"east": Counts(opened=1, closed=1, received=5, sent=3)})
 
 
-@pytest.mark.parametrize(("end", "passed"), [(socket.socket.close, HALF), (traffic.reset, b"")], ids=["close", "reset"])
+@pytest.mark.parametrize("end, passed", [(socket.socket.close, HALF), (traffic.reset, b"")], ids=["close", "reset"])
 def test_half_an_answer_then_silence_then_the_end(mesh, end, passed):
     """An orderly end makes it data. A reset leaves nobody to give it to."""
 

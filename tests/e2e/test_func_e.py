@@ -36,7 +36,7 @@ def clone(tmp_path):
     (root / "dist").symlink_to(ROOT / "dist")
     files = [root / README, *root.glob("envoy-config/func-e/*.yaml"), *root.glob("envoy-config/standalone/*.yaml")]
     ports = sorted(set(PORT.findall("".join(file.read_text() for file in files))))
-    free = dict(zip(ports, map(str, free_ports(len(ports)))))
+    free = dict(zip(ports, map(str, free_ports(len(ports))), strict=True))
     for file in files:
         file.write_text(PORT.sub(lambda port: free[port[0]], file.read_text()))
     return root
@@ -80,13 +80,14 @@ def test_both_sides_name_both_kubernetes_clusters(clone):
     runs = [command for command in commands if command[0] == "func-e"]
     requests = [command for command in commands if command[:2] == ["curl", "-H"]]
     scrapes = [command for command in commands if command[:2] == ["curl", "-s"]]
-    assert (len(runs), len(requests), len(scrapes)) == (3, 2, 2) and len(commands) == 7
+    assert (len(runs), len(requests), len(scrapes)) == (3, 2, 2)
+    assert len(commands) == 7
 
     with ExitStack() as stack:
         logs = [stack.enter_context(_running(command, clone)) for command in runs]
         statuses = [_get(url, header).status_code for _, _, header, url in requests]
         assert statuses == [200, 500]
-        for command, reporter in zip(scrapes, ("source", "destination")):
+        for command, reporter in zip(scrapes, ("source", "destination"), strict=True):
             url = command[2]
 
             def counted(url=url):
@@ -109,6 +110,10 @@ def test_the_second_envoy_needs_its_own_base_id(clone):
     plain = [[word for word in command if word != "--use-dynamic-base-id"] for command in (application, west)]
     # Somebody else's Envoy on this machine may hold base id 0 already; then the first fails like the second.
     base = ["--base-id", str(os.getpid() % 60000 + 1)]
-    with _running(plain[0] + base, clone), pytest.raises(AssertionError, match="base_id|Address already in use"):
-        with _running(plain[1] + base, clone):
-            pass
+    second = _running(plain[1] + base, clone)
+    with (
+        _running(plain[0] + base, clone),
+        pytest.raises(AssertionError, match=r"base_id|Address already in use"),
+        second,
+    ):
+        pass

@@ -101,7 +101,7 @@ def test_a_frame_without_a_workload_is_taken_off(mesh, west):
 
 
 @pytest.mark.parametrize(
-    ("answers", "passed"),
+    "answers, passed",
     [
         ([raw_frame(payload) + b"bye" for payload in UNUSABLE], [b"bye"] * 3),
         ([b"HTTP/1.1 200 OK", FRAME_MAGIC + b"\xff\xff\xff\xff!", FRAME_MAGIC[:3]], None),
@@ -133,8 +133,8 @@ def test_a_peer_cannot_write_labels(mesh, west):
     trick = "x;.;reporter=.=forged;."
     labels = ("service.istio.io/canonical-name", "service.istio.io/canonical-revision", "app", "version")
     metadata = {
-        **{key: trick for key in ("NAME", "NAMESPACE", "WORKLOAD_NAME", "CLUSTER_ID", "OWNER", "MESH_ID")},
-        "LABELS": {key: trick for key in labels},
+        **dict.fromkeys(("NAME", "NAMESPACE", "WORKLOAD_NAME", "CLUSTER_ID", "OWNER", "MESH_ID"), trick),
+        "LABELS": dict.fromkeys(labels, trick),
     }
     with traffic.connect(west) as connection:
         connection.sendall(frame(metadata, trick) + b"hello")

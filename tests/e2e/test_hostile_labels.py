@@ -7,8 +7,9 @@ from tests.e2e.harness import golden
 from tests.e2e.harness.customised import Customised, all_changed, times, together, without_build
 from tests.e2e.harness.peer_metadata import METADATA, armour, serialize
 from tests.e2e.harness.requests import status_of
-from tests.e2e.harness.sidecar import ABSENT, east, west
+from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.tags import istio_stats_tags
+from tests.e2e.harness.usual import ABSENT
 
 # What clients send, and what a label makes of it.
 TRICKS = [

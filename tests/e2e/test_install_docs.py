@@ -69,7 +69,8 @@ CASES = {
 def test_the_node_is_who_the_snippet_says(name, tmp_path):
     read, known, expected = CASES[name]
     option, path, *overlay = read(_snippet(name), known)
-    assert option == "--config-path" and path.endswith("/envoy.yaml")
+    assert option == "--config-path"
+    assert path.endswith("/envoy.yaml")
     # What the file says beside stays, what the overlay says wins.
     node = {"id": "from-the-file", "metadata": {"MESH_ID": "mesh-1", "CLUSTER_ID": "from-the-file"}}
     with Envoy("documented", bootstrap.bootstrap(node, [], []), tmp_path, arguments=overlay) as envoy:

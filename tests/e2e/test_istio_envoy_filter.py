@@ -61,7 +61,7 @@ UNCHANGED = (["cors", "router"], ["mx", "hcm"], ["tcp_proxy"])
 
 
 @pytest.mark.parametrize(
-    ("patch", "http_filters"),
+    "patch, http_filters",
     [
         (_http("INSERT_BEFORE", "router"), ["cors", "new", "router"]),
         (_http("INSERT_AFTER", "cors"), ["cors", "new", "router"]),
@@ -80,7 +80,7 @@ def test_http_filters(patch, http_filters):
 
 
 @pytest.mark.parametrize(
-    ("patch", "chains"),
+    "patch, chains",
     [
         (_network("INSERT_BEFORE", "tcp_proxy"), (["mx", "hcm"], ["new", "tcp_proxy"])),
         (_network("INSERT_AFTER", "mx"), (["mx", "new", "hcm"], ["tcp_proxy"])),
@@ -140,7 +140,7 @@ def test_extension_configurations_come_by_name_for_any_context():
 
 
 @pytest.mark.parametrize(
-    ("patch", "fits"),
+    "patch, fits",
     [
         (_http("ADD", context="ANY"), True),
         (_http("ADD", context="SIDECAR_INBOUND"), False),
@@ -174,7 +174,7 @@ def test_a_proxy_without_a_version_fits_no_pattern():
 
 
 @pytest.mark.parametrize(
-    ("envoy_filter", "selected"),
+    "envoy_filter, selected",
     [
         (_envoy_filter(_http("ADD"), namespace="retail"), True),
         (_envoy_filter(_http("ADD"), namespace="elsewhere"), False),

@@ -26,7 +26,7 @@ def _names(resources, kind="HTTP", context="GATEWAY", phase="UNSPECIFIED"):
 
 
 @pytest.mark.parametrize(
-    ("match", "contexts"),
+    "match, contexts",
     [
         ([{"mode": "CLIENT"}], ["SIDECAR_OUTBOUND", "GATEWAY"]),
         ([{"mode": "SERVER"}], ["SIDECAR_INBOUND"]),
@@ -77,7 +77,7 @@ def test_an_unfetched_module_stops_traffic_unless_it_fails_open(strategy):
 
 
 @pytest.mark.parametrize(
-    ("override", "reports"),
+    "override, reports",
     [
         ({"disabled": True}, False),
         ({"match": {"metric": "ALL_METRICS"}, "disabled": True}, False),

@@ -9,8 +9,9 @@ from tests.e2e.harness import clients, tcp
 from tests.e2e.harness import istio_peers as istio
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.peer_metadata import METADATA, encode
-from tests.e2e.harness.sidecar import ABSENT, east, west
+from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.tcp_families import Counts, expect_both, totals
+from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import SHOP, STOCK
 
 UNKNOWN_MARK = "envoy.wasm.metadata_exchange.peer_unknown"

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from lab import bootstrap
 from lab.waiting import PATIENCE_SECONDS
 from tests.e2e.harness import clients
-from tests.e2e.harness.sidecar import ABSENT, Sidecar, east, west
+from tests.e2e.harness.sidecar import Sidecar, east, west
+from tests.e2e.harness.usual import ABSENT
 
 WORKERS = 4
 CONNECTIONS = 16

@@ -122,14 +122,33 @@ def test_what_the_plugin_tells_about_itself_is_set_apart():
     assert families.keys() - scrape.standard(families).keys() == {"istio_stats_series"}
 
 
-HTTP = (
-    "reporter source_workload source_workload_namespace source_principal source_app source_version "
-    "source_canonical_service source_canonical_revision source_cluster destination_workload "
-    "destination_workload_namespace destination_principal destination_app destination_version "
-    "destination_service destination_service_name destination_service_namespace destination_canonical_service "
-    "destination_canonical_revision destination_cluster "
-    "request_protocol response_flags connection_security_policy response_code grpc_response_status"
-).split()
+HTTP = [
+    "reporter",
+    "source_workload",
+    "source_workload_namespace",
+    "source_principal",
+    "source_app",
+    "source_version",
+    "source_canonical_service",
+    "source_canonical_revision",
+    "source_cluster",
+    "destination_workload",
+    "destination_workload_namespace",
+    "destination_principal",
+    "destination_app",
+    "destination_version",
+    "destination_service",
+    "destination_service_name",
+    "destination_service_namespace",
+    "destination_canonical_service",
+    "destination_canonical_revision",
+    "destination_cluster",
+    "request_protocol",
+    "response_flags",
+    "connection_security_policy",
+    "response_code",
+    "grpc_response_status",
+]
 LABELS = {
     "istio_requests_total": HTTP,
     "istio_request_duration_milliseconds": HTTP,
@@ -209,7 +228,7 @@ def test_peer_headers_are_found_in_any_case():
 
 
 def test_waiting_in_vain_is_an_error():
-    with pytest.raises(TimeoutError, match="a miracle: not within 0.05 s"):
+    with pytest.raises(TimeoutError, match=r"a miracle: not within 0\.05 s"):
         wait_until(lambda: False, "a miracle", seconds=0.05)
 
 
@@ -220,10 +239,11 @@ def test_a_slope_is_as_sure_as_its_samples_allow():
     # Each is the sum of those before it: a random walk, which seems to have a direction where there is none.
     walking = list(accumulate(independent))
     for rising in (0, 1, -2):
-        found = slope(times, [rising * time + one for time, one in zip(times, independent)])
+        found = slope(times, [rising * time + one for time, one in zip(times, independent, strict=True)])
         assert found.lower < rising < found.upper < found.lower + 0.1
-        lost = slope(times, [rising * time + one for time, one in zip(times, walking)])
-        assert lost.lower < rising < lost.upper and lost.upper - lost.lower > 10 * (found.upper - found.lower)
+        lost = slope(times, [rising * time + one for time, one in zip(times, walking, strict=True)])
+        assert lost.lower < rising < lost.upper
+        assert lost.upper - lost.lower > 10 * (found.upper - found.lower)
     exact = slope(times, [3 * time for time in times])
     assert exact.lower == exact.value == exact.upper == 3
     assert slope([1, 1, 1], [1, 2, 3]).lower == -math.inf

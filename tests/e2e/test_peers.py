@@ -2,7 +2,8 @@
 
 from lab import bootstrap
 from tests.e2e.harness import clients, usual
-from tests.e2e.harness.sidecar import ABSENT, east, waypoint, west
+from tests.e2e.harness.sidecar import east, waypoint, west
+from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import STOCK
 
 

@@ -2,7 +2,8 @@
 
 from lab import bootstrap
 from tests.e2e.harness import clients, usual
-from tests.e2e.harness.sidecar import ABSENT, east, west
+from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.usual import ABSENT
 
 
 def test_the_host_header_names_the_service_outbound_and_not_inbound(mesh, backend):

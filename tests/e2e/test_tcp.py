@@ -6,8 +6,8 @@ from lab import bootstrap
 from tests.e2e.harness import clients, golden, sidecar, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.peer_metadata import FRAME_MAGIC
-from tests.e2e.harness.sidecar import ABSENT
 from tests.e2e.harness.tcp_families import Counts, expect, expect_both, families
+from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import STOCK
 
 
@@ -46,7 +46,8 @@ def test_only_the_connecting_side_has_the_exchange(mesh):
             connection.sendall(b"hello")
             assert traffic.receive(connection, 5) == b"what?"
     frame, message = seen
-    assert frame.startswith(FRAME_MAGIC) and message == b"hello"
+    assert frame.startswith(FRAME_MAGIC)
+    assert message == b"hello"
     counts = Counts(opened=1, closed=1, received=5, sent=5)
     # For a proxy without the exchange the frame is data like any other.
     with_frame = Counts(opened=1, closed=1, received=len(frame) + 5, sent=5)

@@ -5,8 +5,8 @@ import time
 from tests.e2e.harness import tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.peer_metadata import frame
-from tests.e2e.harness.sidecar import ABSENT
 from tests.e2e.harness.tcp_families import Counts, expect, expect_both, totals
+from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import STOCK
 
 # Two periods are let pass while the peer may still tell who it is.

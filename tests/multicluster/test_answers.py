@@ -1,6 +1,7 @@
 """What the federating Prometheus answers about traffic between and within the Kubernetes clusters."""
 
 from bisect import bisect_left
+from functools import partial
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_each_side_counts_grpc_messages(mesh, federated, reporter):
         ("istio_request_messages_total", mesh.account.messages_sent),
         ("istio_response_messages_total", mesh.account.messages_received),
     ):
-        expect.equal(metric, lambda: by_pair(federated, f'{metric}{{reporter="{reporter}"}}'), wanted)
+        expect.equal(metric, partial(by_pair, federated, f'{metric}{{reporter="{reporter}"}}'), wanted)
 
 
 @pytest.mark.parametrize("reporter", REPORTERS)
@@ -52,14 +53,14 @@ def test_each_side_counts_tcp_connections_and_their_bytes(mesh, federated, repor
         ("istio_tcp_received_bytes_total", mesh.account.bytes(ENTRY)),
         ("istio_tcp_sent_bytes_total", mesh.account.bytes(RECEIPT)),
     ):
-        expect.equal(metric, lambda: by_pair(federated, f'{metric}{{reporter="{reporter}"}}'), wanted)
+        expect.equal(metric, partial(by_pair, federated, f'{metric}{{reporter="{reporter}"}}'), wanted)
 
 
 def test_federation_adds_up_what_both_have(mesh, federated):
     for metric in ("istio_requests_total", "istio_tcp_sent_bytes_total"):
         expect.equal(
             f"{metric} by the Prometheus that scraped it",
-            lambda: federated.by(f"sum by (cluster) ({metric})", "cluster"),
+            partial(federated.by, f"sum by (cluster) ({metric})", "cluster"),
             {(one,): mesh.prometheis[f"{one}-prometheus"].by(f"sum({metric})")[()] for one in KUBERNETES_CLUSTERS},
         )
 

@@ -102,5 +102,5 @@ UNAVAILABLE = 14
 
 
 def refused(mesh):
-    selector = 'istio_tcp_connections_closed_total{reporter="source", source_cluster="east", destination_cluster="west", response_flags=~".*UF.*"}'
-    return mesh.federated.counted(selector, mesh.age)
+    failed = 'reporter="source", source_cluster="east", destination_cluster="west", response_flags=~".*UF.*"'
+    return mesh.federated.counted(f"istio_tcp_connections_closed_total{{{failed}}}", mesh.age)

@@ -4,8 +4,9 @@
 """
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 import pytest
 
@@ -18,9 +19,18 @@ EAST_POD = {"name": "frontend-v1-0", "namespace": "shop"}
 WEST_POD = {"name": "reviews-v2-0", "namespace": "shop"}
 
 
+@dataclass(frozen=True)
+class Observed:
+    mesh: mesh.Mesh
+    # That of both Kubernetes clusters' pods.
+    prometheus: server.Prometheus
+    # Holds the traffic while it is set.
+    paused: threading.Event
+
+
 @pytest.fixture(scope="session")
 def observed(tmp_path_factory):
-    """The `mesh`, the `prometheus` of both Kubernetes clusters' pods, and the event `paused`, which holds traffic."""
+    """Both Envoys under traffic, and their Prometheus."""
     directory = tmp_path_factory.mktemp("envoys")
     with mesh.running(directory) as envoys:
         found = [
@@ -31,7 +41,7 @@ def observed(tmp_path_factory):
         config = pods.put_into(server.configuration("kubernetes.yaml"), found)
         config["rule_files"] = ["rules/*.yaml"]
         with server.Prometheus(config, directory / "prometheus") as prometheus, _traffic(envoys) as paused:
-            yield SimpleNamespace(mesh=envoys, prometheus=prometheus, paused=paused)
+            yield Observed(envoys, prometheus, paused)
 
 
 @pytest.fixture(scope="session")
@@ -52,21 +62,17 @@ def federations(observed, tmp_path_factory):
 @contextmanager
 def _traffic(envoys):
     """Round after round until the context ends, but not while the event that it yields is set."""
-    ending, paused, failures = threading.Event(), threading.Event(), []
+    ending, paused = threading.Event(), threading.Event()
 
     def run():
-        try:
-            while not ending.wait(PAUSE_SECONDS):
-                if not paused.is_set():
-                    envoys.send()
-        except BaseException as error:
-            failures.append(error)
+        while not ending.wait(PAUSE_SECONDS):
+            if not paused.is_set():
+                envoys.send()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield paused
-    finally:
-        ending.set()
-        thread.join()
-    assert not failures, failures
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run)
+        try:
+            yield paused
+        finally:
+            ending.set()
+        running.result()

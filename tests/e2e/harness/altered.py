@@ -2,20 +2,18 @@
 
 from lab.tree import plugins
 from tests.e2e.harness.discovery import FILTER, LISTENER, publish, source
+from tests.e2e.harness.runnable import Wrapper
 
 
-class Altered:
+class Altered(Wrapper):
     """A proxy whose bootstrap goes through a function before Envoy gets it."""
 
     def __init__(self, sidecar, change):
-        self._sidecar = sidecar
+        super().__init__(sidecar)
         self._change = change
 
-    def __getattr__(self, name):
-        return getattr(self._sidecar, name)
-
     def bootstrap(self):
-        whole = self._sidecar.bootstrap()
+        whole = self.sidecar.bootstrap()
         self._change(whole)
         return whole
 

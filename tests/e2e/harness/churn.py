@@ -46,6 +46,7 @@ class Churn:
             if due >= end:
                 return made
             time.sleep(max(0, due - time.monotonic()))
+        return None
 
     def replace_listeners(self):
         """What differs is not in the filter chains: Envoy makes them anew, and drains the old ones."""

@@ -4,11 +4,12 @@ import json
 
 from lab import bootstrap
 from lab.tree import plugins
+from tests.e2e.harness.runnable import Wrapper
 from tests.e2e.harness.scrape import Family, label_set
 from tests.e2e.harness.tags import istio_stats_tags, stats_tags_of
 
 
-class Customised:
+class Customised(Wrapper):
     """A proxy whose bootstrap has the stats_tags of its own configuration.
 
     `istio_form`: the tags as Istio's `extraStatTags` makes them. `as_struct`: the
@@ -17,15 +18,12 @@ class Customised:
     """
 
     def __init__(self, sidecar, istio_form=False, as_struct=False):
-        self._sidecar = sidecar
+        super().__init__(sidecar)
         self._istio_form = istio_form
         self._as_struct = as_struct
 
-    def __getattr__(self, name):
-        return getattr(self._sidecar, name)
-
     def bootstrap(self):
-        whole = self._sidecar.bootstrap()
+        whole = self.sidecar.bootstrap()
         tags = istio_stats_tags if self._istio_form else stats_tags_of
         whole["stats_config"]["stats_tags"] = tags(whole)
         if self._as_struct:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lab import bootstrap
 from lab.tree import configure, nodes
+from tests.e2e.harness.runnable import Wrapper
 
 LISTENER = bootstrap.TYPE + "envoy.config.listener.v3.Listener"
 FILTER = bootstrap.TYPE + "envoy.config.core.v3.TypedExtensionConfig"
@@ -34,11 +35,11 @@ def source(path: Path):
     return {"path_config_source": {"path": str(path)}, "resource_api_version": "V3"}
 
 
-class Delivered:
+class Delivered(Wrapper):
     """A proxy whose listeners come by discovery (LDS), and apart from them their Wasm filters (ECDS) if `apart`."""
 
     def __init__(self, sidecar, directory, apart=True):
-        self._sidecar = sidecar
+        super().__init__(sidecar)
         self._apart = apart
         self._directory = directory
         self._directory.mkdir()
@@ -46,11 +47,8 @@ class Delivered:
         self.listeners = {}
         self.filters = {}
 
-    def __getattr__(self, name):
-        return getattr(self._sidecar, name)
-
     def bootstrap(self):
-        whole = self._sidecar.bootstrap()
+        whole = self.sidecar.bootstrap()
         self.listeners = {one["name"]: one for one in whole["static_resources"].pop("listeners")}
         for name, listener in self.listeners.items():
             # Hands connections to workers that may have the listener no more.

@@ -11,9 +11,13 @@ ENVOY_PREFIX = "envoy_"
 SELF_PREFIX = "istio_stats_"
 
 
+# Sorted pairs.
+LabelSet = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True)
 class Family:
-    """A metric with all its series: label set (sorted pairs) to value.
+    """A metric with all its series: label set to value.
 
     The value of a histogram's series is its count: a duration is never the
     same twice, and Envoy's sum is approximate.
@@ -21,7 +25,10 @@ class Family:
 
     name: str
     kind: str
-    series: dict = field(default_factory=dict)
+    series: dict[LabelSet, float] = field(default_factory=dict)
+
+
+Families = dict[str, Family]
 
 
 def label_set(labels):

@@ -53,7 +53,10 @@ class Sidecar:
         return usual.http_listener(self.name, filters, self.routes, self.direction, self.tls, loggers)
 
 
-def east(upstream_port, *, endpoint_metadata=STOCK.endpoint_metadata(), services=(STOCK_SERVICE,), tls=None, **changes):
+_STOCK_ENDPOINT = STOCK.endpoint_metadata()
+
+
+def east(upstream_port, *, endpoint_metadata=_STOCK_ENDPOINT, services=(STOCK_SERVICE,), tls=None, **changes):
     """The caller's proxy; sends everything to the service at `upstream_port`."""
     upstream_cluster = usual.upstream_cluster(
         SERVICE, [upstream_port], services=services, endpoint_metadata=endpoint_metadata, tls=tls

@@ -1,9 +1,9 @@
 """What no attack may change, whatever it is."""
 
 import re
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Callable
 
 from lab.memory import resident_bytes
 from lab.waiting import wait_until

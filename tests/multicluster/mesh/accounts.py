@@ -1,6 +1,7 @@
 """The account of what was sent, held against what is federated."""
 
 import time
+from functools import partial
 
 from tests.multicluster.mesh import expect
 
@@ -23,6 +24,10 @@ def check_now(mesh):
         selector = f'istio_requests_total{{reporter="{reporter}", {FRONTENDS}}}'
         expect.equal(
             f"requests that the {reporter}s count",
-            lambda: mesh.federated.counted(selector, mesh.age, *LABELS),
+            partial(_counted, mesh, selector),
             mesh.account.requests_of(reporter),
         )
+
+
+def _counted(mesh, selector):
+    return mesh.federated.counted(selector, mesh.age, *LABELS)

@@ -117,7 +117,7 @@ class Configurations:
         )
         upstream_clusters = []
         for service, ports in SERVICES.items():
-            for port, protocol in ports.items():
+            for port in ports:
                 endpoints = self._local_endpoints(service, pod.kubernetes_cluster)
                 upstream_clusters.append(_upstream_cluster(_sni(service, port), "tcp", endpoints))
 

@@ -65,7 +65,7 @@ class Pod:
 
     def endpoint_metadata(self):
         """What Istio's control plane attaches to its endpoint."""
-        return ";".join([self.workload, NAMESPACE, self.app, self.version, self.kubernetes_cluster])
+        return f"{self.workload};{NAMESPACE};{self.app};{self.version};{self.kubernetes_cluster}"
 
 
 class Inventory:

@@ -87,7 +87,7 @@ class Prometheus:
         for series in self.query(expression, time):
             key = tuple(series.labels.get(label, "") for label in labels)
             if key in found:
-                raise Failure(f"{self.name}: several series of {expression} have {dict(zip(labels, key))}")
+                raise Failure(f"{self.name}: several series of {expression} have {dict(zip(labels, key, strict=True))}")
             found[key] = series.value
         return found
 

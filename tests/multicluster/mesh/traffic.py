@@ -141,7 +141,7 @@ class Client:
         return [future.result() for future in futures]
 
     def get(self, choice=None, path="/", host=REVIEWS):
-        """An HTTP request, to the Kubernetes cluster of choice or the nearest that works; returns status and answerer."""
+        """An HTTP request, to the Kubernetes cluster of choice or the nearest that works; gives status and answerer."""
         headers = {"host": host} | ({CHOICE_HEADER: choice} if choice else {})
         begin = time.monotonic()
         response = self._http.get(path, headers=headers)
@@ -281,36 +281,31 @@ class Steady:
         self._clients = clients
         self._pause = 1 / per_second
         self._ending = threading.Event()
-        self._failures = []
+        self._threads = ThreadPoolExecutor(len(clients) * len(KUBERNETES_CLUSTERS))
+        self._running = []
 
     def __enter__(self):
-        self._threads = [
-            threading.Thread(target=self._send, args=(client, choice))
+        self._running = [
+            self._threads.submit(self._send, client, choice)
             for client in self._clients.values()
             for choice in KUBERNETES_CLUSTERS
         ]
-        for thread in self._threads:
-            thread.start()
         return self
 
     def __exit__(self, *_):
         self._ending.set()
-        for thread in self._threads:
-            thread.join()
-        if self._failures:
-            raise self._failures[0]
+        self._threads.shutdown()
+        for one in self._running:
+            one.result()
 
     def _send(self, client, choice):
         due = time.monotonic()
-        try:
-            with client.connected(choice) as enter:
-                while not self._ending.is_set():
-                    client.get(choice)
-                    client.call(choice)
-                    # Over a connection that stays open, and over one that does not.
-                    enter()
-                    client.connect(choice)
-                    due += self._pause
-                    self._ending.wait(max(0, due - time.monotonic()))
-        except Exception as failure:
-            self._failures.append(failure)
+        with client.connected(choice) as enter:
+            while not self._ending.is_set():
+                client.get(choice)
+                client.call(choice)
+                # Over a connection that stays open, and over one that does not.
+                enter()
+                client.connect(choice)
+                due += self._pause
+                self._ending.wait(max(0, due - time.monotonic()))

@@ -1,8 +1,14 @@
 """What every check shares: a query function, and what counts as data."""
 
 import math
+from collections.abc import Callable
 
 from lab.prometheus import QueryError, ask
+from lab.tree import Json
+
+# Of each series its `metric`, which are its labels, and its `value`.
+QueryResult = list[Json]
+Query = Callable[[str], QueryResult]
 
 
 def over_http(url):

@@ -35,13 +35,8 @@ class Patcher:
 
     def listeners(self, listeners, context):
         """The listeners of a context, with everything in them, as the patches want them."""
-        result = []
-        for listener in deepcopy(listeners):
-            if self._listener(listener, context):
-                result.append(listener)
-        for patch in self._of("LISTENER", context, "ADD"):
-            result.append(deepcopy(patch["patch"]["value"]))
-        return result
+        kept = [listener for listener in deepcopy(listeners) if self._listener(listener, context)]
+        return kept + self._added("LISTENER", context)
 
     def clusters(self, clusters, context):
         """The upstream clusters of a context likewise."""
@@ -53,9 +48,10 @@ class Patcher:
                 merge(cluster, patch["patch"]["value"])
             else:
                 result.append(cluster)
-        for patch in self._of("CLUSTER", context, "ADD"):
-            result.append(deepcopy(patch["patch"]["value"]))
-        return result
+        return result + self._added("CLUSTER", context)
+
+    def _added(self, apply_to, context):
+        return [deepcopy(patch["patch"]["value"]) for patch in self._of(apply_to, context, "ADD")]
 
     def extension_configs(self, names):
         """The added extension configurations with one of these names; istiod looks at no context here."""

@@ -1,5 +1,6 @@
 """Whether something grows: a straight line through samples, and how sure its slope is."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ def slope(times, values):
     squares = sum(rest**2 for rest in rests)
     if squares == 0:
         return Slope(value, value, value)
-    likeness = sum(one * other for one, other in zip(rests, rests[1:])) / squares
+    likeness = sum(one * other for one, other in itertools.pairwise(rests)) / squares
     # Never to nothing, never to infinity.
     likeness = min(max(likeness, 0), 1 - 2 / count)
     error = math.sqrt(squares / (count - 2) / spread * (1 + likeness) / (1 - likeness))

@@ -11,17 +11,20 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 
 from demo import traffic
 from lab import envoy, metrics, table
 from lab.failure import Failure
+from lab.metrics import Labels, Snapshot
 from lab.paths import ROOT, module
 from lab.ports import is_listening, require_free
-from lab.processes import Processes
+from lab.processes import Process, Processes
 from lab.waiting import PATIENCE_SECONDS, leftovers
 from lab.web import answers_ok
 
@@ -40,7 +43,7 @@ class Proxy:
     admin_port: int
 
     @property
-    def stats_url(self):
+    def stats_url(self) -> str:
         return f"http://127.0.0.1:{self.admin_port}/stats/prometheus"
 
 
@@ -48,10 +51,11 @@ EAST = Proxy("east", "client's", "source", 18001, 18006, 19001)
 WEST = Proxy("west", "server's", "destination", 18002, 18007, 19002)
 
 
-def main():
+def main() -> None:
     keep = arguments().keep
     os.chdir(ROOT)
     # Each line when it is true, through a pipe as well.
+    assert isinstance(sys.stdout, TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -63,7 +67,7 @@ def main():
         sys.exit(130)
 
 
-def arguments():
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m demo",
         description=__doc__,
@@ -79,7 +83,7 @@ def arguments():
     return parser.parse_args()
 
 
-def demo(keep):
+def demo(keep: bool) -> None:
     require_modules()
     require_ports()
     with Processes() as processes:
@@ -94,12 +98,12 @@ def demo(keep):
                 wait_for_ctrl_c(processes)
 
 
-def require_modules():
+def require_modules() -> None:
     for name in ("istio_stats", "metadata_exchange"):
         module(name)
 
 
-def require_ports():
+def require_ports() -> None:
     for proxy in (EAST, WEST):
         require_free(proxy.port, f"the HTTP listener of the Envoy {proxy.name}")
         require_free(proxy.tcp_port, f"the TCP listener of the Envoy {proxy.name}")
@@ -109,7 +113,7 @@ def require_ports():
     require_free(DOWN_PORT, "a service that is down")
 
 
-def start(processes):
+def start(processes: Processes) -> None:
     begin = time.monotonic()
     LOGS.mkdir(parents=True, exist_ok=True)
     application = processes.start("the application", [sys.executable, "demo/backend.py"], LOGS / "application.log")
@@ -120,13 +124,13 @@ def start(processes):
     print(f"{envoy.version()}: two proxies and an application started in {time.monotonic() - begin:.1f} s\n")
 
 
-def start_envoy(processes, proxy):
+def start_envoy(processes: Processes, proxy: Proxy) -> Process:
     # Two workers show that their counts add up.
     command = envoy.command(Path(f"envoy-config/standalone/{proxy.name}.yaml"), workers=2)
     return processes.start(f"the Envoy {proxy.name}", command, LOGS / f"{proxy.name}.log")
 
 
-def send(processes):
+def send(processes: Processes) -> dict[Proxy, int]:
     """Sends everything; returns how many requests each proxy has to report."""
     print(f"requests to http://127.0.0.1:{EAST.port}:")
     sent = {EAST: 0, WEST: 0}
@@ -143,7 +147,7 @@ def send(processes):
 
 
 @contextmanager
-def connect(processes):
+def connect(processes: Processes) -> Iterator[None]:
     """Makes the TCP connections; one stays open within the context."""
     with ExitStack() as stack:
         try:
@@ -155,11 +159,11 @@ def connect(processes):
         yield
 
 
-def wait_for_counts(processes, sent):
+def wait_for_counts(processes: Processes, sent: dict[Proxy, int]) -> None:
     """A request is counted when its stream ends, an open connection at the next
     report, and a histogram appears at the next flush."""
 
-    def lacking():
+    def lacking() -> list[str]:
         processes.require_running()
         return [text for proxy, count in sent.items() for text in lacking_of(proxy, count)]
 
@@ -171,7 +175,7 @@ def wait_for_counts(processes, sent):
         )
 
 
-def lacking_of(proxy, requests):
+def lacking_of(proxy: Proxy, requests: int) -> Iterator[str]:
     connections = traffic.CLOSED_CONNECTIONS + 1
     expected = {
         metrics.REQUESTS: requests,
@@ -189,13 +193,13 @@ def lacking_of(proxy, requests):
             yield f"{proxy.name}: {name} sums to {found}, expected {count} ({proxy.stats_url})"
 
 
-def show(proxy, snapshot):
+def show(proxy: Proxy, snapshot: Snapshot) -> None:
     show_requests(proxy, snapshot)
     show_messages(snapshot)
     show_connections(snapshot)
 
 
-def show_requests(proxy, snapshot):
+def show_requests(proxy: Proxy, snapshot: Snapshot) -> None:
     table.show(
         f"The {proxy.side} side, Envoy {proxy.name}, reporter={proxy.reporter}: {metrics.REQUESTS}, {metrics.DURATION}",
         [*PEER_COLUMNS, "protocol", "code", "grpc", "flags", "requests", "p50 ms", "p99 ms"],
@@ -215,7 +219,7 @@ def show_requests(proxy, snapshot):
     )
 
 
-def show_messages(snapshot):
+def show_messages(snapshot: Snapshot) -> None:
     messages = (metrics.REQUEST_MESSAGES, metrics.RESPONSE_MESSAGES)
     table.show(
         f"gRPC messages there: {', '.join(messages)}",
@@ -227,7 +231,7 @@ def show_messages(snapshot):
     )
 
 
-def show_connections(snapshot):
+def show_connections(snapshot: Snapshot) -> None:
     counters = (metrics.TCP_OPENED, metrics.TCP_CLOSED, metrics.TCP_RECEIVED, metrics.TCP_SENT)
     table.show(
         f"TCP there: istio_tcp_connections_{{opened,closed}}_total, istio_tcp_{{received,sent}}_bytes_total, "
@@ -257,7 +261,7 @@ PEER_LABELS = (
 PEER_COLUMNS = ["source_cluster", "destination_cluster", "workloads", "service"]
 
 
-def peers(labels):
+def peers(labels: Labels) -> tuple[str, str, str, str]:
     return (
         labels["source_cluster"],
         labels["destination_cluster"],
@@ -266,14 +270,14 @@ def peers(labels):
     )
 
 
-def distinct(snapshot, names, shown):
+def distinct(snapshot: Snapshot, names: Sequence[str], shown: Sequence[str]) -> list[dict[str, str]]:
     """What the series of these metrics have in the labels shown, each once."""
     series = (labels for name in names for labels, _ in snapshot.series(name))
     values = {tuple(labels[label] for label in shown) for labels in series}
     return [dict(zip(shown, row, strict=True)) for row in sorted(values)]
 
 
-def order(series):
+def order(series: tuple[Labels, float]) -> tuple[bool, bool, str, str]:
     labels, _ = series
     return (
         labels["request_protocol"] != "http",
@@ -283,7 +287,7 @@ def order(series):
     )
 
 
-def say_where_to_look(keep):
+def say_where_to_look(keep: bool) -> None:
     print()
     if not keep:
         print("To look further, leave it all running: DEMO_KEEP=1 make demo. Then:")
@@ -299,7 +303,7 @@ def say_where_to_look(keep):
         print("Ctrl-C ends it.")
 
 
-def wait_for_ctrl_c(processes):
+def wait_for_ctrl_c(processes: Processes) -> None:
     try:
         while True:
             processes.require_running()

@@ -17,6 +17,7 @@ import random
 import socketserver
 import threading
 import time
+from collections.abc import Iterator
 from concurrent import futures
 
 import grpc
@@ -35,7 +36,7 @@ class Application(http.server.BaseHTTPRequestHandler):
     # would wait 40 ms for the first one's acknowledgement.
     disable_nagle_algorithm = True
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         if self.path == "/":
             time.sleep(random.choice(DELAYS_MS) / 1000)
             self.answer(200, b"five stars\n")
@@ -44,30 +45,30 @@ class Application(http.server.BaseHTTPRequestHandler):
         else:
             self.answer(404, b"no such page\n")
 
-    def answer(self, code, body):
+    def answer(self, code: int, body: bytes) -> None:
         self.send_response(code)
         self.send_header("content-type", "text/plain")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_):
+    def log_message(self, *_: object) -> None:
         """Requests are what the proxies count; no need to list them here."""
 
 
-def get(message, context):
+def get(message: bytes, context: grpc.ServicerContext) -> bytes:
     if message == b"nothing":
         context.abort(grpc.StatusCode.NOT_FOUND, "no review of nothing")
     return b"five stars"
 
 
-def chat(messages, _context):
+def chat(messages: Iterator[bytes], _context: grpc.ServicerContext) -> Iterator[bytes]:
     for message in messages:
         yield b"thanks for " + message
 
 
-def grpc_server():
-    methods = {
+def grpc_server() -> grpc.Server:
+    methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         "Get": grpc.unary_unary_rpc_method_handler(get),
         "Chat": grpc.stream_stream_rpc_method_handler(chat),
     }
@@ -78,7 +79,7 @@ def grpc_server():
 
 
 class Ledger(socketserver.StreamRequestHandler):
-    def handle(self):
+    def handle(self) -> None:
         for line in self.rfile:
             time.sleep(random.choice(DELAYS_MS) / 1000)
             self.wfile.write(b"ok " + line)
@@ -89,7 +90,7 @@ class LedgerServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
 
-def main():
+def main() -> None:
     server = grpc_server()
     server.start()
     ledger = LedgerServer(("127.0.0.1", TCP_PORT), Ledger)

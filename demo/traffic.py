@@ -1,6 +1,7 @@
 """The demo's requests, all sent to the east proxy."""
 
 import socket
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -61,7 +62,7 @@ class UnexpectedAnswer(Exception):
     """A request was not answered as planned, so the counts would be wrong."""
 
 
-def send(batches, port):
+def send(batches: Sequence[Batch], port: int) -> Iterator[Batch]:
     """Sends all batches; yields each one when it is through."""
     # The authority names the service, as in a mesh; the address is the proxy's.
     options = [("grpc.default_authority", REVIEWS)]
@@ -75,41 +76,42 @@ def send(batches, port):
                     send_http(client, batch)
                 elif isinstance(batch, Unary):
                     send_unary(channel, batch)
-                else:
+                elif isinstance(batch, Stream):
                     send_stream(channel, batch)
             yield batch
 
 
-def send_http(client, batch):
+def send_http(client: httpx.Client, batch: Http) -> None:
     response = client.get(batch.path, headers={"host": batch.host})
     expect(batch, batch.code, response.status_code)
 
 
-def send_unary(channel, batch):
-    _, call = call_unary(channel, batch.message)
-    expect(batch, batch.status, call.code())
+def send_unary(channel: grpc.Channel, batch: Unary) -> None:
+    expect(batch, batch.status, call_unary(channel, batch.message))
 
 
-def call_unary(channel, message):
+def call_unary(channel: grpc.Channel, message: bytes) -> grpc.StatusCode:
+    get: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/shop.Reviews/Get")
     try:
-        return channel.unary_unary("/shop.Reviews/Get").with_call(message, timeout=10)
+        _, call = get.with_call(message, timeout=10)
     except grpc.RpcError as error:
-        return None, error
+        return error.code()
+    return call.code()
 
 
-def send_stream(channel, batch):
+def send_stream(channel: grpc.Channel, batch: Stream) -> None:
     messages = (f"message {n}".encode() for n in range(batch.messages))
-    answers = channel.stream_stream("/shop.Reviews/Chat")(messages, timeout=10)
-    expect(batch, batch.messages, sum(1 for _ in answers))
+    chat: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream("/shop.Reviews/Chat")
+    expect(batch, batch.messages, sum(1 for _ in chat(messages, timeout=10)))
 
 
-def expect(batch, planned, found):
+def expect(batch: Batch, planned: object, found: object) -> None:
     if planned != found:
         raise UnexpectedAnswer(f"{batch.what}: expected {planned}, got {found}")
 
 
 @contextmanager
-def connections(port):
+def connections(port: int) -> Iterator[None]:
     """Makes TCP connections that close, and one that stays open until the context ends."""
     for _ in range(CLOSED_CONNECTIONS):
         with connect(port):
@@ -119,11 +121,11 @@ def connections(port):
 
 
 @contextmanager
-def connect(port):
+def connect(port: int) -> Iterator[None]:
     """A connection over which one entry went and one receipt came back."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection, connection.makefile("rb") as answers:
         connection.sendall(ENTRY)
         receipt = answers.readline()
         if receipt != RECEIPT:
-            raise UnexpectedAnswer(f"TCP: expected {RECEIPT}, got {receipt}")
+            raise UnexpectedAnswer(f"TCP: expected {RECEIPT!r}, got {receipt!r}")
         yield

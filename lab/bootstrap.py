@@ -13,7 +13,7 @@ TYPE = "type.googleapis.com/"
 EXTENSION = TYPE + "envoy.extensions."
 HERE = "127.0.0.1"
 # Of a listener: spreads connections over the workers evenly, which the kernel does not promise.
-EXACT_BALANCE = {"connection_balance_config": {"exact_balance": {}}}
+EXACT_BALANCE: Json = {"connection_balance_config": {"exact_balance": {}}}
 
 
 def bootstrap(

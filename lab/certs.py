@@ -2,6 +2,7 @@
 
 import datetime
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -21,14 +22,14 @@ class Identity:
 class Authority:
     """Issues certificates whose subject alternative name is a SPIFFE ID."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mesh-root")])
         own = self._builder(self._name, self._key).add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
         self._file = self._write("root.pem", _pem(own.sign(self._key, hashes.SHA256())))
 
-    def issue(self, spiffe_id):
+    def issue(self, spiffe_id: str) -> Identity:
         name = spiffe_id.rpartition("/")[2]
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -44,7 +45,7 @@ class Authority:
             spiffe_id=spiffe_id,
         )
 
-    def _builder(self, subject, key):
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.timezone.utc)
         return (
             x509.CertificateBuilder()
@@ -56,11 +57,11 @@ class Authority:
             .not_valid_after(now + datetime.timedelta(days=1))
         )
 
-    def _write(self, name, pem):
+    def _write(self, name: str, pem: bytes) -> str:
         path = self._directory / name
         path.write_bytes(pem)
         return str(path)
 
 
-def _pem(certificate):
+def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)

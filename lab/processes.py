@@ -43,10 +43,10 @@ class Process:
         """With which it ended, if it did."""
         return self._child.poll()
 
-    def wait_until(self, check: Callable[[], T], what: str = "ready", every: float = 0.02) -> T:
+    def wait_until(self, check: Callable[[], T | None], what: str = "ready", every: float = 0.02) -> T:
         """Waits for something that the process must not end before."""
 
-        def checked() -> T:
+        def checked() -> T | None:
             self.require_running()
             return check()
 

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 from lab import web
+from lab.tree import Json
 
 _POD = "__meta_kubernetes_pod_"
 
@@ -23,7 +24,7 @@ def ask(url: str, path: str, **parameters: object) -> Any:
         raise QueryError(f"{error.code}: {error.read().decode()}") from error
 
 
-def pod(name: str, namespace: str, ip: str, target: str, **labels: str) -> dict[str, Any]:
+def pod(name: str, namespace: str, ip: str, target: str, **labels: str) -> Json:
     """A running pod as service discovery in Kubernetes would show it, for a Prometheus that cannot ask there.
 
     `labels`: more of the pod's, by the ends of their names.

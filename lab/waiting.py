@@ -10,7 +10,7 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 60
 
 
-def wait_until(check: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS, every: float = 0.02) -> T:
+def wait_until(check: Callable[[], T | None], what: str, seconds: float = PATIENCE_SECONDS, every: float = 0.02) -> T:
     """Calls `check` until it returns something true, and returns that."""
     deadline = time.monotonic() + seconds
     while True:

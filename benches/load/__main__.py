@@ -6,8 +6,11 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
+from io import TextIOWrapper
 
 from benches.load import machine
+from benches.load.report import Verdict
 from lab.failure import Failure
 from lab.paths import ROOT
 
@@ -24,9 +27,10 @@ PARTS = {
 OPTIONAL = {"hostcalls"}
 
 
-def main():
+def main() -> None:
     options = arguments()
     os.chdir(ROOT)
+    assert isinstance(sys.stdout, TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -40,7 +44,7 @@ def main():
     sys.exit(0 if all(verdict.reached for verdict in verdicts) else 1)
 
 
-def arguments():
+def arguments() -> argparse.Namespace:
     names = "\n".join(f"  {name:12} {what}" for name, what in PARTS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benches.load",
@@ -66,7 +70,7 @@ def arguments():
     return parser.parse_args()
 
 
-def parts(text):
+def parts(text: str) -> list[str]:
     names = text.split(",")
     for name in names:
         if name not in PARTS:
@@ -74,14 +78,14 @@ def parts(text):
     return names
 
 
-def effort(text):
+def effort(text: str) -> float:
     value = float(text)
     if not 0 < value <= 100:
         raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 100")
     return value
 
 
-def run(name, options):
+def run(name: str, options: argparse.Namespace) -> Sequence[Verdict]:
     about = machine.describe()
     begin = time.monotonic()
     print(f"\n=== {PARTS[name]}")

@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 
@@ -22,13 +23,13 @@ TIMEOUT_SECONDS = 60
 class Bulk:
     """Either end of a transfer."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._file = os.fdopen(os.memfd_create("bulk"), "r+b", buffering=0)
         self._file.write(bytes(FILE_BYTES))
         # Asked for by the interface; nothing is ever written into it.
         self._discarded = bytearray(DISCARD_BYTES)
 
-    def transfer(self, port, up, down):
+    def transfer(self, port: int, up: int, down: int) -> float:
         """Sends `up` bytes and receives `down`; returns the seconds from connecting to the last byte."""
         begin = time.perf_counter()
         with socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS) as connection:
@@ -38,7 +39,7 @@ class Bulk:
             return time.perf_counter() - begin
 
     @contextmanager
-    def server(self):
+    def server(self) -> Iterator[int]:
         """The other end, in a process of its own; yields its port."""
         with socket.create_server(("127.0.0.1", 0)) as listening:
             # Forked, so that it has the socket.
@@ -50,7 +51,7 @@ class Bulk:
                 process.terminate()
                 process.join()
 
-    def _serve(self, listening):
+    def _serve(self, listening: socket.socket) -> None:
         while True:
             connection, _ = listening.accept()
             with connection:
@@ -61,11 +62,11 @@ class Bulk:
                 # The client ends it.
                 connection.recv(1)
 
-    def _send(self, connection, count):
+    def _send(self, connection: socket.socket, count: int) -> None:
         for begin in range(0, count, FILE_BYTES):
             connection.sendfile(self._file, 0, min(FILE_BYTES, count - begin))
 
-    def _discard(self, connection, count):
+    def _discard(self, connection: socket.socket, count: int) -> None:
         while count:
             received = connection.recv_into(self._discarded, min(count, DISCARD_BYTES), socket.MSG_TRUNC)
             if not received:

@@ -2,6 +2,8 @@
 
 from benches.load import labels
 from lab import bootstrap, metrics
+from lab.metrics import Labels
+from lab.tree import Json
 
 # What is not the same for every request of a listener.
 FORMATS = {
@@ -26,10 +28,10 @@ VALUES = ("%DURATION%", "%DOWNSTREAM_WIRE_BYTES_RECEIVED%", "%DOWNSTREAM_WIRE_BY
 PREFIX = "wasmcustom"
 
 
-def logger(variant_labels):
+def logger(variant_labels: Labels) -> Json:
     tags = [{"name": name, "value_format": FORMATS.get(name, value)} for name, value in variant_labels.items()]
 
-    def stat(name):
+    def stat(name: str) -> Json:
         return {"stat": {"name": name, "tags": tags}}
 
     return bootstrap.extension(

@@ -3,9 +3,12 @@
 import statistics
 
 from benches.load import h2load, mesh
+from benches.load.mesh import Variant
 from benches.load.report import Part
 from lab import plugins
+from lab.paths import module
 from lab.processes import Processes
+from lab.tree import Json
 
 RUNS = 5
 WORKERS = (1, 4)
@@ -13,11 +16,11 @@ WORKERS = (1, 4)
 CONNECTIONS, REQUESTS = 32, 3200
 
 
-def run(effort):
+def run(effort: float) -> Part:
     runs = max(2, round(RUNS * effort))
     variants = all_variants()
-    ready = {name: [] for name in variants}
-    resident = {name: {workers: [] for workers in WORKERS} for name in variants}
+    ready: dict[str, list[float]] = {name: [] for name in variants}
+    resident: dict[str, dict[int, list[int]]] = {name: {workers: [] for workers in WORKERS} for name in variants}
     for _ in range(runs):
         for workers in WORKERS:
             for name, (variant, _) in variants.items():
@@ -30,7 +33,7 @@ def run(effort):
     return report(variants, ready, resident, {"envoy": version, "runs": runs})
 
 
-def all_variants():
+def all_variants() -> Json:
     """By what it is: the variant and its modules."""
     ours = plugins.http_filter(mesh.ours("istio_stats", "stats_outbound"))
     return {
@@ -43,7 +46,7 @@ def all_variants():
     }
 
 
-def measure(variant, workers):
+def measure(variant: Variant, workers: int) -> tuple[float, int, str]:
     """Seconds until ready; resident bytes after some requests."""
     with Processes() as processes:
         envoys = mesh.Mesh(processes, "footprint", [variant], workers)
@@ -51,15 +54,20 @@ def measure(variant, workers):
         return envoys.proxy.seconds_to_ready, envoys.proxy.resident_bytes(), envoys.proxy.version
 
 
-def report(variants, ready, resident, about):
+def report(
+    variants: dict[str, tuple[Variant, tuple[str, ...]]],
+    ready: dict[str, list[float]],
+    resident: Json,
+    about: Json,
+) -> Part:
     few, many = WORKERS
 
-    def memory(name, workers):
+    def memory(name: str, workers: int) -> float:
         return statistics.median(resident[name][workers]) / (1 << 20)
 
     rows = []
     for name, (_, modules) in variants.items():
-        size = sum(module(module).stat().st_size for module in modules) / 1000
+        size = sum(module(one).stat().st_size for one in modules) / 1000
         each_worker = (memory(name, many) - memory(name, few)) / (many - few)
         rows.append(
             [

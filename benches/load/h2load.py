@@ -13,15 +13,15 @@ TIMEOUT_SECONDS = 120
 HEADERS = ("accept: */*", "content-type: application/json", "x-request-id: 9a4e5f6c-1111-4222-8333-444455556666")
 
 
-def closed_loop(port, requests, connections):
+def closed_loop(port: int, requests: int, connections: int) -> float:
     """Sends the next request of a connection when the last one is answered; returns the seconds it took."""
     output = _run(port, requests, connections)
     # In whatever unit h2load finds readable.
-    number, unit = re.search(r"finished in ([0-9.]+)(us|ms|s)", output).groups()
+    ((number, unit),) = re.findall(r"finished in ([0-9.]+)(us|ms|s)", output)
     return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1}[unit]
 
 
-def open_loop(port, per_second, seconds, connections):
+def open_loop(port: int, per_second: int, seconds: int, connections: int) -> list[float]:
     """Sends at a fixed rate, whether or not others are answered; returns each request's latency in ms.
 
     Every connection sends at its own share of the rate; they begin one after
@@ -41,7 +41,7 @@ def open_loop(port, per_second, seconds, connections):
         return [int(line.split("\t")[2]) / 1000 for line in log]
 
 
-def _run(port, requests, connections, *options):
+def _run(port: int, requests: int, connections: int, *options: str) -> str:
     headers = [option for header in HEADERS for option in ("--header", header)]
     command = [
         *("h2load", "--h1", "--threads=1", f"--requests={requests}", f"--clients={connections}"),
@@ -68,5 +68,5 @@ def _run(port, requests, connections, *options):
     return done.stdout
 
 
-def _favour_self():
+def _favour_self() -> None:
     machine.favour(os.getpid(), machine.other_cores())

@@ -4,13 +4,18 @@ An access logger makes the calls that its configuration lists, after it has
 recorded four metrics. Sets of attributes grow: each holds the smaller ones.
 """
 
+from collections.abc import Iterator, Sequence
+
 from benches.load import paired, plot
 from benches.load.mesh import Mesh, Variant
+from benches.load.paired import Quartiles
 from benches.load.per_request import LOADS, Rounds
+from benches.load.proxy import Proxy
 from benches.load.report import Part, Verdict
 from benches.load.request_cpu import MODULES
 from lab import plugins
 from lab.processes import Processes
+from lab.tree import Json
 
 ROUNDS = 32
 XDS = "xds.cluster_metadata.filter_metadata"
@@ -61,7 +66,7 @@ BASE = ("records",)
 SAMPLE = 1000
 
 
-def run(effort):
+def run(effort: float) -> Part:
     count = max(4, round(ROUNDS * effort))
     plans = dict(all_variants())
     variants = list(plans)
@@ -72,7 +77,7 @@ def run(effort):
     return report(variants, rounds, {"envoy": mesh.proxy.version, "rounds": count}, check)
 
 
-def all_variants():
+def all_variants() -> Iterator[tuple[Variant, list[str]]]:
     """Variants, and the steps their loggers take."""
     yield Variant("none", "no access logger"), []
     lists = [("empty", "an empty access logger", []), ("records", "4 records", ["records"])]
@@ -92,7 +97,7 @@ def all_variants():
         yield Variant(name, what, loggers=(plugins.access_logger(plugin),)), steps
 
 
-def check_steps(envoy, plans, requests):
+def check_steps(envoy: Proxy, plans: Sequence[Sequence[str]], requests: int) -> Verdict:
     """Every step did what it says, except to read what is absent."""
     samples = -(-requests // SAMPLE)
     failed = len(ABSENT) * samples
@@ -102,10 +107,10 @@ def check_steps(envoy, plans, requests):
     return Verdict(found == [failed, done], text if found == [failed, done] else f"{text}, but it was {found}")
 
 
-def report(variants, rounds, about, check):
+def report(variants: Sequence[Variant], rounds: Rounds, about: Json, check: Verdict) -> Part:
     added = {(v.name, load.name): rounds.added(v.name, load, BASE) for v in variants for load in LOADS}
 
-    def quartiles(variant):
+    def quartiles(variant: Variant) -> list[Quartiles]:
         return [paired.Quartiles.of(added[variant.name, load.name]) for load in LOADS]
 
     return Part(

@@ -1,8 +1,13 @@
 """What the metrics must say at the end of a run: if they do not, its figures are worth nothing."""
 
-from benches.load.mesh import ENDPOINT, client, server, service_host
+from collections.abc import Iterator, Mapping
+
+from benches.load.mesh import ENDPOINT, Variant, client, server, service_host
+from benches.load.proxy import Proxy
 from benches.load.report import Verdict
 from lab import metrics
+from lab.metrics import Labels, Snapshot
+from lab.tree import Json
 from lab.waiting import leftovers
 
 HISTOGRAMS = (
@@ -12,7 +17,11 @@ HISTOGRAMS = (
 )
 
 
-def expected(variant):
+# Of each variant how many requests with which labels.
+Wanted = Mapping[Variant, tuple[int, Labels]]
+
+
+def expected(variant: Variant) -> Labels:
     """All labels of a variant's requests."""
     return {
         "reporter": "source",
@@ -31,7 +40,7 @@ def expected(variant):
     }
 
 
-def _workload(side, node):
+def _workload(side: str, node: Json) -> Labels:
     meta = node["LABELS"]
     return {
         f"{side}_workload": node["WORKLOAD_NAME"],
@@ -44,7 +53,7 @@ def _workload(side, node):
     }
 
 
-def _endpoint():
+def _endpoint() -> Labels:
     return {
         "destination_workload": ENDPOINT["workload"],
         "destination_workload_namespace": ENDPOINT["namespace"],
@@ -56,15 +65,15 @@ def _endpoint():
     }
 
 
-def check(proxy, wanted):
-    """The verdict on what the metrics say; `wanted`: for each variant how many requests with which labels."""
+def check(proxy: Proxy, wanted: Wanted) -> Verdict:
+    """The verdict on what the metrics say."""
     # Histograms are flushed every 5 s, and a new series may take a while.
     if wrong := leftovers(lambda: _differences(proxy.metrics(), wanted)):
         return Verdict(False, "the metrics say what was sent; but\n  " + "\n  ".join(wrong))
     return Verdict(True, "the metrics say what was sent, every request with every label")
 
 
-def _differences(snapshot, wanted):
+def _differences(snapshot: Snapshot, wanted: Wanted) -> Iterator[str]:
     for variant, (requests, labels) in wanted.items():
         for name in (metrics.REQUESTS, *(f"{histogram}_count" for histogram in HISTOGRAMS)):
             series = [s for s in snapshot.series(name) if s[0].get("destination_service_name") == variant.name]
@@ -72,11 +81,11 @@ def _differences(snapshot, wanted):
                 yield f"{name} of {variant.name}: {_difference(series, labels, requests)}"
 
 
-def _difference(series, labels, requests):
+def _difference(series: list[tuple[Labels, float]], labels: Labels, requests: int) -> str:
     found = [f"{count:.0f} with {_differing(found, labels) or 'these labels'}" for found, count in series]
     return f"of {requests} requests " + ("; ".join(found) or "none")
 
 
-def _differing(found, labels):
+def _differing(found: Labels, labels: Labels) -> str:
     keys = sorted({*labels, *found})
     return ", ".join(f"{key} {found.get(key)!r}" for key in keys if found.get(key) != labels.get(key))

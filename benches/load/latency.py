@@ -9,10 +9,13 @@ import statistics
 
 from benches.load import h2load, mesh, paired, plot
 from benches.load.hosts import NewHosts, Steadily
+from benches.load.mesh import Mesh, Variant
+from benches.load.proxy import Proxy
 from benches.load.report import Part, Verdict
 from benches.load.settle import settle
 from lab import plugins
 from lab.processes import Processes
+from lab.tree import Json
 
 WINDOWS = 12
 WINDOW_SECONDS = 3
@@ -30,7 +33,7 @@ KNOWN, AGAIN, BACKGROUND, IN_PLACE = CONDITIONS = (
 )
 
 
-def run(effort):
+def run(effort: float) -> Part:
     windows = max(4, round(WINDOWS * effort))
     steady = variant("steady", False, named_service=True)
     others = {BACKGROUND: variant("background", False), IN_PLACE: variant("in-place", True)}
@@ -40,7 +43,7 @@ def run(effort):
         h2load.closed_loop(envoys.port(steady), 3000, 8)
         for client in clients.values():
             client.request("known")
-        latencies = {condition: [] for condition in CONDITIONS}
+        latencies: dict[str, list[list[float]]] = {condition: [] for condition in CONDITIONS}
         for order in paired.orders(CONDITIONS, windows):
             for condition in order:
                 latencies[condition].append(measure(envoys, steady, clients, condition))
@@ -52,12 +55,12 @@ def run(effort):
     return report(latencies, about, check)
 
 
-def variant(name, in_place, named_service=False):
+def variant(name: str, in_place: bool, named_service: bool = False) -> Variant:
     plugin = mesh.ours("istio_stats", "stats_outbound", define_in_place=in_place)
     return mesh.Variant(name, "", filters=(plugins.http_filter(plugin),), named_service=named_service)
 
 
-def measure(envoys, steady, clients, condition):
+def measure(envoys: Mesh, steady: Variant, clients: dict[str, NewHosts], condition: str) -> list[float]:
     """Latencies of the steady requests, in ms."""
     client = clients.get(condition, clients[BACKGROUND])
     request = (lambda: client.request_new(1)) if condition in clients else (lambda: client.request("known"))
@@ -67,7 +70,7 @@ def measure(envoys, steady, clients, condition):
     return latencies
 
 
-def counted(envoy, clients):
+def counted(envoy: Proxy, clients: dict[str, NewHosts]) -> Verdict:
     """Each request of the other traffic is counted once."""
     sent = sum(client.sent for client in clients.values())
     # All with the same names are one series, whichever listener they came to.
@@ -78,7 +81,7 @@ def counted(envoy, clients):
 # === reporting
 
 
-def report(latencies, about, check):
+def report(latencies: dict[str, list[list[float]]], about: Json, check: Verdict) -> Part:
     # By condition and quantile, one value per window: one disturbed window then says no more than another.
     found = {condition: by_quantile(windows) for condition, windows in latencies.items()}
     reference = statistics.median(found[KNOWN][TARGET])
@@ -114,6 +117,6 @@ def report(latencies, about, check):
     )
 
 
-def by_quantile(windows):
+def by_quantile(windows: list[list[float]]) -> dict[str, list[float]]:
     cuts = [statistics.quantiles(window, n=1000, method="inclusive") for window in windows]
     return {name: [one[round(share * 1000) - 1] for one in cuts] for name, share in QUANTILES.items()}

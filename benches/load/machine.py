@@ -6,11 +6,13 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from lab.tree import Json
+
 # Of the kernel's real-time threads the least.
 PRIORITY = 1
 
 
-def describe():
+def describe() -> Json:
     return {
         "date": datetime.now().astimezone().date().isoformat(),
         "cores": len(os.sched_getaffinity(0)),
@@ -21,24 +23,24 @@ def describe():
     }
 
 
-def _cpu_model():
+def _cpu_model() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
 
 
-def worker_core():
+def worker_core() -> set[int]:
     """The core of the thread that is measured. The first one often serves the devices."""
     return {max(os.sched_getaffinity(0))}
 
 
-def other_cores():
+def other_cores() -> set[int]:
     """The cores of whoever makes that thread work; the same one if there is no other."""
     return os.sched_getaffinity(0) - worker_core() or worker_core()
 
 
-def favour(thread, cores):
+def favour(thread: int, cores: set[int]) -> None:
     """Keeps a thread on these cores and, as far as we may, ahead of what else runs on the machine."""
     with suppress(ProcessLookupError):
         os.sched_setaffinity(thread, cores)

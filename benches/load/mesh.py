@@ -5,6 +5,7 @@ are measured in one process; the service has the variant's name.
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,8 @@ from benches.load import proxy
 from lab import bootstrap, plugins
 from lab.paths import module
 from lab.ports import free_ports
+from lab.processes import Processes
+from lab.tree import Json
 
 SAMPLES = Path("envoy-config/standalone")
 # Another workload than the one that answers the exchange, to tell where labels come from.
@@ -31,16 +34,16 @@ BODY = "a response of no great size\n" * 4
 
 
 @cache
-def _sample(name):
+def _sample(name: str) -> Json:
     return yaml.safe_load((SAMPLES / f"{name}.yaml").read_text())
 
 
-def client():
+def client() -> Json:
     """The node of the client's side."""
     return _sample("east-logger")["node"]
 
 
-def server():
+def server() -> Json:
     """The node of the server's side."""
     return _sample("west-logger")["node"]
 
@@ -51,8 +54,8 @@ class Variant:
 
     name: str
     what: str
-    filters: tuple = ()
-    loggers: tuple = ()
+    filters: tuple[Json, ...] = ()
+    loggers: tuple[Json, ...] = ()
     # Whether the server's side answers the exchange.
     exchange: bool = False
     # Whether upstream metadata names the service; if not, the request's host does.
@@ -62,7 +65,9 @@ class Variant:
 class Mesh:
     """Both Envoys, running."""
 
-    def __init__(self, processes, name, variants, workers=1, flush_seconds=5):
+    def __init__(
+        self, processes: Processes, name: str, variants: Sequence[Variant], workers: int = 1, flush_seconds: int = 5
+    ) -> None:
         server_admin, plain, exchanging, admin, *ports = free_ports(4 + len(variants))
         servers = [
             _listener("inbound", "INBOUND", plain, (), (), _ANSWER),
@@ -83,11 +88,11 @@ class Mesh:
         self.proxy = proxy.Proxy(processes, name, configuration, workers)
         self.proxy.favour_worker()
 
-    def port(self, variant):
+    def port(self, variant: Variant) -> int:
         return self._ports[variant]
 
 
-def ours(name, root_id, vm_id=None, **configuration):
+def ours(name: str, root_id: str, vm_id: str | None = None, **configuration: object) -> Json:
     """One of the built modules as a plugin for HTTP."""
     text = json.dumps({"attachment": "http", **configuration})
     return plugins.plugin(name, module(name), root_id, text, vm_id)
@@ -96,16 +101,16 @@ def ours(name, root_id, vm_id=None, **configuration):
 # === the exchange
 
 
-def our_exchange():
+def our_exchange() -> tuple[Json, ...]:
     """The metadata exchange by our module."""
     return (_exchange(),)
 
 
-def _exchange():
+def _exchange() -> Json:
     return plugins.http_filter(ours("metadata_exchange", "metadata_exchange"))
 
 
-def stock_exchange():
+def stock_exchange() -> tuple[Json, ...]:
     """The metadata exchange by Envoy's own filters, as in the sample of the access logger."""
     [listener, *_] = _sample("east-logger")["static_resources"]["listeners"]
     [chain] = listener["filter_chains"]
@@ -122,22 +127,24 @@ _ANSWER = {
 }
 
 
-def _listener(name, direction, port, filters, loggers, action):
+def _listener(
+    name: str, direction: str, port: int, filters: Iterable[Json], loggers: Iterable[Json], action: Json
+) -> Json:
     route = {"name": "default", "match": {"prefix": "/"}, **action}
     route_config = {"name": name, "virtual_hosts": [bootstrap.virtual_host(name, [route])]}
     manager = bootstrap.http_manager(name, filters, route_config, access_log=list(loggers))
     return bootstrap.listener(name, [manager], port, direction, **bootstrap.EXACT_BALANCE)
 
 
-def service_host(variant):
+def service_host(variant: Variant) -> str:
     return f"{variant.name}.shop.svc.cluster.local"
 
 
-def _cluster_name(variant):
+def _cluster_name(variant: Variant) -> str:
     return f"outbound|9080||{service_host(variant)}"
 
 
-def _upstream_cluster(variant, port):
+def _upstream_cluster(variant: Variant, port: int) -> Json:
     services = [{"host": service_host(variant), "name": variant.name, "namespace": "shop"}]
     # `bench` holds the same, for format strings: those do not split texts and find no element of a list.
     metadata = {"istio": {"services": services}, "bench": services[0]} if variant.named_service else {}

@@ -7,14 +7,18 @@ series defined in the background, as is the default, and once in place.
 """
 
 import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from benches.load import h2load, mesh
 from benches.load.hosts import NewHosts
+from benches.load.proxy import Proxy
 from benches.load.report import Part, Verdict
 from benches.load.settle import settle
 from lab import plugins
 from lab.processes import Processes
+from lab.tree import Json
 
 RUNS = 5
 SERIES_PER_LABEL_SET = 4
@@ -36,9 +40,9 @@ class Cost:
     main: float
 
 
-def run(effort):
+def run(effort: float) -> Part:
     runs = max(1, round(RUNS * effort))
-    found = {mode: [] for mode in MODES}
+    found: dict[str, list[Json]] = {mode: [] for mode in MODES}
     for number in range(runs):
         for mode, in_place in MODES.items():
             # The last place takes long to reach, and is measured many times in one run.
@@ -48,7 +52,7 @@ def run(effort):
     return report(found, runs)
 
 
-def measure(in_place, places):
+def measure(in_place: bool, places: Sequence[str]) -> Json:
     """In one fresh Envoy."""
     plugin = mesh.ours("istio_stats", "stats_outbound", define_in_place=in_place, max_series=MAX_LABEL_SETS)
     variant = mesh.Variant("new-series", "", filters=(plugins.http_filter(plugin),), named_service=False)
@@ -58,13 +62,14 @@ def measure(in_place, places):
         h2load.closed_loop(envoys.port(variant), 2000, 4)
         client.request("known")
         settle(envoy)
-        known = spent(envoy, lambda: [client.request("known") for _ in range(KNOWN_REQUESTS)])
+        known = spent(envoy, partial(client.request_often, "known", KNOWN_REQUESTS))
         resident = envoy.resident_bytes()
-        costs, label_sets = {}, 0
+        costs: Json = {}
+        label_sets = 0
         for place in places:
             before, count = PLACES[place]
             add(envoy, client, before - label_sets)
-            cost = spent(envoy, lambda count=count: client.request_new(count))
+            cost = spent(envoy, partial(client.request_new, count))
             worker = cost.worker / count - known.worker / KNOWN_REQUESTS
             costs[place] = asdict(Cost(worker / SERIES_PER_LABEL_SET, cost.main / count / SERIES_PER_LABEL_SET))
             label_sets = before + count
@@ -79,13 +84,13 @@ def measure(in_place, places):
         }
 
 
-def add(envoy, client, count):
+def add(envoy: Proxy, client: NewHosts, count: int) -> None:
     for begin in range(0, count, BATCH):
         client.request_new(min(BATCH, count - begin))
         settle(envoy)
 
 
-def spent(envoy, do):
+def spent(envoy: Proxy, do: Callable[[], object]) -> Cost:
     """What both threads spend on it until all of it is done."""
     worker, main = envoy.worker_seconds(), envoy.main_seconds()
     do()
@@ -96,7 +101,7 @@ def spent(envoy, do):
 # === reporting
 
 
-def report(found, runs):
+def report(found: dict[str, list[Json]], runs: int) -> Part:
     columns = ["series", "defined", "ms of the worker", "ms of the main thread"]
     rows = []
     for place in PLACES:
@@ -120,7 +125,7 @@ def report(found, runs):
     )
 
 
-def complete(found):
+def complete(found: dict[str, list[Json]]) -> Verdict:
     """Every request of a new label set is counted once, whoever defined its series."""
     wrong = [
         f"{what} {got} of {wanted} when defined {mode}"

@@ -7,7 +7,11 @@ or difference says more than that of two medians.
 import math
 import random
 import statistics
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 RESAMPLES = 2000
 
@@ -19,19 +23,19 @@ class Quartiles:
     upper: float
 
     @classmethod
-    def of(cls, values):
+    def of(cls, values: Sequence[float]) -> "Quartiles":
         return cls(*statistics.quantiles(values, n=4, method="inclusive"))
 
-    def text(self, digits):
+    def text(self, digits: int) -> str:
         return f"{self.median:.{digits}f} ({self.lower:.{digits}f}–{self.upper:.{digits}f})"
 
 
-def ratios(values, reference):
+def ratios(values: Sequence[float], reference: Sequence[float]) -> list[float]:
     """The ratio to the reference in each round."""
     return [value / other for value, other in zip(values, reference, strict=True)]
 
 
-def median_interval(values):
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
     """Where the true median lies with 95 % confidence, whatever the distribution.
 
     Each value is below the true median with probability 1/2; so how many are
@@ -42,7 +46,7 @@ def median_interval(values):
     return ordered[rank], ordered[-1 - rank]
 
 
-def ratio_of_medians(values, reference):
+def ratio_of_medians(values: Sequence[float], reference: Sequence[float]) -> tuple[float, tuple[float, float]]:
     """The ratio, and where it lies with 95 % confidence, by resampling the rounds.
 
     For differences: one round's may be near zero, and a ratio to it says nothing.
@@ -50,7 +54,7 @@ def ratio_of_medians(values, reference):
     resampling = random.Random(0)
     rounds = list(zip(values, reference, strict=True))
 
-    def ratio(chosen):
+    def ratio(chosen: Sequence[tuple[float, float]]) -> float:
         value, other = (statistics.median(column) for column in zip(*chosen, strict=True))
         return value / other if other > 0 else math.inf
 
@@ -59,7 +63,7 @@ def ratio_of_medians(values, reference):
     return ratio(rounds), (resampled[cut], resampled[-1 - cut])
 
 
-def orders(variants, rounds):
+def orders(variants: Sequence[T], rounds: int) -> Iterator[list[T]]:
     """Each round's order.
 
     Over as many rounds as there are variants (an even number) every variant

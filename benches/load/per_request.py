@@ -5,9 +5,12 @@ one at a time, so that the worker sleeps in between and its caches go cold.
 """
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from benches.load import h2load, paired
+from benches.load.mesh import Mesh, Variant
+from lab.tree import Json
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Cost:
 class Rounds:
     """What was measured."""
 
-    def __init__(self, mesh, variants, count):
+    def __init__(self, mesh: Mesh, variants: Sequence[Variant], count: int) -> None:
         for variant in variants:
             h2load.closed_loop(mesh.port(variant), WARM_UP_REQUESTS, SEVERAL.connections)
         self._rounds = []
@@ -44,26 +47,26 @@ class Rounds:
         print()
         self.requests_per_variant = WARM_UP_REQUESTS + count * sum(load.requests for load in LOADS)
 
-    def microseconds(self, name, load):
+    def microseconds(self, name: str, load: Load) -> list[float]:
         """Of a variant, by round."""
         return [one[name][load.name].microseconds for one in self._rounds]
 
-    def added(self, name, load, references):
+    def added(self, name: str, load: Load, references: Sequence[str]) -> list[float]:
         """By how much it is above the mean of others, in each round."""
         others = zip(*(self.microseconds(other, load) for other in references), strict=True)
         return [mine - statistics.mean(them) for mine, them in zip(self.microseconds(name, load), others, strict=True)]
 
-    def busy(self, name, load):
+    def busy(self, name: str, load: Load) -> float:
         return statistics.median(one[name][load.name].busy for one in self._rounds)
 
-    def raw(self):
+    def raw(self) -> list[Json]:
         return [
             {name: {load: asdict(cost) for load, cost in by_load.items()} for name, by_load in one.items()}
             for one in self._rounds
         ]
 
 
-def _measure(mesh, variant, load):
+def _measure(mesh: Mesh, variant: Variant, load: Load) -> Cost:
     begin = mesh.proxy.worker_seconds()
     seconds = h2load.closed_loop(mesh.port(variant), load.requests, load.connections)
     spent = mesh.proxy.worker_seconds() - begin

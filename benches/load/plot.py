@@ -1,7 +1,10 @@
 """Charts as SVG: medians as bars with quartiles as whiskers, and curves over time."""
 
 import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
+
+from benches.load.paired import Quartiles
 
 FONT = "13px sans-serif"
 NAME_WIDTH, BAR_WIDTH, VALUE_WIDTH, MARGIN = 330, 420, 60, 16
@@ -11,7 +14,7 @@ COLOURS = ("#2b6cb0", "#a0c4e8", "#d9822b")
 AXIS_TICKS = 5
 
 
-def bars(title, unit, series, rows):
+def bars(title: str, unit: str, series: Sequence[str], rows: Sequence[tuple[str, Sequence[Quartiles]]]) -> str:
     """`series` names the bars of a row; `rows` are names and one `Quartiles` for each of the series."""
     row_height = len(series) * BAR_HEIGHT + GAP
     top = 78
@@ -21,7 +24,7 @@ def bars(title, unit, series, rows):
     ticks = _ticks(highest)
     scale = BAR_WIDTH / ticks[-1]
 
-    def x(value):
+    def x(value: float) -> float:
         return left + max(0, value) * scale
 
     parts = [_text(MARGIN, 24, title, weight="bold"), *_legend(series, MARGIN, 48)]
@@ -41,8 +44,12 @@ def bars(title, unit, series, rows):
     return _svg(width, height, parts)
 
 
-def curves(title, unit, panels):
-    """One chart below the other over the same `unit`; `panels` are names and points by the names of curves."""
+# Their names, and by the names of curves their points.
+Panels = Sequence[tuple[str, Mapping[str, Sequence[tuple[float, float]]]]]
+
+
+def curves(title: str, unit: str, panels: Panels) -> str:
+    """One chart below the other over the same `unit`."""
     left, top = MARGIN + TICK_WIDTH, 40
     furthest = max(x for _, named in panels for points in named.values() for x, _ in points)
     across = CURVES_WIDTH / furthest
@@ -66,18 +73,18 @@ def curves(title, unit, panels):
     return _svg(left + CURVES_WIDTH + MARGIN, bottom + 48, parts)
 
 
-def _svg(width, height, parts):
+def _svg(width: float, height: float, parts: Iterable[str]) -> str:
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" style="font: {FONT}">'
     return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *parts, "</svg>"]) + "\n"
 
 
-def _ticks(highest):
+def _ticks(highest: float) -> list[float]:
     """From zero to what is not below the highest value."""
     step = _nice(highest / AXIS_TICKS)
     return [step * number for number in range(math.ceil(highest / step) + 1)]
 
 
-def _nice(step):
+def _nice(step: float) -> float:
     """The next of 1, 2, 5, 10, 20, … so that the axis is easy to read."""
     power = 10.0**-3
     while True:
@@ -87,20 +94,20 @@ def _nice(step):
         power *= 10
 
 
-def _legend(series, x, y):
+def _legend(series: Iterable[str], x: float, y: float) -> Iterator[str]:
     for name, colour in zip(series, COLOURS, strict=False):
         yield _bar(x, y - 10, 12, colour)
         yield _text(x + 18, y, name)
         x += 40 + 7 * len(name)
 
 
-def _text(x, y, text, anchor="start", weight="normal"):
+def _text(x: float, y: float, text: str, anchor: str = "start", weight: str = "normal") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}">{escape(text)}</text>'
 
 
-def _line(x1, y1, x2, y2, colour):
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
 
 
-def _bar(x, y, width, colour):
+def _bar(x: float, y: float, width: float, colour: str) -> str:
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{BAR_HEIGHT - 2}" fill="{colour}"/>'

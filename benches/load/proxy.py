@@ -9,6 +9,8 @@ from benches.load.report import OUT
 from lab import envoy, threads, web
 from lab.memory import anonymous_bytes
 from lab.metrics import Snapshot
+from lab.processes import Processes
+from lab.tree import Json
 from lab.web import answers_ok
 
 FIRST_WORKER = "wrk:worker_0"
@@ -17,7 +19,7 @@ FIRST_WORKER = "wrk:worker_0"
 class Proxy:
     """A running Envoy; each of its threads is known by its name."""
 
-    def __init__(self, processes, name, configuration, workers=1):
+    def __init__(self, processes: Processes, name: str, configuration: Json, workers: int = 1) -> None:
         self._admin_port = configuration["admin"]["address"]["socket_address"]["port_value"]
         self.version = envoy.version()
         OUT.mkdir(parents=True, exist_ok=True)
@@ -31,16 +33,16 @@ class Proxy:
         self.pid = process.pid
         (self._worker,) = threads.named(self.pid, FIRST_WORKER)
 
-    def favour_worker(self):
+    def favour_worker(self) -> None:
         """Gives the first worker a core of its own."""
         machine.favour(self._worker, machine.worker_core())
 
-    def favour_as_helper(self):
+    def favour_as_helper(self) -> None:
         """Keeps all threads away from the core of the worker that is measured."""
         for thread in threads.every(self.pid):
             machine.favour(thread, machine.other_cores())
 
-    def cpu_seconds(self):
+    def cpu_seconds(self) -> float:
         """CPU time of the process so far, in the kernel's exact accounting.
 
         /proc shows it per thread, but in steps of 10 ms. The process has one
@@ -49,22 +51,22 @@ class Proxy:
         # Linux' clock of another process: see clock_getcpuclockid(3).
         return time.clock_gettime((~self.pid << 3) | 2)
 
-    def worker_seconds(self):
+    def worker_seconds(self) -> float:
         """CPU time of the first worker so far."""
         return threads.cpu_seconds(self.pid, self._worker)
 
-    def main_seconds(self):
+    def main_seconds(self) -> float:
         """CPU time of the main thread so far."""
         return threads.cpu_seconds(self.pid, self.pid)
 
-    def resident_bytes(self):
+    def resident_bytes(self) -> int:
         """Resident memory that no file backs: what the process needs beyond its binary."""
         return anonymous_bytes(self.pid)
 
-    def metrics(self):
+    def metrics(self) -> Snapshot:
         return Snapshot.scrape(self._admin_port)
 
-    def counters(self, regex):
+    def counters(self, regex: str) -> list[int]:
         """The values of all counters with a raw name like that. Cheap also where there are thousands of histograms."""
         query = urllib.parse.urlencode({"filter": regex, "type": "Counters"})
         found = web.read(f"http://127.0.0.1:{self._admin_port}/stats?{query}")

@@ -4,15 +4,18 @@ All variants stand in one Envoy, each with a listener and an upstream cluster.
 """
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from benches.load import envoy_stats, labels, paired, plot
 from benches.load.mesh import Mesh, Variant, our_exchange, ours, stock_exchange
-from benches.load.per_request import LOADS, SEVERAL, Rounds
+from benches.load.per_request import LOADS, SEVERAL, Load, Rounds
 from benches.load.report import Part, Verdict
 from lab import plugins
+from lab.metrics import Labels
 from lab.processes import Processes
+from lab.tree import Json
 
 ROUNDS = 60
 MODULES = Path("out/bench/modules")
@@ -22,7 +25,7 @@ RECORDING = ("reference", "envoy-stats", "filter", "logger", "filter-exchange", 
 TARGETS = (("filter", "reference", 0.6), ("logger", "reference", 0.45), ("logger", "envoy-stats", 1.25))
 
 
-def run(effort):
+def run(effort: float) -> Part:
     variants = all_variants()
     count = max(4, round(ROUNDS * effort))
     with Processes() as processes:
@@ -32,7 +35,7 @@ def run(effort):
     return report(variants, rounds, {"envoy": mesh.proxy.version, "rounds": count}, check)
 
 
-def all_variants():
+def all_variants() -> list[Variant]:
     native = Variant("envoy-stats", "Envoy's stats access logger")
     return [
         Variant("none", "no telemetry"),
@@ -62,25 +65,25 @@ def all_variants():
     ]
 
 
-def stats(vm_id):
+def stats(vm_id: str) -> Json:
     """Each variant has a VM of its own: the plugin learns from what it sees where to look first."""
     return ours("istio_stats", "stats_outbound", vm_id)
 
 
-def bench_filter(name):
+def bench_filter(name: str) -> Json:
     return plugins.http_filter(bench_module(name))
 
 
-def bench_logger(name):
+def bench_logger(name: str) -> Json:
     return plugins.access_logger(bench_module(name))
 
 
-def bench_module(name):
+def bench_module(name: str) -> Json:
     return plugins.plugin(name, MODULES / f"{name}.wasm", "bench", "")
 
 
-def check_labels(mesh, variants, requests):
-    def said(variant):
+def check_labels(mesh: Mesh, variants: Sequence[Variant], requests: int) -> Verdict:
+    def said(variant: Variant) -> Labels:
         return labels.expected(variant) | (envoy_stats.ABSENT if variant.name == "envoy-stats" else {})
 
     return labels.check(mesh.proxy, {v: (requests, said(v)) for v in variants if v.name in RECORDING})
@@ -89,7 +92,7 @@ def check_labels(mesh, variants, requests):
 # === reporting
 
 
-def report(variants, rounds, about, check):
+def report(variants: Sequence[Variant], rounds: Rounds, about: Json, check: Verdict) -> Part:
     added = {(v.name, load.name): rounds.added(v.name, load, NONE) for v in variants for load in LOADS}
     columns = ["variant"]
     for load in LOADS:
@@ -111,7 +114,7 @@ def report(variants, rounds, about, check):
     )
 
 
-def row(variant, rounds, added):
+def row(variant: Variant, rounds: Rounds, added: dict[tuple[str, str], list[float]]) -> list[str]:
     cells = [variant.what]
     for load in LOADS:
         mine, reference = added[variant.name, load.name], added["reference", load.name]
@@ -121,7 +124,14 @@ def row(variant, rounds, added):
     return [*cells, f"{rounds.busy(variant.name, SEVERAL):.2f}"]
 
 
-def verdict(variants, added, load, name, other, most):
+def verdict(
+    variants: Sequence[Variant],
+    added: dict[tuple[str, str], list[float]],
+    load: Load,
+    name: str,
+    other: str,
+    most: float,
+) -> Verdict:
     what = {variant.name: variant.what for variant in variants}
     ratio, interval = paired.ratio_of_medians(added[name, load.name], added[other, load.name])
     return Verdict.at_most(f"{what[name]}, of what {what[other]} adds, {load.name}:", ratio, most, interval)

@@ -2,6 +2,7 @@
 
 import time
 
+from benches.load.proxy import Proxy
 from lab.waiting import wait_until
 
 LOOK_SECONDS = 0.2
@@ -9,8 +10,8 @@ LOOK_SECONDS = 0.2
 IDLE_SHARE = 0.04
 
 
-def settle(proxy):
-    def idles():
+def settle(proxy: Proxy) -> None:
+    def idles() -> bool:
         before = proxy.main_seconds()
         time.sleep(LOOK_SECONDS)
         return proxy.main_seconds() - before < IDLE_SHARE * LOOK_SECONDS

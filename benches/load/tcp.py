@@ -8,22 +8,26 @@ first round is discarded.
 """
 
 import statistics
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from benches.load import paired, proxy
 from benches.load.bulk import ORDER, Bulk
+from benches.load.proxy import Proxy
 from benches.load.report import Part, Verdict
 from lab import bootstrap, metrics, plugins
+from lab.metrics import Snapshot
 from lab.paths import module
 from lab.ports import free_ports
 from lab.processes import Processes
+from lab.tree import Json
 from lab.waiting import leftovers
 
 # Many short rounds: what disturbs the machine then meets all variants of a round alike.
 ROUNDS = 120
 MIB_EACH_WAY = 64
 MIB = 1 << 20
-NODE_METADATA = {
+NODE_METADATA: Json = {
     "CLUSTER_ID": "bench",
     "NAMESPACE": "bench",
     "NAME": "bench-1",
@@ -36,9 +40,9 @@ NODE_METADATA = {
 class Variant:
     name: str
     what: str
-    modules: tuple = ()
+    modules: tuple[str, ...] = ()
     # Least median of the throughput's ratio to the first variant.
-    least: float = None
+    least: float | None = None
 
 
 VARIANTS = (
@@ -51,7 +55,7 @@ VARIANTS = (
 REFERENCE = VARIANTS[0]
 
 
-def run(effort):
+def run(effort: float) -> Part:
     counted = max(4, round(ROUNDS * effort))
     up = down = MIB_EACH_WAY * MIB
     bulk = Bulk()
@@ -69,7 +73,7 @@ def run(effort):
     return report({"envoy": envoy.version, "rounds": counted, "mib_each_way": MIB_EACH_WAY}, rounds[1:], check)
 
 
-def configuration(server_port, ports):
+def configuration(server_port: int, ports: Sequence[int]) -> Json:
     node = {"id": "bench", "cluster": "bench", "metadata": NODE_METADATA}
     listeners, upstream_clusters = [], []
     for variant, near, far in zip(VARIANTS, ports[1::2], ports[2::2], strict=True):
@@ -81,7 +85,7 @@ def configuration(server_port, ports):
     return bootstrap.bootstrap(node, listeners, upstream_clusters, admin_port=ports[0], flush="5s")
 
 
-def listener(name, direction, port, modules):
+def listener(name: str, direction: str, port: int, modules: Sequence[str]) -> Json:
     filters = [
         plugins.network_filter(plugins.plugin(one, module(one), f"stats_{direction}", '{"attachment": "tcp"}'))
         for one in modules
@@ -89,8 +93,8 @@ def listener(name, direction, port, modules):
     return bootstrap.listener(name, [*filters, bootstrap.tcp_proxy(direction, name)], port, direction.upper())
 
 
-def upstream_cluster(name, variant, port):
-    metadata = {"istio": {"services": [{"host": variant.name, "name": variant.name, "namespace": "bench"}]}}
+def upstream_cluster(name: str, variant: Variant, port: int) -> Json:
+    metadata: Json = {"istio": {"services": [{"host": variant.name, "name": variant.name, "namespace": "bench"}]}}
     if name.startswith("outbound") and "metadata_exchange" in variant.modules:
         metadata["istio-stats"] = {"tcp_exchange": True}
     return bootstrap.static_cluster(name, [bootstrap.endpoint(port)], metadata={"filter_metadata": metadata})
@@ -107,7 +111,7 @@ class Measurement:
     busy: float
 
 
-def measure(envoy, bulk, port, up, down):
+def measure(envoy: Proxy, bulk: Bulk, port: int, up: int, down: int) -> Measurement:
     begin = envoy.cpu_seconds()
     seconds = bulk.transfer(port, up, down)
     cpu_seconds = envoy.cpu_seconds() - begin
@@ -115,7 +119,7 @@ def measure(envoy, bulk, port, up, down):
     return Measurement(gib / seconds, gib / cpu_seconds, cpu_seconds / seconds)
 
 
-def check_counts(envoy, connections, received, sent):
+def check_counts(envoy: Proxy, connections: int, received: int, sent: int) -> Verdict:
     """The verdict on what the metrics say."""
     expected = {
         metrics.TCP_CLOSED: connections,
@@ -128,7 +132,7 @@ def check_counts(envoy, connections, received, sent):
     return Verdict(True, "the metrics count every byte")
 
 
-def differences(snapshot, expected):
+def differences(snapshot: Snapshot, expected: dict[str, int]) -> Iterator[str]:
     for variant in VARIANTS:
         # Without the exchange nobody knows the peer.
         peer = NODE_METADATA["CLUSTER_ID"] if "metadata_exchange" in variant.modules else "unknown"
@@ -144,9 +148,13 @@ def differences(snapshot, expected):
 # === reporting
 
 
-def report(about, rounds, check):
+def report(about: Json, rounds: list[dict[Variant, Measurement]], check: Verdict) -> Part:
     results = [compare(variant, rounds) for variant in VARIANTS]
-    targets = [verdict(*pair) for pair in zip(VARIANTS, results, strict=True) if pair[0].least is not None]
+    targets = [
+        verdict(variant, result, variant.least)
+        for variant, result in zip(VARIANTS, results, strict=True)
+        if variant.least is not None
+    ]
     return Part(
         name="tcp",
         title="TCP throughput: medians (quartiles); a ratio is to the first line, within each round",
@@ -162,23 +170,23 @@ def report(about, rounds, check):
 class Comparison:
     """A variant's figures, and their ratios to the reference's, by round."""
 
-    speeds: list
-    speed_ratios: list
-    per_cpu: list
-    per_cpu_ratios: list
-    busy: list
+    speeds: list[float]
+    speed_ratios: list[float]
+    per_cpu: list[float]
+    per_cpu_ratios: list[float]
+    busy: list[float]
 
 
-def compare(variant, rounds):
-    def figures(name):
+def compare(variant: Variant, rounds: list[dict[Variant, Measurement]]) -> Comparison:
+    def figures(name: str) -> tuple[list[float], list[float]]:
         values, reference = ([getattr(one[which], name) for one in rounds] for which in (variant, REFERENCE))
         return values, paired.ratios(values, reference)
 
-    busy, _ = figures("busy")
-    return Comparison(*figures("gib_per_second"), *figures("gib_per_cpu_second"), busy)
+    speed, per_cpu, busy = (figures(name) for name in ("gib_per_second", "gib_per_cpu_second", "busy"))
+    return Comparison(*speed, *per_cpu, busy[0])
 
 
-def row(variant, result):
+def row(variant: Variant, result: Comparison) -> list[str]:
     figures = (
         (result.speeds, 2),
         (result.speed_ratios, 3),
@@ -189,6 +197,6 @@ def row(variant, result):
     return [variant.what, *(paired.Quartiles.of(values).text(digits) for values, digits in figures)]
 
 
-def verdict(variant, result):
+def verdict(variant: Variant, result: Comparison, least: float) -> Verdict:
     ratio, interval = statistics.median(result.speed_ratios), paired.median_interval(result.speed_ratios)
-    return Verdict.at_least(f"{variant.what}, throughput ratio", ratio, variant.least, interval)
+    return Verdict.at_least(f"{variant.what}, throughput ratio", ratio, least, interval)

@@ -10,7 +10,7 @@ TARGET = Path(__file__).resolve().parents[2] / "envoy-config" / "grafana"
 DASHBOARDS = {module.UID: module.build for module in (clusters, services, tcp, plugin)}
 
 
-def main():
+def main() -> None:
     check = sys.argv[1:] == ["--check"]
     if sys.argv[1:] and not check:
         sys.exit(__doc__)

@@ -1,5 +1,8 @@
 """Which Kubernetes clusters talk to which, and how well that works."""
 
+from collections.abc import Sequence
+
+from lab.tree import Json
 from scripts.dashboards.grafana import (
     GOOD_RATIO,
     chart,
@@ -31,13 +34,13 @@ _EDGES = named(named(requests(TRAFFIC, PAIR), "source", "source_cluster"), "targ
 EDGES = f'label_join({_EDGES}, "id", " → ", "source_cluster", "destination_cluster")'
 
 
-def tcp_bytes(by, window=RANGE):
+def tcp_bytes(by: Sequence[str], window: str = RANGE) -> str:
     """Both ways together, where there is only one as well."""
     sent, received = (total(BYTES[way], TRAFFIC, by, window) for way in ("sent", "received"))
     return f"({sent} + {received}) or {sent} or {received}"
 
 
-def build():
+def build() -> Json:
     services = link(
         "Services there",
         "istio-stats-services",

@@ -1,5 +1,9 @@
 """Builds Grafana's dashboard JSON: panels, variables, and where they stand."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
+from lab.tree import Json
+
 # Grafana 10.0's. Newer ones migrate it when they load it.
 SCHEMA_VERSION = 38
 COLUMNS = 24
@@ -9,7 +13,11 @@ TAG = "istio-stats"
 KEPT = "${datasource:queryparam}&${reporter:queryparam}&${__url_time_range}"
 
 
-def dashboard(uid, title, description, variables, panels):
+# From which value on, which colour.
+Thresholds = Sequence[tuple[float | None, str]]
+
+
+def dashboard(uid: str, title: str, description: str, variables: Iterable[Json], panels: list[Json]) -> Json:
     return {
         "annotations": {"list": []},
         "description": description,
@@ -30,7 +38,7 @@ def dashboard(uid, title, description, variables, panels):
     }
 
 
-def _links_to_the_others():
+def _links_to_the_others() -> Json:
     return {
         "asDropdown": False,
         "icon": "external link",
@@ -48,7 +56,7 @@ def _links_to_the_others():
 # === variables ===
 
 
-def _datasource():
+def _datasource() -> Json:
     return {
         "current": {},
         "hide": 0,
@@ -64,7 +72,7 @@ def _datasource():
     }
 
 
-def choice(name, label, description, values):
+def choice(name: str, label: str, description: str, values: Sequence[str]) -> Json:
     """One of a few values; the first is the default."""
     options = [{"selected": value == values[0], "text": value, "value": value} for value in values]
     return {
@@ -81,7 +89,7 @@ def choice(name, label, description, values):
     }
 
 
-def label_values(name, label, selector):
+def label_values(name: str, label: str, selector: str) -> Json:
     """Any values that this Prometheus label has in these series, or all of them."""
     query = f"label_values({selector}, {name})"
     return {
@@ -105,22 +113,24 @@ def label_values(name, label, selector):
 # === queries ===
 
 
-def over_time(legend, expr):
+def over_time(legend: str, expr: str) -> Json:
     return {"datasource": DATASOURCE, "editorMode": "code", "expr": expr, "legendFormat": legend, "range": True}
 
 
-def once(expr):
+def once(expr: str) -> Json:
     return {"datasource": DATASOURCE, "editorMode": "code", "expr": expr, "format": "table", "instant": True}
 
 
 # === panels ===
 
 
-def row(title):
+def row(title: str) -> Json:
     return {"type": "row", "title": title, "collapsed": False, "panels": []}
 
 
-def stat(title, description, unit, expr, thresholds=None, width=4):
+def stat(
+    title: str, description: str, unit: str, expr: str, thresholds: Thresholds | None = None, width: int = 4
+) -> Json:
     """One number."""
     return {
         **_panel("stat", title, description, [once(expr)], width, 4),
@@ -136,7 +146,15 @@ def stat(title, description, unit, expr, thresholds=None, width=4):
     }
 
 
-def chart(title, description, unit, queries, width=12, height=8, most=None):
+def chart(
+    title: str,
+    description: str,
+    unit: str,
+    queries: list[Json],
+    width: int = 12,
+    height: int = 8,
+    most: float | None = None,
+) -> Json:
     """Lines over time; `most` bounds a ratio's axis."""
     config = _field_config(unit)
     config["defaults"] |= {"custom": {"drawStyle": "line", "fillOpacity": 10, "showPoints": "never"}, "min": 0}
@@ -152,7 +170,15 @@ def chart(title, description, unit, queries, width=12, height=8, most=None):
     }
 
 
-def matrix(title, description, unit, expr, thresholds=None, width=8, height=8):
+def matrix(
+    title: str,
+    description: str,
+    unit: str,
+    expr: str,
+    thresholds: Thresholds | None = None,
+    width: int = 8,
+    height: int = 8,
+) -> Json:
     """A cell for each pair of Kubernetes clusters, the source in the row."""
     transformation = {
         "id": "groupingToMatrix",
@@ -166,7 +192,14 @@ def matrix(title, description, unit, expr, thresholds=None, width=8, height=8):
     }
 
 
-def table(title, description, keys, values, width=24, height=9):
+def table(
+    title: str,
+    description: str,
+    keys: Mapping[str, tuple[str, Json | None]],
+    values: Sequence[tuple[str, str, str]],
+    width: int = 24,
+    height: int = 9,
+) -> Json:
     """A line for each label set.
 
     `keys`: column title and link by label. `values`: column title, unit and expression, the first sorts.
@@ -201,7 +234,9 @@ def table(title, description, keys, values, width=24, height=9):
     }
 
 
-def node_graph(title, description, unit, nodes, edges, width=12, height=14):
+def node_graph(
+    title: str, description: str, unit: str, nodes: str, edges: str, width: int = 12, height: int = 14
+) -> Json:
     """Nodes need the label `id`, edges `id`, `source` and `target`; the value becomes the number shown.
 
     The panel reads a column by its own name, which a renaming leaves as it is: a sum over the only column makes one
@@ -217,12 +252,12 @@ def node_graph(title, description, unit, nodes, edges, width=12, height=14):
     }
 
 
-def link(title, uid, *parameters):
+def link(title: str, uid: str, *parameters: str) -> Json:
     """To a dashboard, with these parameters and all that is kept."""
     return {"title": title, "url": f"/d/{uid}?{'&'.join([*parameters, KEPT])}", "targetBlank": False}
 
 
-def _panel(kind, title, description, queries, width, height):
+def _panel(kind: str, title: str, description: str, queries: list[Json], width: int, height: int) -> Json:
     queries = [{"refId": _letter(number), **query} for number, query in enumerate(queries)]
     return {
         "type": kind,
@@ -234,12 +269,12 @@ def _panel(kind, title, description, queries, width, height):
     }
 
 
-def _letter(number):
+def _letter(number: int) -> str:
     return chr(ord("A") + number)
 
 
-def _field_config(unit, thresholds=None, cell=None):
-    defaults = {"unit": unit}
+def _field_config(unit: str, thresholds: Thresholds | None = None, cell: str | None = None) -> Json:
+    defaults: Json = {"unit": unit}
     if thresholds:
         defaults["color"] = {"mode": "thresholds"}
         steps = [{"color": color, "value": value} for value, color in thresholds]
@@ -249,16 +284,17 @@ def _field_config(unit, thresholds=None, cell=None):
     return {"defaults": defaults, "overrides": []}
 
 
-def _override(heading, **properties):
+def _override(heading: str, **properties: object) -> Json:
     return {
         "matcher": {"id": "byName", "options": heading},
         "properties": [{"id": name, "value": value} for name, value in properties.items()],
     }
 
 
-def _placed(panels):
+def _placed(panels: list[Json]) -> list[Json]:
     """Left to right, a new line where the next one would not fit or a row begins."""
-    placed, x, y, line = [], 0, 0, 0
+    placed: list[Json] = []
+    x, y, line = 0, 0, 0
     for number, panel in enumerate(panels, start=1):
         size = panel.get("gridPos", {"h": 1, "w": COLUMNS})
         if x + size["w"] > COLUMNS or panel["type"] == "row":
@@ -268,6 +304,5 @@ def _placed(panels):
     return placed
 
 
-# Thresholds: from which value on, which colour.
-GOOD_RATIO = ((None, "red"), (0.95, "orange"), (0.99, "green"))
-NONE_IS_GOOD = ((None, "green"), (1e-9, "orange"))
+GOOD_RATIO: Thresholds = ((None, "red"), (0.95, "orange"), (0.99, "green"))
+NONE_IS_GOOD: Thresholds = ((None, "green"), (1e-9, "orange"))

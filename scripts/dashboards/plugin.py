@@ -1,5 +1,6 @@
 """Whether the plugin does its work in every proxy."""
 
+from lab.tree import Json
 from scripts.dashboards.grafana import NONE_IS_GOOD, chart, dashboard, over_time, row, stat, table
 from scripts.dashboards.promql import STEP, requests
 
@@ -21,33 +22,33 @@ UNREADABLE = (
 WASM_VMS = "envoy_wasm_envoy_wasm_runtime_v8_active"
 
 
-def by_proxy(expr):
+def by_proxy(expr: str) -> str:
     return f"sum by ({', '.join(PROXY)}) ({expr})"
 
 
-def or_none(expr):
+def or_none(expr: str) -> str:
     """For what appears only when it happens: zero for each proxy that works."""
     return f"{by_proxy(expr)} or {by_proxy('istio_stats_series')} * 0"
 
 
-def top(expr):
+def top(expr: str) -> str:
     return f"topk(10, {expr})"
 
 
-def unknown(side, reporter):
+def unknown(side: str, reporter: str) -> str:
     """Which part of the requests has no known Kubernetes cluster on this side, as the other side reports."""
     every = requests(f'reporter="{reporter}"', window=STEP)
     of_them = requests(f'reporter="{reporter}", {side}_cluster="unknown"', window=STEP)
     return f"({of_them} or {every} * 0) / ({every} > 0)"
 
 
-def counted(ours, envoys):
+def counted(ours: str, envoys: str) -> str:
     """Which part of what Envoy counted the plugin counted, too; nothing at all is zero."""
     ours, envoys = (f"increase({name}[{STEP}])" for name in (ours, envoys))
     return f"({ours} or {envoys} * 0) / ({envoys} > 0)"
 
 
-def build():
+def build() -> Json:
     panels = [
         stat("Proxies", "That loaded the plugin.", "none", "count(istio_build)"),
         stat("Label sets", "Kept by all proxies together.", "none", "sum(istio_stats_series)"),

@@ -1,5 +1,7 @@
 """The expressions that several panels share."""
 
+from collections.abc import Sequence
+
 # Over the dashboard's whole time range, for tables and single numbers; over the distance of two points, for lines.
 RANGE = "$__range"
 STEP = "$__rate_interval"
@@ -10,16 +12,16 @@ GRPC_FAILURES = "2|4|12|13|14|15"
 PAIR = ("source_cluster", "destination_cluster")
 
 
-def total(metric, selector, by=(), window=RANGE):
+def total(metric: str, selector: str, by: Sequence[str] = (), window: str = RANGE) -> str:
     """A counter's increase per second."""
     return f"sum{_by(by)}(rate({metric}{{{selector}}}[{window}]))"
 
 
-def requests(selector, by=(), window=RANGE):
+def requests(selector: str, by: Sequence[str] = (), window: str = RANGE) -> str:
     return total("istio_requests_total", selector, by, window)
 
 
-def success(selector, by=(), window=RANGE):
+def success(selector: str, by: Sequence[str] = (), window: str = RANGE) -> str:
     """Which part of the requests did not fail. None where there were none."""
     metric = "istio_requests_total"
     failed = (
@@ -30,18 +32,18 @@ def success(selector, by=(), window=RANGE):
     return f"1 - (sum{_by(by)}({failed}) or {every} * 0) / ({every} > 0)"
 
 
-def quantile(q, histogram, selector, by=(), window=RANGE):
+def quantile(q: float, histogram: str, selector: str, by: Sequence[str] = (), window: str = RANGE) -> str:
     return f"histogram_quantile({q}, {total(histogram + '_bucket', selector, (*by, 'le'), window)})"
 
 
-def latency(q, selector, by=(), window=RANGE):
+def latency(q: float, selector: str, by: Sequence[str] = (), window: str = RANGE) -> str:
     return quantile(q, "istio_request_duration_milliseconds", selector, by, window)
 
 
-def named(expr, label, source):
+def named(expr: str, label: str, source: str) -> str:
     """With another label that has the value of this one."""
     return f'label_replace({expr}, "{label}", "$1", "{source}", "(.*)")'
 
 
-def _by(labels):
+def _by(labels: Sequence[str]) -> str:
     return f" by ({', '.join(labels)}) " if labels else ""

@@ -1,5 +1,8 @@
 """From a service to its workloads to their pods."""
 
+from collections.abc import Iterable, Sequence
+
+from lab.tree import Json
 from scripts.dashboards.grafana import GOOD_RATIO, chart, dashboard, label_values, link, over_time, row, stat, table
 from scripts.dashboards.promql import STEP, latency, requests, success, total
 from scripts.dashboards.variables import DESTINATION_CLUSTER, PAIRS, REPORTER, SOURCE_CLUSTER, TRAFFIC
@@ -24,7 +27,7 @@ CALLER = ("source_workload", "source_workload_namespace", "source_cluster")
 POD = ("pod", "instance", "destination_workload", "destination_cluster")
 
 
-def golden_signals(selector, by):
+def golden_signals(selector: str, by: Sequence[str]) -> list[tuple[str, str, str]]:
     return [
         ("Requests", "reqps", requests(selector, by)),
         ("Success", "percentunit", success(selector, by)),
@@ -34,7 +37,7 @@ def golden_signals(selector, by):
     ]
 
 
-def sizes(selector, by):
+def sizes(selector: str, by: Sequence[str]) -> list[tuple[str, str, str]]:
     """Mean bytes of a request and of a response."""
     return [
         (
@@ -46,11 +49,11 @@ def sizes(selector, by):
     ]
 
 
-def variable(name, label, chosen):
+def variable(name: str, label: str, chosen: Iterable[str]) -> Json:
     return label_values(name, label, f"istio_requests_total{{{', '.join([TRAFFIC, *chosen])}}}")
 
 
-def to(title, *labels):
+def to(title: str, *labels: str) -> Json:
     """Stays here, and narrows what is chosen to the values of the row."""
     kept = {
         "source_cluster",
@@ -63,7 +66,7 @@ def to(title, *labels):
     return link(title, UID, *narrowed, *(f"${{{label}:queryparam}}" for label in sorted(kept - set(labels))))
 
 
-def build():
+def build() -> Json:
     service = to(
         "Workloads of this service", "destination_service", "destination_service_namespace", "destination_cluster"
     )

@@ -1,5 +1,8 @@
 """TCP: connections, bytes, durations."""
 
+from collections.abc import Sequence
+
+from lab.tree import Json
 from scripts.dashboards.clusters import ARROW, BYTES, tcp_bytes
 from scripts.dashboards.grafana import NONE_IS_GOOD, chart, dashboard, link, matrix, over_time, row, stat, table
 from scripts.dashboards.promql import PAIR, RANGE, STEP, quantile, total
@@ -12,11 +15,11 @@ SERVICE = ("destination_service", "destination_service_namespace", "destination_
 CALLER = ("source_workload", "source_workload_namespace", "source_cluster")
 
 
-def duration(q, by=(), window=RANGE):
+def duration(q: float, by: Sequence[str] = (), window: str = RANGE) -> str:
     return quantile(q, "istio_tcp_connection_duration_milliseconds", TRAFFIC, by, window)
 
 
-def both_ways(by):
+def both_ways(by: Sequence[str]) -> list[tuple[str, str, str]]:
     return [
         ("Opened", "cps", total(OPENED, TRAFFIC, by)),
         ("Received", "Bps", total(BYTES["received"], TRAFFIC, by)),
@@ -26,14 +29,14 @@ def both_ways(by):
     ]
 
 
-def troubled():
+def troubled() -> str:
     """Which part of the closed connections had a response flag."""
     every = total(CLOSED, TRAFFIC)
     flagged = total(CLOSED, f'{TRAFFIC}, response_flags!="-"')
     return f"({flagged} or {every} * 0) / ({every} > 0)"
 
 
-def build():
+def build() -> Json:
     panels = [
         stat("Opened", "Connections.", "cps", total(OPENED, TRAFFIC)),
         stat("Closed", "Connections.", "cps", total(CLOSED, TRAFFIC)),

@@ -33,7 +33,7 @@ MODULES = [
 ]
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.dist", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,7 +73,7 @@ def main():
     print(f"dist: {len(shipped)} files listed in {dist}/SHA256SUMS, image layouts in {dist}/oci/")
 
 
-def load(archive):
+def load(archive: Path) -> None:
     """Hands the image to the local Docker engine, if there is one."""
     try:
         engine = subprocess.run(["docker", "info"], capture_output=True, timeout=20).returncode == 0
@@ -86,7 +86,7 @@ def load(archive):
         print(f"dist: no Docker engine here; elsewhere: docker load --input {archive}")
 
 
-def run(*command):
+def run(*command: str) -> str:
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 

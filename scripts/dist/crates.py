@@ -1,13 +1,18 @@
 """Which crates a package links for Wasm, as Cargo resolves them from Cargo.lock."""
 
+from lab.tree import Json
+
+from collections.abc import Iterable
+
 import json
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ModuleNotFoundError:  # Python 3.10
+else:
     import tomli as tomllib
 
 WASM_TARGET = "wasm32-wasip1"
@@ -22,17 +27,17 @@ class Crate:
     # SHA-256 of the .crate file; none for the crates of this project.
     checksum: str | None
     # Names and versions of the crates this one links.
-    dependencies: tuple
+    dependencies: tuple[tuple[str, str], ...]
 
     @property
-    def key(self):
+    def key(self) -> tuple[str, str]:
         return self.name, self.version
 
 
 class Graph:
     """The dependencies of every package of the workspace."""
 
-    def __init__(self, root):
+    def __init__(self, root: Path) -> None:
         command = ["cargo", "metadata", "--format-version=1", "--locked", f"--filter-platform={WASM_TARGET}"]
         metadata = json.loads(subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True).stdout)
         self._packages = {package["id"]: package for package in metadata["packages"]}
@@ -40,14 +45,15 @@ class Graph:
         lock = tomllib.loads((Path(root) / "Cargo.lock").read_text())
         self._checksums = {(entry["name"], entry["version"]): entry.get("checksum") for entry in lock["package"]}
 
-    def package(self, name):
+    def package(self, name: str) -> Json:
         [package] = [package for package in self._packages.values() if package["name"] == name]
         return package
 
-    def linked(self, name):
+    def linked(self, name: str) -> list[Crate]:
         """The crates that are linked into the package, itself left out, by name."""
         start = self.package(name)["id"]
-        found, pending = {}, [start]
+        found: dict[str, Crate] = {}
+        pending = [start]
         while pending:
             identifier = pending.pop()
             dependencies = self._dependencies(identifier)
@@ -56,7 +62,7 @@ class Graph:
         del found[start]
         return sorted(found.values(), key=lambda crate: crate.key)
 
-    def _dependencies(self, identifier):
+    def _dependencies(self, identifier: str) -> list[str]:
         """Without what only the build runs: build scripts' and procedural macros' crates."""
         return [
             dependency["pkg"]
@@ -64,10 +70,10 @@ class Graph:
             if any(kind["kind"] is None for kind in dependency["dep_kinds"]) and not self._is_macro(dependency["pkg"])
         ]
 
-    def _is_macro(self, identifier):
+    def _is_macro(self, identifier: str) -> bool:
         return any("proc-macro" in target["kind"] for target in self._packages[identifier]["targets"])
 
-    def _crate(self, identifier, dependencies):
+    def _crate(self, identifier: str, dependencies: Iterable[str]) -> Crate:
         package = self._packages[identifier]
         key = package["name"], package["version"]
         return Crate(

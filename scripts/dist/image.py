@@ -4,6 +4,10 @@
 Written as an OCI image layout; its tar can be given to `docker load`, too.
 """
 
+from lab.tree import Json
+
+from pathlib import Path
+
 import hashlib
 import io
 import json
@@ -24,14 +28,14 @@ PLUGIN = "plugin.wasm"
 class Layout:
     """An OCI image layout with one image in it."""
 
-    def __init__(self, name, tag):
+    def __init__(self, name: str, tag: str) -> None:
         self.name = name
         self.tag = tag
         self.digest = None
         # Paths and contents, as the image layout specification has them.
         self._files = {"oci-layout": _json({"imageLayoutVersion": LAYOUT_VERSION})}
 
-    def add_module(self, wasm, *, epoch, revision, description):
+    def add_module(self, wasm: bytes, *, epoch: int, revision: str, description: str) -> None:
         """The module is the image's only file. `epoch` is the file's time in seconds, as in SOURCE_DATE_EPOCH."""
         files = tar({PLUGIN: wasm}, epoch)
         # Of one implementation, so that it gives the same bytes everywhere, which zlib's many versions do not.
@@ -79,7 +83,7 @@ class Layout:
         }
         self._docker = {"manifest.json": _json([loaded])}
 
-    def write_directory(self, directory):
+    def write_directory(self, directory: Path) -> None:
         """Replaces the directory."""
         shutil.rmtree(directory, ignore_errors=True)
         for path, content in self._files.items():
@@ -87,16 +91,16 @@ class Layout:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
 
-    def write_tar(self, path, epoch):
+    def write_tar(self, path: Path, epoch: int) -> None:
         path.write_bytes(tar({**self._files, **self._docker}, epoch))
 
-    def _add(self, media_type, content):
+    def _add(self, media_type: str, content: bytes) -> Json:
         digest = _digest(content)
         self._files[_path(digest)] = content
         return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
 
-def tar(files, epoch):
+def tar(files: dict[str, bytes], epoch: int) -> bytes:
     """Of files that anybody may read and nobody in particular owns, in the order of their names."""
     result = io.BytesIO()
     with tarfile.open(fileobj=result, mode="w", format=tarfile.USTAR_FORMAT) as archive:
@@ -109,13 +113,13 @@ def tar(files, epoch):
     return result.getvalue()
 
 
-def _json(value):
+def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _digest(content):
+def _digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _path(digest):
+def _path(digest: str) -> str:
     return f"blobs/{digest.replace(':', '/')}"

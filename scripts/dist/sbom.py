@@ -1,5 +1,10 @@
 """A module's software bill of materials: CycloneDX, JSON."""
 
+from typing import Protocol
+from scripts.dist.crates import Crate
+
+from collections.abc import Iterable
+
 import hashlib
 import uuid
 
@@ -11,7 +16,17 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 
-def bill(module, wasm, crates, version, rustc):
+class Described(Protocol):
+    """A module, by name."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+
+def bill(module: Described, wasm: bytes, crates: Iterable[Crate], version: str, rustc: str) -> str:
     """Of `wasm`, which is the module at `version`, made of `crates` and of the standard library of `rustc`."""
     digest = hashlib.sha256(wasm).hexdigest()
     product = Component(
@@ -36,7 +51,7 @@ def bill(module, wasm, crates, version, rustc):
 
     # Both would be different each time.
     result = Bom(serial_number=uuid.uuid5(uuid.NAMESPACE_OID, digest))
-    result.metadata.timestamp = None
+    result.metadata.timestamp = None  # type: ignore[assignment]
     result.metadata.component = product
     result.components.update([*components.values(), std])
     result.register_dependency(product, [*components.values(), std])
@@ -45,7 +60,7 @@ def bill(module, wasm, crates, version, rustc):
     return JsonV1Dot6(result).output_as_string(indent=2) + "\n"
 
 
-def _component(crate):
+def _component(crate: Crate) -> Component:
     references = []
     if crate.repository:
         references = [ExternalReference(type=ExternalReferenceType.VCS, url=XsUri(crate.repository))]

@@ -4,6 +4,9 @@ Written from what Istio accepts, not from what `make dist` writes. Three forms: 
 OCI image ("compat"), an OCI artifact.
 """
 
+from collections.abc import Callable
+from lab.tree import Json
+
 import gzip
 import io
 import tarfile
@@ -19,7 +22,7 @@ class Refused(Exception):
     """The agent could not use the image."""
 
 
-def module(manifest, blob):
+def module(manifest: Json, blob: Callable[[str], bytes]) -> bytes:
     """The module in an image. `blob` reads a blob by its digest."""
     if manifest.get("mediaType") == DOCKER_MANIFEST:
         return _last_layer(manifest, blob, DOCKER_LAYER)
@@ -32,7 +35,7 @@ def module(manifest, blob):
             raise Refused(f"neither compat ({compat}) nor artifact ({artifact})") from None
 
 
-def _last_layer(manifest, blob, media_type):
+def _last_layer(manifest: Json, blob: Callable[[str], bytes], media_type: str) -> bytes:
     layers = manifest["layers"]
     if not layers:
         raise Refused("no layer")
@@ -42,13 +45,15 @@ def _last_layer(manifest, blob, media_type):
         with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob(layers[-1]["digest"])))) as layer:
             for member in layer:
                 if member.name == PLUGIN:
-                    return layer.extractfile(member).read()
+                    content = layer.extractfile(member)
+                    assert content
+                    return content.read()
     except gzip.BadGzipFile as error:
         raise Refused(f"the layer is not compressed: {error}") from None
     raise Refused(f"no {PLUGIN} in the layer")
 
 
-def _artifact(manifest, blob):
+def _artifact(manifest: Json, blob: Callable[[str], bytes]) -> bytes:
     layers = manifest["layers"]
     if len(layers) != 2:
         raise Refused(f"the number of layers must be 2 but is {len(layers)}")

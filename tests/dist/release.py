@@ -1,5 +1,7 @@
 """Where `make dist` puts things, and what else there is to read them with."""
 
+from typing import Any
+
 import os
 import shutil
 import subprocess
@@ -13,7 +15,7 @@ DIST = ROOT / "dist"
 MODULES = {"istio_stats": "istio-stats-module", "metadata_exchange": "metadata-exchange-module"}
 
 
-def run(*command, **options):
+def run(*command: str, **options: Any) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, **options).stdout
 
 
@@ -21,16 +23,16 @@ def run(*command, **options):
 VERSION = run("scripts/version").strip().partition("+")[0]
 
 
-def need(there, what):
+def need(there: object, what: str) -> None:
     """Skips the test, or fails it where CI=true, if what it needs is not there."""
     if not there:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"needs {what}")
 
 
-def need_skopeo():
+def need_skopeo() -> None:
     need(shutil.which("skopeo"), "skopeo: apt install skopeo")
 
 
-def need_docker():
+def need_docker() -> None:
     there = shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True, timeout=60)
     need(there and there.returncode == 0, "a running Docker engine")

@@ -1,5 +1,7 @@
 """The rules in istio.py can say no."""
 
+from lab.tree import Json
+
 import gzip
 import io
 import tarfile
@@ -10,7 +12,7 @@ import pytest
 WASM = b"\0asm\1\0\0\0"
 
 
-def _tar(name):
+def _tar(name: str) -> bytes:
     result = io.BytesIO()
     with tarfile.open(fileobj=result, mode="w") as archive:
         entry = tarfile.TarInfo(name)
@@ -28,7 +30,7 @@ BLOBS = {
 }
 
 
-def _read(media_type, layers):
+def _read(media_type: str, layers: list[Json]) -> bytes:
     manifest = {"mediaType": media_type, "layers": [{"mediaType": kind, "digest": name} for kind, name in layers]}
     return istio.module(manifest, BLOBS.__getitem__)
 
@@ -45,7 +47,7 @@ OTHER = "application/spdx+json"
         (OCI, [(istio.WASM_LAYER, "bare"), (OTHER, "plain")]),
     ],
 )
-def test_accepted(media_type, layers):
+def test_accepted(media_type: str, layers: list[Json]) -> None:
     assert _read(media_type, layers) == WASM
 
 
@@ -64,6 +66,6 @@ def test_accepted(media_type, layers):
         (OCI, [(istio.WASM_LAYER, "bare")]),
     ],
 )
-def test_refused(media_type, layers):
+def test_refused(media_type: str, layers: list[Json]) -> None:
     with pytest.raises(istio.Refused):
         _read(media_type, layers)

@@ -1,5 +1,7 @@
 """Checksums, bills of materials, and that the same modules give the same release."""
 
+from pathlib import Path
+
 import json
 import os
 import re
@@ -15,31 +17,31 @@ from tests.dist.release import DIST, MODULES, ROOT, run
 WASM_TARGET = "wasm32-wasip1"
 
 
-def _release(directory, **environment):
+def _release(directory: Path, **environment: str) -> dict[str, bytes]:
     """Makes a release of copies of the modules."""
     directory.mkdir()
     for name in MODULES:
         shutil.copy(DIST / f"{name}.wasm", directory)
-    command = [sys.executable, "scripts/dist", "--no-load", "--dist", directory]
+    command = [sys.executable, "-m", "scripts.dist", "--no-load", "--dist", str(directory)]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True)
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
-def test_the_same_modules_give_the_same_bytes(tmp_path):
+def test_the_same_modules_give_the_same_bytes(tmp_path: Path) -> None:
     first = _release(tmp_path / "first", TZ="Pacific/Apia", LC_ALL="C", PYTHONHASHSEED="1")
     second = _release(tmp_path / "second", TZ="UTC", LC_ALL="C.UTF-8", PYTHONHASHSEED="2")
     assert first == second
     assert {name: (DIST / name).read_bytes() for name in first} == first
 
 
-def test_files_in_images_are_as_old_as_the_sources(tmp_path):
+def test_files_in_images_are_as_old_as_the_sources(tmp_path: Path) -> None:
     layer = _release(tmp_path / "dated", SOURCE_DATE_EPOCH="1700000000")
     assert layer["istio_stats.oci.tar"] != (DIST / "istio_stats.oci.tar").read_bytes()
     listed = run("tar", "--list", "--verbose", "--utc", "--file", str(tmp_path / "dated" / "istio_stats.oci.tar"))
     assert listed.count("2023-11-14 22:13") == len(listed.splitlines())
 
 
-def test_checksums_verify_and_name_every_file():
+def test_checksums_verify_and_name_every_file() -> None:
     command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
     checked = subprocess.run(command, cwd=DIST, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -47,7 +49,7 @@ def test_checksums_verify_and_name_every_file():
     assert named == {path.name for path in DIST.iterdir() if path.is_file()} - {"SHA256SUMS"}
 
 
-def _linked(package):
+def _linked(package: str) -> dict[tuple[str, str], str]:
     """What Cargo itself lists: name and version of each crate but the package, without the build's own."""
     command = ["cargo", "tree", "--locked", "--package", package, "--target", WASM_TARGET, "--prefix=none"]
     tree = run(*command, "--edges=normal,no-proc-macro", "--no-dedupe", "--format={p}|{l}")
@@ -59,7 +61,7 @@ def _linked(package):
     return {key: license for key, license in crates.items() if key[0] != package}
 
 
-def _checksums():
+def _checksums() -> dict[tuple[str, str], str | None]:
     entries = (ROOT / "Cargo.lock").read_text().split("[[package]]")
     field = re.compile(r'^(name|version|checksum) = "(.*)"$', re.MULTILINE)
     fields = [dict(field.findall(entry)) for entry in entries]
@@ -67,7 +69,7 @@ def _checksums():
 
 
 @pytest.mark.parametrize("name, package", MODULES.items())
-def test_the_bill_lists_what_is_linked(name, package):
+def test_the_bill_lists_what_is_linked(name: str, package: str) -> None:
     bill = json.loads((DIST / f"{name}.cdx.json").read_text())
     components = {(component["name"], component["version"]): component for component in bill["components"]}
     # It comes with the compiler, so it is in no lock file.
@@ -89,7 +91,7 @@ def test_the_bill_lists_what_is_linked(name, package):
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_bill_is_valid_and_of_this_module(name):
+def test_the_bill_is_valid_and_of_this_module(name: str) -> None:
     text = (DIST / f"{name}.cdx.json").read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     bill = json.loads(text)

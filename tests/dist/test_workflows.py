@@ -1,5 +1,11 @@
 """The workflows are valid, and run what there is."""
 
+from typing import Any
+
+from lab.tree import Json
+
+from pathlib import Path
+
 import json
 import os
 import re
@@ -13,15 +19,15 @@ from tests.dist.release import MODULES, ROOT, run
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
 
 
-def _jobs(path):
+def _jobs(path: Path) -> Json:
     return yaml.safe_load(path.read_text())["jobs"]
 
 
-def _steps(path):
+def _steps(path: Path) -> list[Json]:
     return [step for job in _jobs(path).values() for step in job["steps"]]
 
 
-def _targets():
+def _targets() -> set[str]:
     return set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -30,14 +36,14 @@ def _targets():
     [*(("github-workflows", path) for path in WORKFLOWS), ("dependabot", ROOT / ".github" / "dependabot.yml")],
     ids=lambda value: getattr(value, "name", value),
 )
-def test_schema(schema, path):
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", path]
+def test_schema(schema: str, path: Path) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(path)]
     checked = subprocess.run(command, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_what_it_runs_is_there(path):
+def test_what_it_runs_is_there(path: Path) -> None:
     scripts = "\n".join(step["run"] for step in _steps(path) if "run" in step)
     assert set(re.findall(r"\bmake ([a-z0-9-]+)", scripts)) <= _targets()
     for script in re.findall(r"\bscripts/[\w-]+", scripts):
@@ -48,14 +54,14 @@ def test_what_it_runs_is_there(path):
     assert checked.returncode == 0, checked.stderr
 
 
-def _unpinned(text):
+def _unpinned(text: str) -> list[str]:
     """Actions that are not named by a commit with its version beside it: whoever moves a tag would run in our name."""
     used = re.findall(r"^[ -]*uses: *(.*)$", text, re.MULTILINE)
     return [action for action in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_actions_are_pinned_by_commit(path):
+def test_actions_are_pinned_by_commit(path: Path) -> None:
     text = path.read_text()
     assert _unpinned(text) == []
     # However it is written, none escaped.
@@ -63,8 +69,8 @@ def test_actions_are_pinned_by_commit(path):
     assert used == re.findall(r"uses: (\S+) #", text)
 
 
-def test_an_action_is_the_same_in_all_workflows():
-    pins = {}
+def test_an_action_is_the_same_in_all_workflows() -> None:
+    pins: dict[str, set[str]] = {}
     for path in WORKFLOWS:
         for action, pin in re.findall(r"uses: ([^@\s]+)@(.*)", path.read_text()):
             pins.setdefault(action, set()).add(pin)
@@ -81,24 +87,24 @@ def test_an_action_is_the_same_in_all_workflows():
         "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # the newest",
     ],
 )
-def test_an_unpinned_action_is_noticed(action):
+def test_an_unpinned_action_is_noticed(action: str) -> None:
     assert _unpinned(f"    steps:\n      - uses: {action}\n") == [action]
     assert _unpinned(f"      - name: Sources\n        uses: {action}\n") == [action]
 
 
-def _planned(job, tmp_path):
+def _planned(job: Json, tmp_path: Path) -> Any:
     """What the job's one script hands on, run as GitHub's runners would."""
     [script] = [step["run"] for step in job["steps"] if "run" in step]
     output = tmp_path / "output"
     subprocess.run(
-        ["bash", "-e", "-o", "pipefail", "-c", script], cwd=ROOT, env={**os.environ, "GITHUB_OUTPUT": output}, check=True
+        ["bash", "-e", "-o", "pipefail", "-c", script], cwd=ROOT, env={**os.environ, "GITHUB_OUTPUT": str(output)}, check=True
     )
     [name, value] = output.read_text().split("=", 1)
     assert job["outputs"] == {name: f"${{{{ steps.plan.outputs.{name} }}}}"}
     return json.loads(value)
 
 
-def test_all_of_the_tests_run_in_every_envoy_and_nothing_may_be_skipped(tmp_path):
+def test_all_of_the_tests_run_in_every_envoy_and_nothing_may_be_skipped(tmp_path: Path) -> None:
     path = ROOT / ".github/workflows/ci.yaml"
     jobs = _jobs(path)
     planned = _planned(jobs["plan"], tmp_path)
@@ -115,13 +121,13 @@ def test_all_of_the_tests_run_in_every_envoy_and_nothing_may_be_skipped(tmp_path
     assert yaml.safe_load(path.read_text())["env"]["CI"] == "true"
 
 
-def test_make_test_runs_every_group():
+def test_make_test_runs_every_group() -> None:
     makefile = (ROOT / "Makefile").read_text()
     [recipe] = re.findall(r"^test: .*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
     assert recipe == "\t@scripts/run-tests\n"
 
 
-def test_one_job_stands_for_all():
+def test_one_job_stands_for_all() -> None:
     jobs = _jobs(ROOT / ".github/workflows/ci.yaml")
     required = jobs.pop("required")
     assert set(required["needs"]) == set(jobs)
@@ -130,7 +136,7 @@ def test_one_job_stands_for_all():
     assert [step["run"] for step in required["steps"]] == ['test "${{ needs.test.result }}" = success']
 
 
-def test_every_module_is_published_from_what_dist_makes():
+def test_every_module_is_published_from_what_dist_makes() -> None:
     steps = _steps(ROOT / ".github/workflows/release.yaml")
     [push] = [step["run"] for step in steps if "skopeo copy" in step.get("run", "")]
     [names] = re.findall(r"^for name in (.*); do$", push, re.MULTILINE)

@@ -1,15 +1,22 @@
 """The stats plugin as an access logger: the families that the filters report, without Wasm on the path."""
 
+from collections.abc import Callable
+
 import grpc
 import httpx
 import pytest
 
 from lab import bootstrap
+from lab.certs import Identity
+from lab.tree import Json
 from lab.waiting import wait_until
 from tests.e2e.harness import clients, scrape, tcp
 from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.hostcalls import reports_of
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID
+from tests.e2e.harness.scrape import LabelSet
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.standalone import REVIEWS, LoggerPair
 from tests.e2e.harness.tcp_families import Counts, expect_both
@@ -17,7 +24,7 @@ from tests.e2e.harness.workloads import STOCK
 
 
 @pytest.mark.parametrize("client", [clients.http1, clients.http2])
-def test_requests(mesh, backend, client):
+def test_requests(mesh: Mesh, backend: int, client: Callable[[int], httpx.Client]) -> None:
     port = mesh.start(east(mesh.start(west(backend, logger=True)), logger=True))
     with client(port) as caller:
         for _ in range(3):
@@ -25,7 +32,7 @@ def test_requests(mesh, backend, client):
     mesh.expect("http.yaml")
 
 
-def test_requests_over_mutual_tls(mesh, backend, shop_identity, stock_identity):
+def test_requests_over_mutual_tls(mesh: Mesh, backend: int, shop_identity: Identity, stock_identity: Identity) -> None:
     west_port = mesh.start(west(backend, logger=True, tls=bootstrap.downstream_tls(stock_identity)))
     tls = bootstrap.upstream_tls(shop_identity, peer_spiffe_id=STOCK.spiffe_id())
     with clients.http1(mesh.start(east(west_port, logger=True, tls=tls))) as caller:
@@ -34,7 +41,7 @@ def test_requests_over_mutual_tls(mesh, backend, shop_identity, stock_identity):
     mesh.expect("mutual_tls.yaml")
 
 
-def test_grpc_calls(mesh, grpc_backend_port):
+def test_grpc_calls(mesh: Mesh, grpc_backend_port: int) -> None:
     west_port = mesh.start(west(grpc_backend_port, protocol="http2", logger=True))
     with clients.grpc_client(mesh.start(east(west_port, logger=True))) as caller:
         for item in (b"lamp", b"chair"):
@@ -42,14 +49,14 @@ def test_grpc_calls(mesh, grpc_backend_port):
     mesh.expect("grpc_unary.yaml")
 
 
-def test_a_grpc_error(mesh, grpc_backend_port):
+def test_a_grpc_error(mesh: Mesh, grpc_backend_port: int) -> None:
     west_port = mesh.start(west(grpc_backend_port, protocol="http2", logger=True))
     with clients.grpc_client(mesh.start(east(west_port, logger=True))) as caller, pytest.raises(grpc.RpcError):
         caller.refuse(b"lamp")
     mesh.expect("grpc_error.yaml")
 
 
-def test_a_malformed_request_is_logged_too(mesh, backend):
+def test_a_malformed_request_is_logged_too(mesh: Mesh, backend: int) -> None:
     west_port = mesh.start(west(backend, logger=True))
     port = mesh.start(east(west_port, logger=True))
     for target in (port, west_port):
@@ -58,7 +65,7 @@ def test_a_malformed_request_is_logged_too(mesh, backend):
 
 
 @pytest.mark.parametrize("stats", [{"attachment": "tcp"}, {}])
-def test_connections(mesh, doubler, stats):
+def test_connections(mesh: Mesh, doubler: int, stats: Json) -> None:
     port = mesh.start(tcp.east(mesh.start(tcp.west(doubler, logger=True, stats=stats)), logger=True, stats=stats))
     for _ in range(10):
         traffic.converse(port, b"world\n")
@@ -66,15 +73,15 @@ def test_connections(mesh, doubler, stats):
 
 
 @pytest.fixture
-def standalone(mesh, backend, grpc_backend_port, doubler):
+def standalone(mesh: Mesh, backend: int, grpc_backend_port: int, doubler: int) -> LoggerPair:
     """The samples with the logger, running; by name, `east` and `west`."""
     return LoggerPair(mesh, backend, grpc_backend_port, doubler)
 
 
-def test_the_samples_exchange_metadata_by_stock_filters(standalone):
+def test_the_samples_exchange_metadata_by_stock_filters(standalone: LoggerPair) -> None:
     with clients.http1(standalone["east"].port("outbound")) as caller:
 
-        def send(count):
+        def send(count: int) -> None:
             for _ in range(count):
                 answer = caller.get("/", headers=REVIEWS)
                 assert answer.status_code == 200
@@ -104,7 +111,7 @@ def test_the_samples_exchange_metadata_by_stock_filters(standalone):
         assert tcp_labels["reporter"] == reporter
 
 
-def test_the_samples_answer_only_who_asks(standalone):
+def test_the_samples_answer_only_who_asks(standalone: LoggerPair) -> None:
     address = f"http://127.0.0.1:{standalone['west'].port('inbound')}/"
     unasked = httpx.get(address)
     assert METADATA not in unasked.headers
@@ -114,12 +121,12 @@ def test_the_samples_answer_only_who_asks(standalone):
     assert NODE_ID in asked.headers
 
 
-def _await(envoy, family, total):
+def _await(envoy: Envoy, family: str, total: int) -> LabelSet:
     """Labels of a family's only series once it makes `total`."""
 
-    def found():
+    def found() -> bool:
         exported = scrape.standard(envoy.families()).get(family)
-        return exported and sum(exported.series.values()) == total
+        return exported is not None and sum(exported.series.values()) == total
 
     wait_until(found, f"{envoy.name}: {family} of {total}")
     (labels,) = envoy.families()[family].series

@@ -6,6 +6,8 @@ import pytest
 
 from lab import bootstrap
 from lab.waiting import wait_until
+from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import east
 
@@ -17,7 +19,7 @@ FAMILIES = ("istio_requests_total", "istio_request_duration_milliseconds")
 
 
 @pytest.mark.parametrize("in_place", [False, True])
-def test_every_request_of_every_new_label_set_is_counted(mesh, in_place):
+def test_every_request_of_every_new_label_set_is_counted(mesh: Mesh, in_place: bool) -> None:
     stats = {"attachment": "http", "define_in_place": in_place}
     answer = [bootstrap.direct_response("/", 200)]
     port = mesh.start(east(1, stats=stats, routes=answer, workers=2))
@@ -28,9 +30,13 @@ def test_every_request_of_every_new_label_set_is_counted(mesh, in_place):
             done.result()
     wanted = dict.fromkeys(hosts, ROUNDS * CLIENTS)
     for name in FAMILIES:
-        wait_until(lambda name=name: _by_host(mesh["east"], name) == wanted, f"{name}: each host {ROUNDS * CLIENTS}")
+        _await_hosts(mesh["east"], name, wanted)
 
 
-def _by_host(envoy, name):
+def _by_host(envoy: Envoy, name: str) -> dict[str, float]:
     family = envoy.families().get(name)
     return {dict(labels)["destination_service"]: value for labels, value in family.series.items()} if family else {}
+
+
+def _await_hosts(envoy: Envoy, name: str, wanted: dict[str, int]) -> None:
+    wait_until(lambda: _by_host(envoy, name) == wanted, f"{name}: each host {ROUNDS * CLIENTS}")

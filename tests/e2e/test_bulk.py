@@ -1,11 +1,17 @@
 """A request is read by one CEL list, in a real Envoy too: its own trace of the hostcalls tells."""
 
+from collections.abc import Callable
+
 import pytest
 
 from lab import bootstrap
+from lab.certs import Identity
+from lab.tree import Json
 from lab.waiting import wait_until
 from tests.e2e.harness import clients
+from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.hostcalls import reports_of
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import STOCK
@@ -25,20 +31,20 @@ METRICS = (
 LEAST = ["call_foreign_function", "increment_metric", *["record_metric"] * 3]
 
 
-def exchange(**_):
+def exchange(**_: Identity) -> tuple[Json, Json]:
     return {}, {}
 
 
-def endpoint(**_):
+def endpoint(**_: Identity) -> tuple[Json, Json]:
     return {"exchange": ABSENT}, {"exchange": ABSENT}
 
 
-def no_peer(**_):
+def no_peer(**_: Identity) -> tuple[Json, Json]:
     # What lacks its endpoint's metadata asks for it all the same.
     return {"exchange": ABSENT}, {"exchange": ABSENT, "endpoint_metadata": None}
 
 
-def mutual_tls(server, client):
+def mutual_tls(server: Identity, client: Identity) -> tuple[Json, Json]:
     upstream_tls = bootstrap.upstream_tls(client, peer_spiffe_id=STOCK.spiffe_id())
     return {"tls": bootstrap.downstream_tls(server)}, {"tls": upstream_tls}
 
@@ -46,14 +52,22 @@ def mutual_tls(server, client):
 @pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("kind", [exchange, endpoint, no_peer, mutual_tls])
-def test_one_list_brings_all(mesh, backend, shop_identity, stock_identity, kind, method, logger):
+def test_one_list_brings_all(
+    mesh: Mesh,
+    backend: int,
+    shop_identity: Identity,
+    stock_identity: Identity,
+    kind: Callable[..., tuple[Json, Json]],
+    method: str,
+    logger: bool,
+) -> None:
     at_west, at_east = kind(server=stock_identity, client=shop_identity)
     west_port = mesh.start(west(backend, stats=STATS, logger=logger, **at_west))
     port = mesh.start(east(west_port, stats=STATS, logger=logger, **at_east))
-    content = {"json": {}} if method == "POST" else {}
+    content: Json = {"json": {}} if method == "POST" else {}
     with clients.http1(port) as caller:
 
-        def send(count):
+        def send(count: int) -> None:
             for _ in range(count):
                 assert caller.request(method, "/", **content).status_code == 200
 
@@ -71,10 +85,10 @@ def test_one_list_brings_all(mesh, backend, shop_identity, stock_identity, kind,
         _expect_one_series(mesh[name], BEFORE + TRACED)
 
 
-def _expect_one_series(envoy, requests):
+def _expect_one_series(envoy: Envoy, requests: int) -> None:
     """Waits until one series of each metric has so many samples."""
 
-    def counts():
+    def counts() -> list[list[float]]:
         families = envoy.families()
         return [list(families[name].series.values()) for name in METRICS if name in families]
 

@@ -4,7 +4,11 @@ CHURN_SECONDS=60 goes on for a minute.
 """
 
 import os
+from collections import Counter
+from collections.abc import KeysView
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 from lab import bootstrap
 from lab.memory import resident_bytes
@@ -13,8 +17,12 @@ from lab.waiting import wait_until
 from tests.e2e.harness import sidecar, tcp, usual
 from tests.e2e.harness.churn import STEADY, Churn
 from tests.e2e.harness.discovery import Delivered
+from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.load import Load
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.scrape import standard
+from tests.e2e.harness.sidecar import Sidecar
+from tests.e2e.harness.tcp import TcpSidecar
 from tests.e2e.harness.workloads import STOCK_SERVICE
 
 SECONDS = float(os.environ.get("CHURN_SECONDS", "15"))
@@ -25,19 +33,23 @@ DRAIN_SECONDS = 8
 MAX_GROWTH_BYTES = 200_000_000
 VMS = "wasm.envoy.wasm.runtime.v8.active"
 CREATED = "wasm.envoy.wasm.runtime.v8.created"
+# The values of series by metric, reporter and protocol.
+Counted = dict[tuple[str, str | None, str | None], list[float]]
+
 REFUSALS = r"\.(update_rejected|config_fail|listener_create_failure)$|^wasm\..*\.vm_reload"
 
 
-def _delivered(http, tcp_proxies, directory):
-    for one in (http, *tcp_proxies):
+def _delivered(http: Sidecar, tcp_proxies: list[TcpSidecar], directory: Path) -> Delivered:
+    http.stats["tcp_reporting_duration"] = "1s"
+    for one in tcp_proxies:
         one.stats["tcp_reporting_duration"] = "1s"
-    http.joined = tcp_proxies
+    http.joined = list(tcp_proxies)
     http.workers = 2
     http.arguments = ("--drain-time-s", str(DRAIN_SECONDS), "--drain-strategy", "immediate")
     return Delivered(http, directory)
 
 
-def _west(http_port, grpc_port, tcp_port, directory):
+def _west(http_port: int, grpc_port: int, tcp_port: int, directory: Path) -> Delivered:
     routes = [bootstrap.route("/test.Stock/", "grpc"), bootstrap.route("/", sidecar.BACKEND)]
     http = sidecar.west(http_port, routes=routes)
     services = [STOCK_SERVICE]
@@ -47,7 +59,7 @@ def _west(http_port, grpc_port, tcp_port, directory):
     return _delivered(http, [tcp.west(tcp_port, name="tcp"), steady], directory)
 
 
-def _east(west, directory):
+def _east(west: Envoy, directory: Path) -> Delivered:
     http = sidecar.east(west.port("west"))
     for options in nodes(http.upstream_clusters):
         if "use_downstream_protocol_config" in options:
@@ -58,7 +70,9 @@ def _east(west, directory):
     return _delivered(http, [tcp.east(west.port("tcp"), name="tcp"), steady], directory)
 
 
-def test_every_request_message_and_byte_is_counted(mesh, backend, grpc_backend_port, doubler, tmp_path):
+def test_every_request_message_and_byte_is_counted(
+    mesh: Mesh, backend: int, grpc_backend_port: int, doubler: int, tmp_path: Path
+) -> None:
     west_proxy = _west(backend, grpc_backend_port, doubler, tmp_path / "west")
     west = mesh.run(west_proxy)
     east_proxy = _east(west, tmp_path / "east")
@@ -91,9 +105,9 @@ def test_every_request_message_and_byte_is_counted(mesh, backend, grpc_backend_p
     print(dict(load.done))
 
 
-def _counted(envoy):
+def _counted(envoy: Envoy) -> Counted:
     """The values of all series, by metric, reporter and protocol."""
-    found = {}
+    found: Counted = {}
     for name, family in standard(envoy.families()).items():
         for labels, value in family.series.items():
             told = dict(labels)
@@ -101,10 +115,10 @@ def _counted(envoy):
     return found
 
 
-def _wanted(envoy, done):
+def _wanted(envoy: Envoy, done: Counter[str]) -> Counted:
     """One series each: who called whom was known all the time."""
     reporter = {"east": "source", "west": "destination"}[envoy.name]
-    wanted = {("istio_build", None, None): [1]}
+    wanted: Counted = {("istio_build", None, None): [1]}
     for name in ("requests_total", "request_duration_milliseconds", "request_bytes", "response_bytes"):
         wanted.update({(f"istio_{name}", reporter, protocol): [done[protocol]] for protocol in ("http", "grpc")})
     for name in ("request", "response"):
@@ -119,11 +133,11 @@ def _wanted(envoy, done):
     return wanted | {(f"istio_tcp_{name}", reporter, "tcp"): [value] for name, value in connections.items()}
 
 
-def _await_series(envoy, keys):
+def _await_series(envoy: Envoy, keys: KeysView[Any]) -> None:
     wait_until(lambda: _counted(envoy).keys() == keys, f"{envoy.name}: every series")
 
 
-def _await_end(envoy, vms, wanted):
+def _await_end(envoy: Envoy, vms: dict[str, int], wanted: Counted) -> None:
     """Once the last drain is over, nothing of old is left."""
     wait_until(lambda: envoy.stats(f"^{VMS}$") == vms, f"{envoy.name}: as many VMs as before")
     wait_until(lambda: _counted(envoy) == wanted, f"{envoy.name}: {wanted}, not {_counted(envoy)}")

@@ -3,8 +3,10 @@
 import json
 import re
 
+from lab.tree import Json
 from tests.e2e.harness import clients
 from tests.e2e.harness.command import istio_stats
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.usual import ABSENT
@@ -51,7 +53,7 @@ EXPRESSIONS = [
 EXCERPT = 79
 
 
-def test_check_refuses_the_labels_and_values_that_envoy_does(mesh, backend):
+def test_check_refuses_the_labels_and_values_that_envoy_does(mesh: Mesh, backend: int) -> None:
     stats = {
         "attachment": "http",
         "definitions": [{"name": f"m{n}", "value": text} for n, text in enumerate(EXPRESSIONS) if text],
@@ -72,7 +74,7 @@ def test_check_refuses_the_labels_and_values_that_envoy_does(mesh, backend):
         assert 60 < len(by_envoy) < len(texts) - 60
 
 
-def test_check_refuses_the_conditions_that_envoy_does(mesh, backend):
+def test_check_refuses_the_conditions_that_envoy_does(mesh: Mesh, backend: int) -> None:
     texts = ["a b", "unknown()", "request.method == 'GET'", *(" + ".join(["a"] * terms) for terms in (31, 32, 33))]
     stats = {"attachment": "http", "metrics": [{"match": text, "drop": True} for text in texts]}
     log = _log_of(mesh, backend, stats)
@@ -85,7 +87,7 @@ def test_check_refuses_the_conditions_that_envoy_does(mesh, backend):
     assert texts[2] not in refused
 
 
-def test_peer_header_prints_what_the_exchange_sends(mesh, backend):
+def test_peer_header_prints_what_the_exchange_sends(mesh: Mesh, backend: int) -> None:
     proxy = east(backend, stats=ABSENT, exchange={"local": {"namespace": "elsewhere"}})
     with clients.http1(mesh.start(proxy)) as caller:
         reached = dict(caller.get("/").json())
@@ -94,19 +96,19 @@ def test_peer_header_prints_what_the_exchange_sends(mesh, backend):
     assert istio_stats("peer-header", "--id", "-", stdin=document).strip() == reached[NODE_ID]
 
 
-def _log_of(mesh, backend, stats):
+def _log_of(mesh: Mesh, backend: int, stats: Json) -> str:
     """What a proxy with this configuration writes down."""
     mesh.start(west(backend, stats=stats, permitted_log="istio-stats: configuration|expr_create"))
     lines = mesh["west"].log().splitlines()
     return "\n".join(line for line in lines if "does not understand" in line)
 
 
-def _refused(stats):
+def _refused(stats: Json) -> set[str]:
     """Paths of the errors that `check` finds in a configuration."""
     printed = istio_stats("check", "--json", "-", stdin=json.dumps(stats), statuses=(0, 1))
     return {problem["path"] for problem in json.loads(printed)["problems"] if problem["level"] == "error"}
 
 
-def _quoted(text):
+def _quoted(text: str) -> str:
     """How the plugin's messages show an expression."""
     return json.dumps(text, ensure_ascii=False)[:EXCERPT]

@@ -5,8 +5,11 @@ import re
 
 import pytest
 
+from lab.tree import Json
 from tests.e2e.harness import clients
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import found_in, headers
+from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.usual import NO_CONFIGURATION
 from tests.e2e.harness.workloads import SHOP
@@ -43,19 +46,23 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("wrong, name, value", WRONG_STATS.values(), ids=WRONG_STATS.keys())
-def test_a_wrong_field_of_the_stats_plugin_is_skipped(mesh, backend, wrong, name, value):
+def test_a_wrong_field_of_the_stats_plugin_is_skipped(
+    mesh: Mesh, backend: int, wrong: Json, name: str, value: str
+) -> None:
     _serve(mesh, west(backend, stats=json.dumps(wrong), expected_log=[_naming(name, value)]))
     mesh.expect("plain_client.yaml")
 
 
 @pytest.mark.parametrize("wrong, name, value", WRONG_EXCHANGE.values(), ids=WRONG_EXCHANGE.keys())
-def test_a_wrong_field_of_the_exchange_is_skipped(mesh, backend, wrong, name, value):
+def test_a_wrong_field_of_the_exchange_is_skipped(mesh: Mesh, backend: int, wrong: Json, name: str, value: str) -> None:
     _serve(mesh, west(backend, exchange=json.dumps(wrong), expected_log=[_naming(name, value)]))
     mesh.expect("plain_client.yaml")
 
 
 @pytest.mark.parametrize("text, shown", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_an_unusable_stats_configuration_leaves_the_plugin_inert(mesh, backend, text, shown):
+def test_an_unusable_stats_configuration_leaves_the_plugin_inert(
+    mesh: Mesh, backend: int, text: str, shown: str
+) -> None:
     _serve(mesh, west(backend, stats=text, expected_log=[_error_showing(shown)]))
     families = mesh["west"].families()
     assert sum(families["istio_stats_config_errors"].series.values()) >= 1
@@ -63,7 +70,7 @@ def test_an_unusable_stats_configuration_leaves_the_plugin_inert(mesh, backend, 
 
 
 @pytest.mark.parametrize("text, shown", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_an_unusable_exchange_configuration_stops_no_request(mesh, backend, text, shown):
+def test_an_unusable_exchange_configuration_stops_no_request(mesh: Mesh, backend: int, text: str, shown: str) -> None:
     sidecar = west(backend, exchange=text, expected_log=[_error_showing(shown)])
     with clients.http1(mesh.start(sidecar)) as caller:
         response = caller.get("/", headers=headers(SHOP))
@@ -75,22 +82,22 @@ def test_an_unusable_exchange_configuration_stops_no_request(mesh, backend, text
 
 
 @pytest.mark.parametrize("nothing", ["", "{}", NO_CONFIGURATION], ids=["empty", "empty_object", "left_out"])
-def test_no_configuration_means_the_defaults(mesh, backend, nothing):
+def test_no_configuration_means_the_defaults(mesh: Mesh, backend: int, nothing: object) -> None:
     _serve(mesh, west(backend, stats=nothing, exchange=nothing))
     mesh.expect("plain_client.yaml")
     assert "istio_stats_config_errors" not in mesh["west"].families()
 
 
-def _serve(mesh, sidecar):
+def _serve(mesh: Mesh, sidecar: Runnable) -> None:
     with clients.http1(mesh.start(sidecar)) as caller:
         assert caller.get("/").status_code == 200
 
 
-def _naming(name, value):
+def _naming(name: str, value: str) -> str:
     """One line that names both, the field first."""
     return rf"configuration.*\b{re.escape(name)}\b.*{re.escape(value)}"
 
 
-def _error_showing(value):
+def _error_showing(value: str) -> str:
     """One error that shows what it could not read."""
     return r"^\[error\].*configuration.*" + re.escape(value)

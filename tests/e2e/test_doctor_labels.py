@@ -1,17 +1,22 @@
 """`istio-stats doctor` where labels did not arrive as labels, or arrived twice."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import yaml
 
 from lab import bootstrap
 from lab.paths import ROOT
+from lab.tree import Json
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.customised import Customised
 from tests.e2e.harness.doctor import await_counted, diagnose, pasted, serve
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, encode
 from tests.e2e.harness.requests import send
+from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.tags import istio_stats_tags, stats_tags_of
 
@@ -20,16 +25,16 @@ TEAM = {"metrics": [{"dimensions": {"team": "'blue'"}}]}
 APP = {"metrics": [{"dimensions": {"app": "'mine'"}}]}
 
 
-def _with_tags(change, **more):
+def _with_tags(change: Callable[[list[Json]], list[Json]], **more: Any) -> Altered:
     """The inbound proxy with other stats_tags."""
 
-    def replace(whole):
+    def replace(whole: Json) -> None:
         whole["stats_config"]["stats_tags"] = change(whole["stats_config"]["stats_tags"])
 
     return Altered(west(1, **{"routes": ANSWER, **more}), replace)
 
 
-def test_without_stats_tags_every_label_is_inside_the_name(mesh):
+def test_without_stats_tags_every_label_is_inside_the_name(mesh: Mesh) -> None:
     envoy = serve(mesh, _with_tags(lambda _: []))
     finding = diagnose(envoy, "label-in-name")["label-in-name"]
     wanted = [tag for tag in _anywhere(west(1)) if tag["tag_name"] != "reason"]
@@ -37,16 +42,16 @@ def test_without_stats_tags_every_label_is_inside_the_name(mesh):
     assert sorted(lines, key=_name) == sorted(wanted, key=_name)
 
 
-def _anywhere(sidecar):
+def _anywhere(sidecar: Runnable) -> list[Json]:
     """The lines that find a label wherever it stands, as what is pasted does."""
     return stats_tags_of(sidecar.bootstrap(), "--anywhere")
 
 
-def _name(tag):
+def _name(tag: Json) -> str:
     return tag["tag_name"]
 
 
-def test_what_it_says_to_paste_cures_it(mesh):
+def test_what_it_says_to_paste_cures_it(mesh: Mesh) -> None:
     envoy = serve(mesh, _with_tags(lambda tags: [tag for tag in tags if "cluster" not in tag["tag_name"]]))
     finding = diagnose(envoy, "label-in-name")["label-in-name"]
     assert "labels: destination_cluster, source_cluster" in finding["seen"]
@@ -58,7 +63,7 @@ def test_what_it_says_to_paste_cures_it(mesh):
 
 
 @pytest.mark.parametrize("prefix", ["istio_", "mesh_"])
-def test_a_new_label_without_its_line(mesh, prefix):
+def test_a_new_label_without_its_line(mesh: Mesh, prefix: str) -> None:
     envoy = serve(mesh, west(1, routes=ANSWER, stats={**TEAM, "metric_prefix": prefix}))
     finding = diagnose(envoy, "label-in-name")["label-in-name"]
     assert "labels: team" in finding["seen"]
@@ -66,27 +71,28 @@ def test_a_new_label_without_its_line(mesh, prefix):
     assert yaml.safe_load(pasted(finding)) == [team]
 
 
-def test_a_new_label_without_its_line_before_anything_was_counted(mesh):
+def test_a_new_label_without_its_line_before_anything_was_counted(mesh: Mesh) -> None:
     mesh.start(west(1, routes=ANSWER, stats=TEAM))
     finding = diagnose(mesh["west"], "label-in-name")["label-in-name"]
     assert finding["seen"] == ["nothing was counted yet; the bootstrap has no line for: team"]
 
 
-def test_in_a_proxy_of_istio_it_names_all_labels_in_one_annotation(mesh):
-    def make_istios(whole):
+def test_in_a_proxy_of_istio_it_names_all_labels_in_one_annotation(mesh: Mesh) -> None:
+    def make_istios(whole: Json) -> None:
         whole["node"]["metadata"]["PROXY_CONFIG"] = {}
 
     envoy = serve(mesh, Altered(west(1, routes=ANSWER, stats=TEAM), make_istios))
     line = pasted(diagnose(envoy, "label-in-name")["label-in-name"])
     documented = re.search(r"^sidecar\.istio\.io/extraStatTags: .*$", _read("envoy-config/README.md"), re.MULTILINE)
+    assert documented
     assert line == documented.group() + ",team"
 
 
-def _read(path):
+def _read(path: str) -> str:
     return (ROOT / path).read_text()
 
 
-def test_a_label_swallowed_by_a_longer_one(mesh):
+def test_a_label_swallowed_by_a_longer_one(mesh: Mesh) -> None:
     envoy = serve(mesh, Customised(west(1, routes=ANSWER, stats=APP), istio_form=True))
     finding = diagnose(envoy, "label-swallowed")["label-swallowed"]
     assert 'app="shop-app" is the value of source_app' in finding["seen"]
@@ -97,8 +103,8 @@ def test_a_label_swallowed_by_a_longer_one(mesh):
     diagnose(envoy)
 
 
-def test_a_value_that_goes_on_too_long(mesh):
-    def make_greedy(tags):
+def test_a_value_that_goes_on_too_long(mesh: Mesh) -> None:
+    def make_greedy(tags: list[Json]) -> list[Json]:
         return [{**tag, "regex": r"(reporter=\.=(.*);\.;)"} if _name(tag) == "reporter" else tag for tag in tags]
 
     envoy = serve(mesh, _with_tags(make_greedy))
@@ -113,7 +119,7 @@ ISTIO_EXTRAS = [
 ]
 
 
-def test_labels_that_istios_bootstrap_finds_in_a_value(mesh):
+def test_labels_that_istios_bootstrap_finds_in_a_value(mesh: Mesh) -> None:
     service = {"host": "redis-cache.prod.svc", "name": "redis", "namespace": "prod"}
     tags = [tag for tag in istio_stats_tags() if _name(tag) not in ("component", "tag")] + ISTIO_EXTRAS
     upstream = west(1, services=[service]).upstream_clusters
@@ -123,7 +129,7 @@ def test_labels_that_istios_bootstrap_finds_in_a_value(mesh):
     assert any(fact.startswith('cache="prod" on istio_requests_total, out of ') for fact in finding["seen"]), finding
 
 
-def test_a_label_that_every_stat_has_is_no_spurious_one(mesh):
+def test_a_label_that_every_stat_has_is_no_spurious_one(mesh: Mesh) -> None:
     fixed = [{"tag_name": "zone", "fixed_value": "zone-9"}]
     sidecar = _with_tags(lambda tags: tags + fixed, arguments=("--stats-tag", "rack:r1"))
     envoy = serve(mesh, sidecar)
@@ -131,8 +137,8 @@ def test_a_label_that_every_stat_has_is_no_spurious_one(mesh):
     diagnose(envoy)
 
 
-def test_attached_as_filter_and_as_access_logger(mesh):
-    def attach_again(whole):
+def test_attached_as_filter_and_as_access_logger(mesh: Mesh) -> None:
+    def attach_again(whole: Json) -> None:
         manager = http_manager(whole)
         (plugin,) = [one for one in manager["http_filters"] if one["name"] == "istio_stats"]
         config = {"@type": bootstrap.EXTENSION + "access_loggers.wasm.v3.WasmAccessLog"}
@@ -145,8 +151,8 @@ def test_attached_as_filter_and_as_access_logger(mesh):
     assert finding["seen"] == ["listener west (HTTP) has istio_stats and istio_stats_logger"]
 
 
-def test_two_series_that_a_line_made_equal(mesh):
-    def cut_short(tags):
+def test_two_series_that_a_line_made_equal(mesh: Mesh) -> None:
+    def cut_short(tags: list[Json]) -> list[Json]:
         short = r"^wasmcustom\..*?(source_workload=\.=(.)[^;]*;\.;)"
         return [{**tag, "regex": short} if _name(tag) == "source_workload" else tag for tag in tags]
 
@@ -158,10 +164,10 @@ def test_two_series_that_a_line_made_equal(mesh):
     assert any("istio_requests_total" in fact for fact in finding["seen"]), finding
 
 
-def test_istios_own_filter_in_the_same_chain(mesh):
+def test_istios_own_filter_in_the_same_chain(mesh: Mesh) -> None:
     """A stock Envoy has no such filter: one with its name stands in. Unit tests know its type and its stats."""
 
-    def add(whole):
+    def add(whole: Json) -> None:
         stand_in = {"@type": bootstrap.EXTENSION + "filters.http.grpc_stats.v3.FilterConfig"}
         http_manager(whole)["http_filters"].insert(0, {"name": "istio.stats", "typed_config": stand_in})
 

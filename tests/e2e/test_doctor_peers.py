@@ -4,41 +4,44 @@ import pytest
 import yaml
 
 from lab import bootstrap
-from lab.tree import nodes, plugins
+from lab.tree import Json, nodes, plugins
 from tests.e2e.harness import clients, tcp, tcp_traffic
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.doctor import await_counted, call, diagnose, pasted, serve
+from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, encode
 from tests.e2e.harness.requests import send
-from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.runnable import Runnable
+from tests.e2e.harness.sidecar import Sidecar, east, west
 from tests.e2e.harness.standalone import REVIEWS, Logger, LoggerPair
 from tests.e2e.harness.usual import ABSENT
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 
 
-def _nameless(whole):
+def _nameless(whole: Json) -> None:
     del whole["node"]["metadata"]["CLUSTER_ID"]
 
 
-def _call_through(mesh, east_sidecar):
+def _call_through(mesh: Mesh, east_sidecar: Sidecar) -> Envoy:
     return serve(mesh, east_sidecar, peer=None)
 
 
-def test_the_own_cluster_is_not_in_the_node_metadata(mesh):
+def test_the_own_cluster_is_not_in_the_node_metadata(mesh: Mesh) -> None:
     envoy = serve(mesh, Altered(west(1, routes=ANSWER), _nameless))
     finding = diagnose(envoy, "no-cluster-id")["no-cluster-id"]
     assert finding["seen"] == ["metadata_exchange of listener west (HTTP)", "istio_stats of listener west (HTTP)"]
     assert yaml.safe_load(pasted(finding))["node"]["metadata"].keys() == {"CLUSTER_ID"}
 
 
-def test_the_configuration_can_say_it_instead(mesh):
+def test_the_configuration_can_say_it_instead(mesh: Mesh) -> None:
     local = {"local": {"cluster_id": "north"}}
     envoy = serve(mesh, Altered(west(1, routes=ANSWER, stats=local, exchange=local), _nameless))
     diagnose(envoy)
 
 
-def test_no_exchange_in_front_of_the_plugin(mesh, backend):
+def test_no_exchange_in_front_of_the_plugin(mesh: Mesh, backend: int) -> None:
     west_port = mesh.start(west(backend))
     envoy = _call_through(mesh, east(west_port, exchange=ABSENT, endpoint_metadata=None))
     finding = diagnose(envoy, "no-exchange")["no-exchange"]
@@ -49,28 +52,28 @@ def test_no_exchange_in_front_of_the_plugin(mesh, backend):
     assert {**theirs["vm_config"], "code": None} == {**ours["vm_config"], "code": None}
 
 
-def test_endpoint_metadata_is_enough_for_the_source(mesh, backend):
+def test_endpoint_metadata_is_enough_for_the_source(mesh: Mesh, backend: int) -> None:
     envoy = _call_through(mesh, east(mesh.start(west(backend)), exchange=ABSENT))
     diagnose(envoy)
 
 
-def test_the_other_side_has_no_exchange(mesh, backend):
+def test_the_other_side_has_no_exchange(mesh: Mesh, backend: int) -> None:
     west_port = mesh.start(west(backend, exchange=ABSENT))
     diagnose(_call_through(mesh, east(west_port, endpoint_metadata=None)), "peer-silent")
 
 
-def test_callers_without_a_proxy(mesh):
+def test_callers_without_a_proxy(mesh: Mesh) -> None:
     envoy = serve(mesh, west(1, routes=ANSWER), peer=None)
     finding = diagnose(envoy, "peer-silent")["peer-silent"]
     assert finding["seen"] == ['3 requests with reporter="destination" have source_cluster="unknown", none has another']
 
 
-def test_the_other_side_does_not_know_its_cluster(mesh, backend):
+def test_the_other_side_does_not_know_its_cluster(mesh: Mesh, backend: int) -> None:
     west_port = mesh.start(Altered(west(backend), _nameless))
     diagnose(_call_through(mesh, east(west_port, endpoint_metadata=None)), "peer-without-cluster-id")
 
 
-def test_metadata_that_cannot_be_read(mesh):
+def test_metadata_that_cannot_be_read(mesh: Mesh) -> None:
     port = mesh.start(west(1, routes=ANSWER))
     call(mesh["west"], port, times=1)
     send(port, [{METADATA: "?"}, {METADATA: encode({"NAME": "x" * 9000})}, {METADATA: "?"}])
@@ -93,8 +96,16 @@ EXCHANGE_FILTERS = ("envoy.filters.http.header_to_metadata", "envoy.filters.http
     ],
     ids=["nothing", "exchange", "listening", "telling"],
 )
-def test_an_exchange_by_stock_filters(mesh, backend, grpc_backend_port, doubler, missing, at_east, at_west):
-    def change(whole):
+def test_an_exchange_by_stock_filters(
+    mesh: Mesh,
+    backend: int,
+    grpc_backend_port: int,
+    doubler: int,
+    missing: tuple[str, ...],
+    at_east: set[str],
+    at_west: set[str],
+) -> None:
+    def change(whole: Json) -> None:
         _untold_by_endpoints(whole)
         manager = http_manager(whole)
         manager["http_filters"] = [one for one in manager["http_filters"] if _inner(one)["name"] not in missing]
@@ -106,7 +117,7 @@ def test_an_exchange_by_stock_filters(mesh, backend, grpc_backend_port, doubler,
         diagnose(mesh[name], *codes)
 
 
-def test_an_exchange_by_stock_filters_that_nobody_answers(mesh, backend):
+def test_an_exchange_by_stock_filters_that_nobody_answers(mesh: Mesh, backend: int) -> None:
     west_port = mesh.run(Logger("west", {18003: backend})).port("inbound")
     east_port = mesh.run(Altered(Logger("east", {18002: backend}), _untold_by_endpoints)).port("outbound")
     for name, port in (("east", east_port), ("west", west_port)):
@@ -115,25 +126,27 @@ def test_an_exchange_by_stock_filters_that_nobody_answers(mesh, backend):
         diagnose(mesh[name], "peer-silent")
 
 
-def _call_reviews(port):
+def _call_reviews(port: int) -> None:
     with clients.http1(port) as caller:
         for _ in range(3):
             assert caller.get("/", headers=REVIEWS).status_code == 200
 
 
-def _untold_by_endpoints(whole):
+def _untold_by_endpoints(whole: Json) -> None:
     """The endpoints' metadata tell what the exchange is for."""
     for endpoint in nodes(whole["static_resources"]["clusters"]):
         if endpoint.keys() == {"endpoint", "metadata"}:
             del endpoint["metadata"]
 
 
-def _inner(filter_):
+def _inner(filter_: Json) -> Json:
     """A filter, without the one that is around it."""
     return filter_["typed_config"].get("extension_config", filter_)
 
 
-def test_stock_filters_exchange_nothing_over_tcp(mesh, backend, grpc_backend_port, doubler):
+def test_stock_filters_exchange_nothing_over_tcp(
+    mesh: Mesh, backend: int, grpc_backend_port: int, doubler: int
+) -> None:
     pair = LoggerPair(mesh, backend, grpc_backend_port, doubler)
     tcp_traffic.converse(pair["east"].port("outbound_tcp"))
     for name in ("east", "west"):
@@ -143,7 +156,7 @@ def test_stock_filters_exchange_nothing_over_tcp(mesh, backend, grpc_backend_por
     diagnose(pair["west"], hints=["no-tcp-exchange"])
 
 
-def test_no_exchange_under_another_prefix(mesh):
+def test_no_exchange_under_another_prefix(mesh: Mesh) -> None:
     stats = {"attachment": "http", "metric_prefix": "mesh_"}
     envoy = serve(mesh, west(1, routes=ANSWER, exchange=ABSENT, stats=stats))
     finding = diagnose(envoy, "no-exchange")["no-exchange"]
@@ -159,22 +172,22 @@ def test_no_exchange_under_another_prefix(mesh):
     ],
     ids=["no_exchange", "not_opted_in", "not_answered"],
 )
-def test_over_tcp(mesh, doubler, here, there, code):
+def test_over_tcp(mesh: Mesh, doubler: int, here: Json, there: Json, code: str) -> None:
     exchange = {"attachment": "tcp", **there}
     tcp_traffic.converse(mesh.start(tcp.east(mesh.start(tcp.west(doubler, exchange=exchange)), **here)))
     mesh.await_total("east", "istio_tcp_connections_closed_total", 1)
     diagnose(mesh["east"], code)
 
 
-def test_over_tcp_what_it_says_to_paste_cures_it(mesh, doubler):
+def test_over_tcp_what_it_says_to_paste_cures_it(mesh: Mesh, doubler: int) -> None:
     west_port = mesh.start(tcp.west(doubler))
 
-    def opt_in(whole):
+    def opt_in(whole: Json) -> None:
         lines = pasted(finding)
         (upstream,) = whole["static_resources"]["clusters"]
         upstream["metadata"]["filter_metadata"].update(yaml.safe_load(lines)["metadata"]["filter_metadata"])
 
-    def converse(sidecar):
+    def converse(sidecar: Runnable) -> None:
         tcp_traffic.converse(mesh.start(sidecar))
         mesh.await_total("east", "istio_tcp_connections_closed_total", 1)
 

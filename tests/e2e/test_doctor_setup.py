@@ -1,13 +1,16 @@
 """`istio-stats doctor` where the plugin runs and something around it is not as it should be."""
 
+from collections.abc import Callable
+
 import pytest
 import yaml
 
 from lab import bootstrap
-from lab.tree import plugins
+from lab.tree import Json, plugins
 from tests.e2e.harness import clients
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.doctor import await_counted, call, diagnose, pasted, serve
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, encode
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import east, west
@@ -23,8 +26,8 @@ ANSWER = [bootstrap.direct_response("/", 200)]
     ],
     ids=["left_out", "reload"],
 )
-def test_a_fault_would_stop_traffic(mesh, change, policy):
-    def change_all(whole):
+def test_a_fault_would_stop_traffic(mesh: Mesh, change: Callable[[Json], object], policy: str) -> None:
+    def change_all(whole: Json) -> None:
         for plugin in plugins(whole):
             change(plugin)
 
@@ -35,7 +38,7 @@ def test_a_fault_would_stop_traffic(mesh, change, policy):
     ]
 
 
-def test_nothing_says_which_side_a_listener_is_on(mesh, backend):
+def test_nothing_says_which_side_a_listener_is_on(mesh: Mesh, backend: int) -> None:
     """It reports as the source, and looks for a peer upstream, where there is none."""
     envoy = serve(mesh, west(backend, direction="UNSPECIFIED", root_id=""))
     found = diagnose(envoy, "reporter-unknown", "peer-silent")
@@ -44,8 +47,8 @@ def test_nothing_says_which_side_a_listener_is_on(mesh, backend):
 
 
 @pytest.mark.parametrize("emits", [None, False], ids=["no_filter", "without_filter_state"])
-def test_grpc_without_its_filter(mesh, grpc_backend_port, emits):
-    def change(whole):
+def test_grpc_without_its_filter(mesh: Mesh, grpc_backend_port: int, emits: bool) -> None:
+    def change(whole: Json) -> None:
         filters = http_manager(whole)["http_filters"]
         (counter,) = [one for one in filters if one["name"] == "envoy.filters.http.grpc_stats"]
         if emits is None:
@@ -62,7 +65,7 @@ def test_grpc_without_its_filter(mesh, grpc_backend_port, emits):
     diagnose(mesh["west"])
 
 
-def test_more_label_sets_than_the_plugin_keeps(mesh):
+def test_more_label_sets_than_the_plugin_keeps(mesh: Mesh) -> None:
     port = mesh.start(west(1, routes=ANSWER, stats={"attachment": "http", "max_series": 2}))
     call(mesh["west"], port, times=1)
     send(port, [{METADATA: encode({"WORKLOAD_NAME": f"peer-{n}", "CLUSTER_ID": "x"})} for n in range(4)])
@@ -71,7 +74,7 @@ def test_more_label_sets_than_the_plugin_keeps(mesh):
     assert found["series-overflow"]["seen"] == ["istio_stats_series_overflow_total is 3; max_series is 2"]
 
 
-def test_nearly_as_many_label_sets_as_the_plugin_keeps(mesh):
+def test_nearly_as_many_label_sets_as_the_plugin_keeps(mesh: Mesh) -> None:
     port = mesh.start(west(1, routes=ANSWER, stats={"attachment": "http", "max_series": 5}))
     send(port, [{METADATA: encode({"WORKLOAD_NAME": f"peer-{n}", "CLUSTER_ID": "x"})} for n in range(5)])
     await_counted(mesh["west"], 5)

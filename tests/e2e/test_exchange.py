@@ -1,11 +1,16 @@
 """The peer metadata headers: who gets them, what is in them, where they end."""
 
 import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import httpx
 import pytest
 
 from lab import bootstrap
+from lab.tree import Json
 from tests.e2e.harness import clients, usual
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, decode, encode, found_in, headers
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.usual import ABSENT
@@ -32,21 +37,23 @@ ANSWERS = {
 
 
 @pytest.fixture(scope="module")
-def inbound(shared_mesh, backend):
+def inbound(shared_mesh: Mesh, backend: int) -> Iterator[httpx.Client]:
     """A client of the called workload's proxy."""
     with clients.http1(shared_mesh.start(west(backend, stats=ABSENT))) as caller:
         yield caller
 
 
 @pytest.fixture(scope="module")
-def outbound(shared_mesh, backend):
+def outbound(shared_mesh: Mesh, backend: int) -> Iterator[httpx.Client]:
     """A client of the caller's proxy."""
     with clients.http1(shared_mesh.start(east(backend, stats=ABSENT))) as caller:
         yield caller
 
 
 @pytest.mark.parametrize("sent, answer", ANSWERS.values(), ids=ANSWERS.keys())
-def test_inbound_the_answer_carries_what_the_request_did(mesh, backend, sent, answer):
+def test_inbound_the_answer_carries_what_the_request_did(
+    mesh: Mesh, backend: int, sent: list[tuple[str, str]], answer: dict[str, Any]
+) -> None:
     with clients.http1(mesh.start(west(backend, stats=ABSENT))) as caller:
         response = caller.get("/", headers=[*sent, ("x-other", "kept")])
     assert _understood(response.headers.multi_items()) == _pairs(answer)
@@ -55,7 +62,7 @@ def test_inbound_the_answer_carries_what_the_request_did(mesh, backend, sent, an
     assert ["x-other", "kept"] in reached
 
 
-def test_outbound_the_upstream_is_told_who_we_are_whatever_the_client_claims(outbound):
+def test_outbound_the_upstream_is_told_who_we_are_whatever_the_client_claims(outbound: httpx.Client) -> None:
     for claimed in ([], [(METADATA, STOCK_METADATA), (NODE_ID, "spoofed"), (METADATA, "%%%")]):
         response = outbound.get("/", headers=claimed)
         assert _understood(response.json()) == _pairs({METADATA: SHOP_TOLD, NODE_ID: SHOP_ID})
@@ -65,21 +72,21 @@ def test_outbound_the_upstream_is_told_who_we_are_whatever_the_client_claims(out
 @pytest.mark.parametrize(
     "answer", [headers(STOCK), {METADATA: "", NODE_ID: ""}, {METADATA: "%%%"}], ids=["proper", "empty", "unusable"]
 )
-def test_outbound_the_client_never_sees_the_upstreams_headers(outbound, answer):
+def test_outbound_the_client_never_sees_the_upstreams_headers(outbound: httpx.Client, answer: dict[str, str]) -> None:
     response = outbound.get("/", headers={"x-answer-with": json.dumps({**answer, "x-other": "kept"})})
     assert response.status_code == 200
     assert found_in(response.headers.multi_items()) == []
     assert response.headers["x-other"] == "kept"
 
 
-def test_between_two_proxies_neither_end_sees_the_headers(mesh, backend):
+def test_between_two_proxies_neither_end_sees_the_headers(mesh: Mesh, backend: int) -> None:
     with clients.http1(mesh.start(east(mesh.start(west(backend))))) as caller:
         response = caller.get("/")
     assert found_in(response.json()) == []
     assert found_in(response.headers.multi_items()) == []
 
 
-def test_only_what_a_peer_needs_is_told(outbound):
+def test_only_what_a_peer_needs_is_told(outbound: httpx.Client) -> None:
     """No pod addresses, no platform, no other Kubernetes labels: they would leave with every request."""
     told = dict(found_in(outbound.get("/").json()))
     assert decode(told[METADATA]) == {
@@ -99,7 +106,7 @@ def test_only_what_a_peer_needs_is_told(outbound):
     assert told[NODE_ID] == "sidecar~10.1.0.7~shop-v2-7d9f-x2b4c.retail~retail.svc.cluster.local"
 
 
-def test_with_trust_mtls_a_peer_without_a_certificate_is_neither_heard_nor_answered(mesh, backend):
+def test_with_trust_mtls_a_peer_without_a_certificate_is_neither_heard_nor_answered(mesh: Mesh, backend: int) -> None:
     with clients.http1(mesh.start(west(backend, exchange={"trust": "mtls"}))) as caller:
         response = caller.get("/", headers=headers(SHOP))
     assert found_in(response.json()) == []
@@ -112,7 +119,7 @@ def test_with_trust_mtls_a_peer_without_a_certificate_is_neither_heard_nor_answe
     [("PassthroughCluster", {}), ("outbound|443||example.org", {"external": True})],
     ids=["passthrough", "external"],
 )
-def test_with_skip_external_nobody_outside_is_told(mesh, backend, name, metadata):
+def test_with_skip_external_nobody_outside_is_told(mesh: Mesh, backend: int, name: str, metadata: Json) -> None:
     outside = usual.upstream_cluster(name, [backend])
     outside["metadata"] = {"filter_metadata": {"istio": metadata}}
     proxy = east(
@@ -126,16 +133,16 @@ def test_with_skip_external_nobody_outside_is_told(mesh, backend, name, metadata
         assert found_in(caller.get("/", headers={METADATA: SHOP_METADATA}).json()) == []
 
 
-def test_with_skip_external_the_mesh_is_still_told(mesh, backend):
+def test_with_skip_external_the_mesh_is_still_told(mesh: Mesh, backend: int) -> None:
     with clients.http1(mesh.start(east(backend, exchange={"skip_external": True}, stats=ABSENT))) as caller:
         assert _understood(caller.get("/").json()) == _pairs({METADATA: SHOP_TOLD, NODE_ID: SHOP_ID})
 
 
-def _understood(pairs):
+def _understood(pairs: list[tuple[str, str]]) -> list[tuple[str, Any]]:
     """The peer headers among `pairs`, metadata decoded: how its bytes are ordered is up to the sender."""
     found = found_in(pairs)
     return sorted((name, decode(value) if name.lower() == METADATA else value) for name, value in found)
 
 
-def _pairs(values):
+def _pairs(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return sorted(values.items())

@@ -2,14 +2,19 @@
 
 import time
 from itertools import product
+from typing import Any
 
 from lab import bootstrap
+from lab.certs import Identity
+from lab.tree import Json
 from lab.waiting import wait_until
 from tests.e2e.harness import clients, envoy_log, golden, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.customised import Customised, all_changed, times, together, without_build
+from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.grpc_stream import Stream
-from tests.e2e.harness.scrape import standard
+from tests.e2e.harness.mesh import Mesh
+from tests.e2e.harness.scrape import Families, LabelSet, standard
 from tests.e2e.harness.sidecar import SERVICE, east, west
 from tests.e2e.harness.tcp_families import Counts, families
 from tests.e2e.harness.workloads import SHOP, STOCK
@@ -46,15 +51,15 @@ PRINTED = {
 }
 
 
-def _configured(**stats):
+def _configured(**stats: object) -> Json:
     return {"attachment": "http", **stats}
 
 
-def _dimensions(dimensions, **more):
+def _dimensions(dimensions: dict[str, str], **more: object) -> Json:
     return {"dimensions": dimensions, **more}
 
 
-def test_results_of_every_type_are_printed(mesh, backend):
+def test_results_of_every_type_are_printed(mesh: Mesh, backend: int) -> None:
     expressions = {label: expression for label, (expression, _) in PRINTED.items()}
     stats = _configured(metrics=[_dimensions(expressions)])
     with clients.http1(mesh.start(Customised(west(backend, stats=stats)))) as caller:
@@ -64,7 +69,7 @@ def test_results_of_every_type_are_printed(mesh, backend):
     mesh.expect_families({"west": all_changed(plain, **printed)}, "plain_client.yaml with PRINTED")
 
 
-def test_values_of_definitions(mesh, backend):
+def test_values_of_definitions(mesh: Mesh, backend: int) -> None:
     """A counter without a value is left alone; a gauge or histogram of it is zero."""
     definitions = {
         "whole_total": ("7", "COUNTER"),
@@ -159,7 +164,7 @@ LEGACY = {
 }
 
 
-def test_names_from_before_envoy_1_33_are_rewritten_and_told(mesh, backend):
+def test_names_from_before_envoy_1_33_are_rewritten_and_told(mesh: Mesh, backend: int) -> None:
     expressions = {label: expression for label, (expression, _, _) in LEGACY.items()}
     # At the destination the two peers change places.
     mirrored = {"callers": "downstream_peer.labels['app'].value", "callers_id": "downstream_peer.cluster_id + '!'"}
@@ -194,9 +199,9 @@ CONDITIONAL = [
 ]
 
 
-def _where(a, b):
+def _where(a: str | None, b: str | None) -> Json:
     """The labels that the entries change, by the headers of the request."""
-    labels = {}
+    labels: Json = {}
     if a == "yes":
         labels |= {"first": "set by the first", "shared": "first"}
     if b == "yes":
@@ -204,7 +209,7 @@ def _where(a, b):
     return labels
 
 
-def test_an_entry_applies_only_where_its_condition_is_true(mesh, backend):
+def test_an_entry_applies_only_where_its_condition_is_true(mesh: Mesh, backend: int) -> None:
     """A condition that is false, cannot be evaluated or is no truth value changes nothing."""
     stats = _configured(metrics=CONDITIONAL)
     cases = list(product(("yes", "no", None), repeat=2))
@@ -239,8 +244,8 @@ OPEN = {
 
 
 def test_messages_of_an_open_stream_have_the_labels_that_can_be_told(
-    mesh, grpc_backend_port, shop_identity, stock_identity
-):
+    mesh: Mesh, grpc_backend_port: int, shop_identity: Identity, stock_identity: Identity
+) -> None:
     stats = _configured(metrics=[_dimensions(OPEN)], tcp_reporting_duration=f"{PERIOD_SECONDS}s")
     tls = bootstrap.downstream_tls(stock_identity)
     answering = west(grpc_backend_port, protocol="http2", stats=stats, tls=tls)
@@ -270,26 +275,26 @@ def test_messages_of_an_open_stream_have_the_labels_that_can_be_told(
                 assert sum(reported[metric].values()) == 5
 
 
-def _expect_messages(envoy, series):
+def _expect_messages(envoy: Envoy, series: list[tuple[dict[str, str], int]]) -> None:
     wanted = {name: {_key(labels): count for labels, count in series} for name in MESSAGES}
     wait_until(lambda: _messages(envoy) == wanted, f"{envoy.name}: {wanted}, not {_messages(envoy)}")
 
 
-def _messages(envoy):
+def _messages(envoy: Envoy) -> dict[str, dict[Any, float]]:
     """Series of the message metrics, by the labels of OPEN alone."""
     exported = envoy.families()
 
-    def told(series):
+    def told(series: dict[LabelSet, float]) -> dict[Any, float]:
         return {_key({label: dict(labels)[label] for label in OPEN}): count for labels, count in series.items()}
 
     return {name: told(exported[name].series) for name in MESSAGES if name in exported}
 
 
-def _key(labels):
+def _key(labels: dict[str, str]) -> LabelSet:
     return tuple(sorted(labels.items()))
 
 
-def test_an_open_tcp_connection_has_the_labels_that_can_be_told(mesh, doubler):
+def test_an_open_tcp_connection_has_the_labels_that_can_be_told(mesh: Mesh, doubler: int) -> None:
     """Conditions and constants are those of its beginning; attributes are read at each report."""
     dimensions = {**OPEN, "counted": "'at the end'"}
     del dimensions["verb"]
@@ -313,5 +318,5 @@ def test_an_open_tcp_connection_has_the_labels_that_can_be_told(mesh, doubler):
     mesh.expect_families({"west": together(reported, without_build(rest))}, "a closed connection")
 
 
-def _tcp(counts, labels):
+def _tcp(counts: Counts, labels: Json) -> Families:
     return all_changed(families("west", {"west_alone": counts}), **labels)

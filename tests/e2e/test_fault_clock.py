@@ -3,7 +3,10 @@
 import re
 import time
 from email.utils import parsedate_to_datetime
+from functools import partial
+from pathlib import Path
 
+import httpx
 import pytest
 
 from lab import bootstrap
@@ -11,6 +14,7 @@ from lab.envoy import binary as envoy_binary
 from lab.waiting import wait_until
 from tests.e2e.harness import clients, tcp
 from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.wall_clock import WallClock
@@ -22,13 +26,13 @@ LONG = 60_000
 
 
 @pytest.fixture
-def clock(tmp_path, monkeypatch):
+def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WallClock:
     # Looked for before, by a script that needs no other clock.
     envoy_binary()
     return WallClock(tmp_path, monkeypatch)
 
 
-def test_a_clock_that_is_set(mesh, clock, doubler):
+def test_a_clock_that_is_set(mesh: Mesh, clock: WallClock, doubler: int) -> None:
     stats = {"attachment": "tcp", "tcp_reporting_duration": "0.5s"}
     beside = tcp.west(doubler, name="tcp", exchange=ABSENT, stats=stats)
     port = mesh.start(west(1, routes=[bootstrap.direct_response("/", 200)], joined=[beside]))
@@ -36,7 +40,7 @@ def test_a_clock_that_is_set(mesh, clock, doubler):
     with clients.http1(port) as caller, traffic.connect(envoy.port("tcp")) as connection:
         for times, shift in enumerate([0, HOUR, -HOUR, 10_000 * DAY, 0], 1):
             clock.shift(shift)
-            wait_until(lambda shift=shift: _is_set(caller, shift), f"a clock that is {shift} s off")
+            wait_until(partial(_is_set, caller, shift), f"a clock that is {shift} s off")
             traffic.exchange_words(connection, b"x" * 100)
             mesh.await_total("west", "istio_tcp_received_bytes_total", 100 * times)
     sent = envoy.stats("^http.west.downstream_rq_total$")["http.west.downstream_rq_total"]
@@ -49,7 +53,7 @@ def test_a_clock_that_is_set(mesh, clock, doubler):
         assert int(below) == count, f"durations of {name}"
 
 
-def _is_set(caller, shift):
+def _is_set(caller: httpx.Client, shift: int) -> bool:
     """Whether Envoy's own clock is off by so much."""
     date = parsedate_to_datetime(caller.get("/").headers["date"]).timestamp()
     return abs(date - time.time() - shift) < 10

@@ -2,12 +2,15 @@
 
 import os
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lab import bootstrap
 from lab.memory import resident_bytes
+from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.requests import send
-from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.sidecar import Sidecar, west
 from tests.e2e.harness.usual import ABSENT
 
 LISTENERS = 1000
@@ -19,7 +22,7 @@ MAX_BYTES_PER_LISTENER = 80_000
 IDLE_SECONDS = 3
 
 
-def test_a_thousand_listeners(mesh):
+def test_a_thousand_listeners(mesh: Mesh) -> None:
     plain = mesh.run(_listeners("plain", lambda _: ABSENT))
     resident, idle = resident_bytes(plain.pid), _idle_cpu(plain)
     plain.stop()
@@ -45,8 +48,8 @@ def test_a_thousand_listeners(mesh):
     assert envoy.stats(f"^{active}$")[active] == 3
 
 
-def _listeners(name, stats):
-    def listener(number, joined=()):
+def _listeners(name: str, stats: Callable[[int], object]) -> Sidecar:
+    def listener(number: int, joined: Sequence[Sidecar] = ()) -> Sidecar:
         return west(
             1,
             name=f"{name}-{number}",
@@ -60,14 +63,14 @@ def _listeners(name, stats):
     return listener(0, [listener(number) for number in range(1, LISTENERS)])
 
 
-def _idle_cpu(envoy):
+def _idle_cpu(envoy: Envoy) -> float:
     """The part of a core that it takes when nobody calls."""
     before = _cpu_seconds(envoy)
     time.sleep(IDLE_SECONDS)
     return (_cpu_seconds(envoy) - before) / IDLE_SECONDS
 
 
-def _cpu_seconds(envoy):
+def _cpu_seconds(envoy: Envoy) -> float:
     fields = Path(f"/proc/{envoy.pid}/stat").read_text().rpartition(")")[2].split()
     user, system = fields[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

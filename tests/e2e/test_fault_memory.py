@@ -1,12 +1,16 @@
 """Memory when `max_series` is reached: each VM's own, and Envoy's, which its overload manager watches."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from lab import bootstrap
 from lab.memory import linear_memories
+from lab.tree import Json
 from tests.e2e.harness.altered import Altered
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, encode
-from tests.e2e.harness.requests import send
+from tests.e2e.harness.requests import Request, send
 from tests.e2e.harness.sidecar import west
 
 BOUND = 500
@@ -23,7 +27,7 @@ LABELS = ("app", "version", "service.istio.io/canonical-name", "service.istio.io
 FAMILIES = ("requests_total", "request_duration_milliseconds", "request_bytes", "response_bytes")
 
 
-def _peers(begin, end):
+def _peers(begin: int, end: int) -> Iterator[Request]:
     for number in range(begin, end):
         value = f"{number}-".ljust(256, "x")
         names = dict.fromkeys(("WORKLOAD_NAME", "NAMESPACE", "CLUSTER_ID"), value)
@@ -31,7 +35,7 @@ def _peers(begin, end):
         yield {METADATA: encode(metadata)}
 
 
-def _watch_heap(whole):
+def _watch_heap(whole: Json) -> None:
     config = {
         "@type": bootstrap.TYPE + "envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
         "max_heap_size_bytes": HEAP_BYTES,
@@ -45,7 +49,7 @@ def _watch_heap(whole):
 
 
 @pytest.mark.parametrize("max_series", [BOUND, 10_000], ids=["bounded", "unbounded"])
-def test_a_vm_grows_no_further_than_max_series(mesh, max_series):
+def test_a_vm_grows_no_further_than_max_series(mesh: Mesh, max_series: int) -> None:
     stats = {
         "attachment": "http",
         "max_series": max_series,
@@ -61,7 +65,7 @@ def test_a_vm_grows_no_further_than_max_series(mesh, max_series):
     assert after < MAX_BYTES
 
 
-def _worker(mesh, port, begin, end):
+def _worker(mesh: Mesh, port: int, begin: int, end: int) -> int:
     """Has so many peers call; returns the memory of the worker's VM, the only one that they reach."""
     # Each is answered with 200, which it were not if the heap were full.
     send(port, _peers(begin, end))

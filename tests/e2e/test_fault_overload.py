@@ -3,16 +3,20 @@
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from lab import bootstrap
+from lab.tree import Json
 from lab.waiting import PATIENCE_SECONDS
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.altered import Altered
 from tests.e2e.harness.doctor import diagnose
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import headers
 from tests.e2e.harness.requests import encode, read_status
+from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.workloads import SHOP
 
@@ -27,17 +31,17 @@ REQUESTS = 300
 class Pressure:
     """What the overload manager believes, from 0 to 1."""
 
-    def __init__(self, directory, key, name):
+    def __init__(self, directory: Path, key: str, name: str) -> None:
         self._file, self._draft = directory / "pressure", directory / "pressure.draft"
         self._trigger = {key: [{"name": name, "triggers": [{"name": PRESSURE, "threshold": {"value": 0.9}}]}]}
         self.set(0)
 
-    def set(self, value):
+    def set(self, value: int) -> None:
         self._draft.write_text(str(value))
         # Envoy looks again only when a file is moved into place.
         self._draft.replace(self._file)
 
-    def overload_manager(self):
+    def overload_manager(self) -> Json:
         config = {"@type": bootstrap.TYPE + MONITOR, "filename": str(self._file)}
         return {
             "refresh_interval": "0.05s",
@@ -46,7 +50,7 @@ class Pressure:
         }
 
 
-def _start(mesh, pressure, sidecar):
+def _start(mesh: Mesh, pressure: Pressure, sidecar: Runnable) -> int:
     return mesh.start(Altered(sidecar, lambda whole: whole.update(overload_manager=pressure.overload_manager())))
 
 
@@ -58,7 +62,9 @@ REFUSALS = [
 
 @pytest.mark.parametrize("key, name", REFUSALS, ids=["action", "load_shed_point"])
 @pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
-def test_under_load_what_was_answered_was_counted(mesh, tmp_path, key, name, logger):
+def test_under_load_what_was_answered_was_counted(
+    mesh: Mesh, tmp_path: Path, key: str, name: str, logger: bool
+) -> None:
     """What the overload manager refuses reaches no filter, only access loggers."""
     pressure = Pressure(tmp_path, key, name)
     port = _start(mesh, pressure, west(1, routes=ANSWER, logger=logger))
@@ -76,17 +82,18 @@ def test_under_load_what_was_answered_was_counted(mesh, tmp_path, key, name, log
     closed = "http.west.downstream_rq_overload_close"
     assert envoy.stats(f"^{closed}$")[closed] == answers[503]
     mesh.await_total("west", "istio_requests_total", answers.total() if logger else answers[200])
-    counted = Counter()
-    for labels, value in envoy.families()["istio_requests_total"].series.items():
-        counted[int(dict(labels)["response_code"])] += value
+    counted: Counter[int] = Counter()
+    for labels, requests in envoy.families()["istio_requests_total"].series.items():
+        counted[int(dict(labels)["response_code"])] += int(requests)
     assert counted == (answers if logger else Counter({200: answers[200]}))
     # Nor does doctor take the refused ones for lost.
     diagnose(envoy)
 
 
-def _load(port):
+def _load(port: int) -> Counter[int]:
     """Answers by status. After a refusal Envoy closes the connection."""
-    answers, left = Counter(), REQUESTS
+    answers: Counter[int] = Counter()
+    left = REQUESTS
     while left:
         with traffic.connect(port) as connection:
             received = connection.makefile("rb")
@@ -100,7 +107,7 @@ def _load(port):
     return answers
 
 
-def test_connections_that_are_not_accepted_are_no_loss(mesh, tmp_path):
+def test_connections_that_are_not_accepted_are_no_loss(mesh: Mesh, tmp_path: Path) -> None:
     pressure = Pressure(tmp_path, "actions", "envoy.overload_actions.stop_accepting_connections")
     port = _start(mesh, pressure, west(1, routes=ANSWER))
     active = "overload.envoy.overload_actions.stop_accepting_connections.active"

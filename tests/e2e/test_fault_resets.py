@@ -1,8 +1,10 @@
 """Exchanges that break off at every phase, by each side, in every way: each is counted once, where it arrived."""
 
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -10,12 +12,13 @@ from lab.waiting import wait_until
 from tests.e2e.harness import interrupted
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.customised import Customised
+from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.interrupted import ALL, Break, Http1, Http2
-from tests.e2e.harness.mesh import LATE_SECONDS
+from tests.e2e.harness.mesh import LATE_SECONDS, Mesh
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.workloads import SHOP, STOCK
 
-PROTOCOLS = {"http1": Http1, "http2": Http2}
+PROTOCOLS: dict[str, interrupted.Protocol] = {"http1": Http1, "http2": Http2}
 # The path tells the cases apart.
 STATS = {
     "attachment": "http",
@@ -28,7 +31,7 @@ STATS = {
 CONNECTION, STREAM = ("close", "reset"), ("stream",)
 # Who ends it, how, the parts of request and response that were written by then (headers, two halves of the body,
 # trailers), and what each proxy says: code and flags.
-TABLE = {
+TABLE: dict[str, list[tuple[Any, ...]]] = {
     "http1": [
         ("client", CONNECTION, 2.5, 0, "0 DC", "0 DC"),
         ("client", CONNECTION, 3.5, 0, "0 DC", "0 DC"),
@@ -67,8 +70,8 @@ TABLE = {
 
 
 @pytest.mark.parametrize("protocol", TABLE)
-def test_what_breaks_off_is_counted_once_on_both_sides(mesh, protocol):
-    expected = {"east": {}, "west": {}}
+def test_what_breaks_off_is_counted_once_on_both_sides(mesh: Mesh, protocol: str) -> None:
+    expected: dict[str, dict[str, float]] = {"east": {}, "west": {}}
     with _chain(mesh, protocol) as exchange, ExitStack() as left_open:
         for by, ways, request, response, *sides in TABLE[protocol]:
             for way in ways:
@@ -81,15 +84,19 @@ def test_what_breaks_off_is_counted_once_on_both_sides(mesh, protocol):
             left_open.enter_context(exchange(Break("client", way, 0.5), "/half"))
         for name, counts in expected.items():
             with suppress(TimeoutError):
-                wait_until(lambda name=name, counts=counts: _counted(mesh[name]) == counts, "all of them")
+                _await(mesh[name], counts)
     # What would be counted twice, or once too often, would be there by then.
     time.sleep(LATE_SECONDS)
     for name, counts in expected.items():
         assert _counted(mesh[name]) == counts, name
 
 
+def _await(envoy: Envoy, counts: dict[str, float]) -> None:
+    wait_until(lambda: _counted(envoy) == counts, "all of them")
+
+
 @contextmanager
-def _chain(mesh, protocol):
+def _chain(mesh: Mesh, protocol: str) -> Iterator[Callable[[Break, str], AbstractContextManager[None]]]:
     """Client, east, west, backend, and all of them speak this protocol; yields what begins an exchange."""
     backend = interrupted.Backend(PROTOCOLS[protocol])
     with traffic.backend(backend.serve) as backend_port:
@@ -101,7 +108,7 @@ def _chain(mesh, protocol):
         yield partial(interrupted.exchange, port, backend, PROTOCOLS[protocol])
 
 
-def _counted(envoy):
+def _counted(envoy: Envoy) -> dict[str, float]:
     """By path, code and flags."""
     family = envoy.families().get("istio_requests_total")
     found = {}

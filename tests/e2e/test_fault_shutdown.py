@@ -1,17 +1,22 @@
 """An Envoy that is told to end: what was open or waited is in the last numbers that it gives."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from lab import bootstrap
+from lab.tree import Json
 from lab.waiting import wait_until
 from tests.e2e.harness import clients, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.altered import Altered
 from tests.e2e.harness.grpc_stream import Stream
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.requests import send, status_of
+from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.tcp import TcpSidecar
 from tests.e2e.harness.tcp_sink import Sink
 from tests.e2e.harness.usual import ABSENT
 
@@ -24,20 +29,20 @@ HISTOGRAMS = ("request_duration_milliseconds", "request_bytes", "response_bytes"
 
 
 @pytest.fixture
-def sink():
+def sink() -> Iterator[Sink]:
     with Sink() as listening:
         yield listening
 
 
-def _pushing(sink, sidecar):
+def _pushing(sink: Sink, sidecar: Runnable) -> Altered:
     return Altered(sidecar, lambda whole: whole.update(stats_sinks=[sink.config()]))
 
 
-def _beside(doubler, period):
+def _beside(doubler: int, period: Json) -> TcpSidecar:
     return tcp.west(doubler, name="tcp", exchange=ABSENT, stats={"attachment": "tcp", **period})
 
 
-def test_sigterm_pushes_what_was_open(mesh, sink, grpc_backend_port, doubler):
+def test_sigterm_pushes_what_was_open(mesh: Mesh, sink: Sink, grpc_backend_port: int, doubler: int) -> None:
     """Envoy does not wait: not for streams, nor for its own --drain-time-s."""
     stats = {"attachment": "http", **LONG}
     proxy = west(
@@ -68,7 +73,7 @@ def test_sigterm_pushes_what_was_open(mesh, sink, grpc_backend_port, doubler):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_sigterm_pushes_what_waits_for_its_definition(mesh, sink, workers):
+def test_sigterm_pushes_what_waits_for_its_definition(mesh: Mesh, sink: Sink, workers: int) -> None:
     answer = [bootstrap.direct_response("/", 200)]
     stats = {"attachment": "http", "metrics": [{"name": name, "drop": True} for name in HISTOGRAMS]}
     port = mesh.start(_pushing(sink, east(1, routes=answer, stats=stats, workers=workers)))
@@ -80,7 +85,7 @@ def test_sigterm_pushes_what_waits_for_its_definition(mesh, sink, workers):
     wait_until(lambda: sink.counted() == expected, f"{expected}, pushed at the end")
 
 
-def test_a_graceful_drain_leaves_time_for_a_scrape(mesh, backend, doubler):
+def test_a_graceful_drain_leaves_time_for_a_scrape(mesh: Mesh, backend: int, doubler: int) -> None:
     """Where nothing is pushed: what ends, and what passes over open connections, is there as long as Envoy is."""
     port = mesh.start(west(backend, joined=[_beside(doubler, SHORT)], arguments=("--drain-time-s", "1")))
     envoy = mesh["west"]

@@ -2,16 +2,21 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import httpx
 import pytest
 
 from lab import bootstrap
+from lab.tree import Json
 from tests.e2e.harness import clients
 from tests.e2e.harness.altered import Altered, use_module
 from tests.e2e.harness.command import trapping_module
 from tests.e2e.harness.doctor import diagnose
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import headers
 from tests.e2e.harness.requests import status_of
+from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.workloads import SHOP
 
@@ -22,26 +27,26 @@ STATS = {"attachment": "http", "define_in_place": True}
 # Envoy starts a VM again at the first request after so long, since it last did that.
 INTERVAL_SECONDS = 1
 ANSWER = [bootstrap.direct_response("/", 200)]
-ANY_LOG = {"permitted_log": "."}
+ANY_LOG: Json = {"permitted_log": "."}
 
 
 @pytest.fixture(scope="module")
-def trap(tmp_path_factory):
+def trap(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trapping_module("proxy_on_log", tmp_path_factory.mktemp("trap"), LIFE)
 
 
-def _trapping(trap, sidecar, failure_policy):
+def _trapping(trap: Path, sidecar: Runnable, failure_policy: str) -> Altered:
     return Altered(sidecar, lambda whole: use_module(whole, trap, failure_policy))
 
 
-def _calling(port):
+def _calling(port: int) -> httpx.Client:
     """A client whose peer says who it is."""
     caller = clients.http1(port)
     caller.headers.update(headers(SHOP))
     return caller
 
 
-def test_fail_open_serves_on_and_other_workers_count_on(mesh, trap):
+def test_fail_open_serves_on_and_other_workers_count_on(mesh: Mesh, trap: Path) -> None:
     port = mesh.start(_trapping(trap, west(1, routes=ANSWER, stats=STATS, workers=2, **ANY_LOG), "FAIL_OPEN"))
     # Each connection has a worker of its own.
     with _calling(port) as sick, _calling(port) as well:
@@ -55,7 +60,7 @@ def test_fail_open_serves_on_and_other_workers_count_on(mesh, trap):
     assert finding["seen"] == [f"since Envoy's start {6 * LIFE} requests ended and {2 * LIFE} were counted"]
 
 
-def test_fail_open_refuses_what_is_in_flight(mesh, trap, backend):
+def test_fail_open_refuses_what_is_in_flight(mesh: Mesh, trap: Path, backend: int) -> None:
     port = mesh.start(_trapping(trap, west(backend, stats=STATS, **ANY_LOG), "FAIL_OPEN"))
     with ThreadPoolExecutor() as pool, _calling(port) as caller:
         in_flight = pool.submit(status_of, port, {":path": "/delay/5"})
@@ -66,7 +71,7 @@ def test_fail_open_refuses_what_is_in_flight(mesh, trap, backend):
 
 
 @pytest.mark.parametrize("lives_for", [0, 1.5 * INTERVAL_SECONDS], ids=["early", "late"])
-def test_fail_reload_counts_on(mesh, trap, lives_for):
+def test_fail_reload_counts_on(mesh: Mesh, trap: Path, lives_for: int) -> None:
     """Of each VM's requests the one that traps is lost. A VM that traps early has others refused, too."""
     lives, refused = 4, []
     port = mesh.start(_trapping(trap, west(1, routes=ANSWER, stats=STATS, **ANY_LOG), "FAIL_RELOAD"))

@@ -6,7 +6,9 @@ import shlex
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,19 +19,20 @@ from lab.ports import free_ports
 from lab.waiting import PATIENCE_SECONDS, wait_until
 from lab.web import answers_ok
 from tests.e2e.harness import scrape
+from tests.e2e.harness.scrape import Family
 
 README = "envoy-config/func-e/README.md"
 # The ports in the files are for people; others may use them right now.
 PORT = re.compile(r"\b1[89]0\d\d\b")
 
 
-def _commands(text):
+def _commands(text: str) -> list[list[str]]:
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [shlex.split(line) for block in blocks for line in block.splitlines()]
 
 
 @pytest.fixture
-def clone(tmp_path):
+def clone(tmp_path: Path) -> Path:
     """A project's root after `make build`, with ports of its own."""
     root = tmp_path / "clone"
     shutil.copytree(ROOT / "envoy-config", root / "envoy-config")
@@ -43,7 +46,7 @@ def clone(tmp_path):
 
 
 @contextmanager
-def _running(command, clone):
+def _running(command: list[str], clone: Path) -> Iterator[Path]:
     """One of the README's `func-e …` lines; waits until Envoy is ready."""
     home = clone.parent
     environment = {
@@ -59,9 +62,9 @@ def _running(command, clone):
     process = subprocess.Popen([func_e, *command[1:]], cwd=clone, env=environment)
     try:
 
-        def ready():
+        def ready() -> bool:
             assert process.poll() is None, f"Envoy {run_id} ended:\n{log.read_text()}"
-            return address.is_file() and address.read_text() and answers_ok(f"http://{address.read_text()}/ready")
+            return address.is_file() and answers_ok(f"http://{address.read_text()}/ready")
 
         wait_until(ready, f"Envoy {run_id} ready")
         yield log
@@ -70,12 +73,12 @@ def _running(command, clone):
         process.wait(timeout=PATIENCE_SECONDS)
 
 
-def _get(url, *headers):
+def _get(url: str, *headers: str) -> httpx.Response:
     host = dict(header.split(": ") for header in headers)
     return httpx.get(url, headers=host, trust_env=False, timeout=PATIENCE_SECONDS)
 
 
-def test_both_sides_name_both_kubernetes_clusters(clone):
+def test_both_sides_name_both_kubernetes_clusters(clone: Path) -> None:
     commands = _commands((clone / README).read_text())
     runs = [command for command in commands if command[0] == "func-e"]
     requests = [command for command in commands if command[:2] == ["curl", "-H"]]
@@ -90,7 +93,7 @@ def test_both_sides_name_both_kubernetes_clusters(clone):
         for command, reporter in zip(scrapes, ("source", "destination"), strict=True):
             url = command[2]
 
-            def counted(url=url):
+            def counted(url: str = url) -> Family | None:
                 family = scrape.parse(_get(url).text).get("istio_requests_total")
                 return family if family and len(family.series) == 2 else None
 
@@ -104,7 +107,7 @@ def test_both_sides_name_both_kubernetes_clusters(clone):
         assert "[error]" not in log.read_text() and "[critical]" not in log.read_text(), log.read_text()
 
 
-def test_the_second_envoy_needs_its_own_base_id(clone):
+def test_the_second_envoy_needs_its_own_base_id(clone: Path) -> None:
     """Why the commands say --use-dynamic-base-id: without it this is what people see."""
     [application, west, _] = [command for command in _commands((clone / README).read_text()) if command[0] == "func-e"]
     plain = [[word for word in command if word != "--use-dynamic-base-id"] for command in (application, west)]

@@ -1,13 +1,17 @@
 """gRPC calls: status, and messages counted while a stream is open."""
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import pytest
 
 from tests.e2e.harness import clients
+from tests.e2e.harness.clients import GrpcClient
 from tests.e2e.harness.grpc_stream import Stream
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
 
 # Streams are reported several times before a test gives up waiting.
@@ -16,21 +20,21 @@ STATS = {"attachment": "http", "tcp_reporting_duration": f"{PERIOD_SECONDS}s"}
 
 
 @contextmanager
-def _calling(mesh, backend, **changes):
+def _calling(mesh: Mesh, backend: int, **changes: Any) -> Iterator[GrpcClient]:
     west_port = mesh.start(west(backend, protocol="http2", stats=STATS, **changes))
     port = mesh.start(east(west_port, stats=STATS, **changes))
     with clients.grpc_client(port) as caller:
         yield caller
 
 
-def test_unary_calls(mesh, grpc_backend_port):
+def test_unary_calls(mesh: Mesh, grpc_backend_port: int) -> None:
     with _calling(mesh, grpc_backend_port) as caller:
         for item in (b"lamp", b"chair"):
             assert caller.reserve(item) == b"reserved " + item
         mesh.expect("grpc_unary.yaml")
 
 
-def test_an_error_status_is_reported_next_to_code_200(mesh, grpc_backend_port):
+def test_an_error_status_is_reported_next_to_code_200(mesh: Mesh, grpc_backend_port: int) -> None:
     with _calling(mesh, grpc_backend_port) as caller:
         with pytest.raises(grpc.RpcError) as refusal:
             caller.refuse(b"lamp")
@@ -38,7 +42,7 @@ def test_an_error_status_is_reported_next_to_code_200(mesh, grpc_backend_port):
         mesh.expect("grpc_error.yaml")
 
 
-def test_messages_of_an_open_stream_are_counted_and_exact_at_its_end(mesh, grpc_backend_port):
+def test_messages_of_an_open_stream_are_counted_and_exact_at_its_end(mesh: Mesh, grpc_backend_port: int) -> None:
     with _calling(mesh, grpc_backend_port) as caller:
         stream = Stream(caller)
         stream.exchange(3)
@@ -48,7 +52,7 @@ def test_messages_of_an_open_stream_are_counted_and_exact_at_its_end(mesh, grpc_
         mesh.expect("grpc_stream_closed.yaml")
 
 
-def test_a_stream_that_the_client_resets_keeps_its_messages(mesh, grpc_backend_port):
+def test_a_stream_that_the_client_resets_keeps_its_messages(mesh: Mesh, grpc_backend_port: int) -> None:
     with _calling(mesh, grpc_backend_port) as caller:
         stream = Stream(caller)
         stream.exchange(2)
@@ -56,7 +60,7 @@ def test_a_stream_that_the_client_resets_keeps_its_messages(mesh, grpc_backend_p
         mesh.expect("grpc_cancelled.yaml")
 
 
-def test_a_stream_named_by_its_host_header_has_one_series(mesh, grpc_backend_port):
+def test_a_stream_named_by_its_host_header_has_one_series(mesh: Mesh, grpc_backend_port: int) -> None:
     """The messages counted while it is open carry the same service as those counted at its end."""
     with _calling(mesh, grpc_backend_port, services=()) as caller:
         stream = Stream(caller)

@@ -1,16 +1,20 @@
 """Upstreams that mean harm: what they answer reaches no client, no label of ours, and no other request."""
 
 import contextlib
+import socket
+from collections.abc import Callable, Iterator
 
 from lab import bootstrap
 from lab.waiting import wait_until
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness import unharmed, usual
 from tests.e2e.harness.clients import send_raw
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, encode, headers
 from tests.e2e.harness.requests import encode as encode_request
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import SERVICE, east, west
+from tests.e2e.harness.unharmed import Target
 from tests.e2e.harness.workloads import STOCK_SERVICE, WAYPOINT
 
 CLAIM = "".join(f"{name}: {value}\r\n" for name, value in headers(WAYPOINT).items()).encode()
@@ -19,7 +23,7 @@ GRPC = OK + b"Content-Type: application/grpc\r\n"
 FORGERY = b";.;reporter=.=x;.;"
 
 
-def _claiming(value):
+def _claiming(value: bytes) -> bytes:
     return OK + METADATA.encode() + b": " + value + b"\r\n\r\n"
 
 
@@ -65,7 +69,7 @@ GRPC_STATUSES = {"", "-1", "2"}
 WORKLOADS = {"stock-v1", "waypoint-v1", "unknown", "_._reporter=_=x_._"}
 
 
-def test_whatever_an_upstream_answers(mesh, backend):
+def test_whatever_an_upstream_answers(mesh: Mesh, backend: int) -> None:
     with _upstream(lambda path: ANSWERS[path.rpartition("/")[2]]) as hostile_port:
         target, port = _start(mesh, backend, hostile_port)
         with unharmed.unharmed(target):
@@ -77,7 +81,7 @@ def test_whatever_an_upstream_answers(mesh, backend):
                 assert METADATA.encode() not in answer.lower(), name
     expected = {"response_code": CODES, "grpc_response_status": GRPC_STATUSES, "destination_workload": WORKLOADS}
 
-    def told():
+    def told() -> dict[str, set[str]]:
         series = [dict(labels) for labels in mesh["east"].families()["istio_requests_total"].series]
         return {label: {one[label] for one in series} for label in expected}
 
@@ -85,11 +89,11 @@ def test_whatever_an_upstream_answers(mesh, backend):
     wait_until(lambda: told() == expected, f"the values {expected}")
 
 
-def test_an_upstream_that_is_somebody_else_each_time(mesh, backend):
+def test_an_upstream_that_is_somebody_else_each_time(mesh: Mesh, backend: int) -> None:
     bound, requests = 20, 500
     numbers = iter(range(requests))
 
-    def claim(_):
+    def claim(_: object) -> bytes:
         name = f"peer-{next(numbers)}"
         return _claiming(encode({"WORKLOAD_NAME": name, "CLUSTER_ID": name}).encode())
 
@@ -103,10 +107,10 @@ def test_an_upstream_that_is_somebody_else_each_time(mesh, backend):
 
 
 @contextlib.contextmanager
-def _upstream(answer_to):
+def _upstream(answer_to: Callable[[str], bytes]) -> Iterator[int]:
     """A port where each request is answered with what `answer_to(path)` returns; then the connection ends."""
 
-    def handle(connection):
+    def handle(connection: socket.socket) -> None:
         head = connection.recv(65536)
         while head and b"\r\n\r\n" not in head:
             head += connection.recv(65536)
@@ -117,7 +121,7 @@ def _upstream(answer_to):
         yield port
 
 
-def _start(mesh, backend, hostile_port, **stats):
+def _start(mesh: Mesh, backend: int, hostile_port: int, **stats: object) -> tuple[Target, int]:
     """The caller's proxy as a target, and its port: what is below /hostile goes to the hostile upstream."""
     good = usual.upstream_cluster(SERVICE, [mesh.start(west(backend))], [STOCK_SERVICE])
     hostile = usual.upstream_cluster("hostile", [hostile_port])

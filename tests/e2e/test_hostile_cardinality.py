@@ -1,17 +1,21 @@
 """Whatever clients send, series and memory stay bounded, and every request is counted."""
 
 import time
+from collections.abc import Callable
 from itertools import product
 
 import pytest
 
 from lab import bootstrap
 from lab.memory import resident_bytes
+from lab.tree import Json
 from lab.waiting import wait_until
 from tests.e2e.harness.customised import Customised
+from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, encode
-from tests.e2e.harness.requests import send
-from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.requests import Request, send
+from tests.e2e.harness.sidecar import Sidecar, east, west
 from tests.e2e.harness.workloads import SHOP
 
 BOUND = 50
@@ -30,15 +34,15 @@ FAMILIES = (
 ANSWER = [bootstrap.direct_response("/", 200)]
 
 
-def _random_hosts(number):
+def _random_hosts(number: int) -> dict[str, str]:
     return {"host": f"shop-{number:x}.example"}
 
 
-def _random_peers(number):
+def _random_peers(number: int) -> dict[str, str]:
     return {METADATA: encode({"WORKLOAD_NAME": f"peer-{number}", "CLUSTER_ID": f"c-{number}", "LABELS": {"app": "a"}})}
 
 
-def _random_paths(number):
+def _random_paths(number: int) -> dict[str, str]:
     return {":path": f"/items/{number}?x={number * 7919}"}
 
 
@@ -59,13 +63,20 @@ LEGITIMATE = {"destination_service": "stock.example", "source_workload": "shop-v
 
 
 @pytest.mark.parametrize("side, dimensions, attack, legitimate, label", ATTACKS.values(), ids=ATTACKS.keys())
-def test_attacks_by_cardinality(mesh, side, dimensions, attack, legitimate, label):
+def test_attacks_by_cardinality(
+    mesh: Mesh,
+    side: Callable[..., Sidecar],
+    dimensions: Json,
+    attack: Callable[[int], Request],
+    legitimate: Request,
+    label: str,
+) -> None:
     stats = {"attachment": "http", "max_series": BOUND, "metrics": [{"dimensions": dimensions}]}
     # Answered by the proxy itself: no backend limits the pace.
     port = mesh.start(Customised(side(1, stats=stats, routes=ANSWER)))
     envoy = mesh[side.__name__]
 
-    def requests(begin, end):
+    def requests(begin: int, end: int) -> list[Request]:
         return [attack(number) if number % LEGITIMATE_EVERY else legitimate for number in range(begin, end)]
 
     send(port, requests(0, WARM_UP))
@@ -88,7 +99,7 @@ def test_attacks_by_cardinality(mesh, side, dimensions, attack, legitimate, labe
     assert after - before < TOLERANCE_BYTES
 
 
-def test_the_overflow_series_says_only_what_nobody_can_choose(mesh):
+def test_the_overflow_series_says_only_what_nobody_can_choose(mesh: Mesh) -> None:
     stats = {"attachment": "http", "max_series": 1, "metrics": [{"dimensions": PATHS}]}
     port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER)))
     send(port, [_random_paths(number) for number in range(3)])
@@ -109,7 +120,7 @@ def test_the_overflow_series_says_only_what_nobody_can_choose(mesh):
         }
 
 
-def test_conditions_that_clients_choose_are_bounded_too(mesh):
+def test_conditions_that_clients_choose_are_bounded_too(mesh: Mesh) -> None:
     """Each combination has an overflow series of its own, since it may have other labels: 256 with the eight
     conditions that a configuration may have."""
     conditions, bound = 8, 10
@@ -138,7 +149,7 @@ SETS = 300
 MAX_BYTES_PER_SET = 25_000
 
 
-def test_memory_of_a_label_set(mesh):
+def test_memory_of_a_label_set(mesh: Mesh) -> None:
     stats = {"attachment": "http", "metrics": [{"dimensions": PATHS}]}
     port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER)))
     # The first ones fill the allocators' pages.
@@ -154,7 +165,7 @@ def test_memory_of_a_label_set(mesh):
     assert 0 < per_set < MAX_BYTES_PER_SET
 
 
-def _resident_without_scrape(envoy, requests):
+def _resident_without_scrape(envoy: Envoy, requests: int) -> int:
     """A page with so many series would itself need more memory than they do."""
     completed = "http.west.downstream_rq_completed"
     wanted = {completed: requests}
@@ -164,10 +175,10 @@ def _resident_without_scrape(envoy, requests):
     return resident_bytes(envoy.pid)
 
 
-def _resident_bytes(envoy, requests):
+def _resident_bytes(envoy: Envoy, requests: int) -> int:
     """After so many requests are counted in every family."""
 
-    def settled():
+    def settled() -> bool:
         exported = envoy.families()
         return all(name in exported and sum(exported[name].series.values()) == requests for name in FAMILIES)
 

@@ -2,21 +2,26 @@
 
 import ssl
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import httpx
 
 from lab import bootstrap
-from lab.certs import Authority
+from lab.certs import Authority, Identity
 from tests.e2e.harness import unharmed
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, encode, headers
+from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.unharmed import Target
 from tests.e2e.harness.workloads import SHOP, STOCK
 
 FORGERY = ";.;reporter=.=x;.;source_cluster=.=y"
 CLAIM = {METADATA: encode({"WORKLOAD_NAME": "claimed", "NAMESPACE": "claimed", "CLUSTER_ID": "north"})}
 
 
-def _get(port, identity=None, **sent):
+def _get(port: int, identity: Identity | None = None, **sent: Any) -> None:
     # The client cannot verify a certificate that names a workload instead of an address.
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -26,7 +31,7 @@ def _get(port, identity=None, **sent):
         assert caller.get(f"https://127.0.0.1:{port}/", **sent).status_code == 200
 
 
-def _start(mesh, sidecar, identity):
+def _start(mesh: Mesh, sidecar: Runnable, identity: Identity) -> tuple[Target, int]:
     """The target, whose legitimate requests come with this identity, and its port."""
     port = mesh.start(sidecar)
     target = unharmed.http(mesh["west"], lambda: _get(port, identity, headers=headers(SHOP)), "west")
@@ -38,14 +43,14 @@ def _start(mesh, sidecar, identity):
     return replace(target, labels={**target.labels, **proved}), port
 
 
-def _told(mesh, *labels):
+def _told(mesh: Mesh, *labels: str) -> set[tuple[str, ...]]:
     found = mesh["west"].families()["istio_requests_total"].series
     return {tuple(dict(series)[label] for label in labels) for series in found}
 
 
 def test_with_trust_mtls_another_kubernetes_cluster_is_claimed_only_by_who_has_a_certificate(
-    mesh, backend, shop_identity, stock_identity
-):
+    mesh: Mesh, backend: int, shop_identity: Identity, stock_identity: Identity
+) -> None:
     tls = bootstrap.downstream_tls(stock_identity, require_client_certificate=False)
     target, port = _start(mesh, west(backend, tls=tls, exchange={"trust": "mtls"}), shop_identity)
     with unharmed.unharmed(target):
@@ -72,7 +77,9 @@ NAMES = {
 }
 
 
-def test_names_in_certificates_cannot_write_labels(mesh, backend, shop_identity, stock_identity, tmp_path):
+def test_names_in_certificates_cannot_write_labels(
+    mesh: Mesh, backend: int, shop_identity: Identity, stock_identity: Identity, tmp_path: Path
+) -> None:
     """Of an authority that nobody knows, at a proxy that does not mind."""
     tls = bootstrap.downstream_tls(stock_identity)
     tls["common_tls_context"]["validation_context"]["trust_chain_verification"] = "ACCEPT_UNTRUSTED"

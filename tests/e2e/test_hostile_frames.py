@@ -2,11 +2,13 @@
 
 import socket
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from tests.e2e.harness import tcp
 from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import FRAME_MAGIC, frame, raw_frame
 from tests.e2e.harness.tcp_families import Counts, expect
 from tests.e2e.harness.workloads import SHOP
@@ -17,12 +19,12 @@ PAUSE_SECONDS = 0.2
 
 
 @pytest.fixture
-def west(mesh, doubler):
+def west(mesh: Mesh, doubler: int) -> int:
     return mesh.start(tcp.west(doubler))
 
 
 @pytest.mark.parametrize("cuts", [[], [2], [2, 7, 100]], ids=["whole", "in_the_magic", "everywhere"])
-def test_a_frame_may_come_in_parts(mesh, west, cuts):
+def test_a_frame_may_come_in_parts(mesh: Mesh, west: int, cuts: Sequence[int]) -> None:
     with traffic.connect(west) as connection:
         _send_in_parts(connection, FRAME + b"hello", cuts)
         # West's own comes in front of the first bytes.
@@ -31,7 +33,7 @@ def test_a_frame_may_come_in_parts(mesh, west, cuts):
     expect(mesh, west={"west": Counts(opened=1, closed=1, received=5, sent=10)})
 
 
-def test_a_frame_may_take_long(mesh, west):
+def test_a_frame_may_take_long(mesh: Mesh, west: int) -> None:
     """After two periods the opening is reported, no byte of an unfinished frame ever is."""
     with traffic.connect(west) as connection:
         connection.sendall(FRAME[:100])
@@ -57,7 +59,7 @@ NO_FRAMES = (
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [1, 4]], ids=["whole", "two_parts", "three_parts"])
-def test_what_is_no_frame_is_data(mesh, west, cuts):
+def test_what_is_no_frame_is_data(mesh: Mesh, west: int, cuts: Sequence[int]) -> None:
     for data in NO_FRAMES:
         with traffic.connect(west) as connection:
             _send_in_parts(connection, data, [cut for cut in cuts if cut < len(data)])
@@ -69,7 +71,7 @@ def test_what_is_no_frame_is_data(mesh, west, cuts):
 
 
 @pytest.mark.parametrize("cuts", [[], [10]], ids=["at_once", "in_parts"])
-def test_half_a_frame_that_ends_is_data(mesh, west, cuts):
+def test_half_a_frame_that_ends_is_data(mesh: Mesh, west: int, cuts: Sequence[int]) -> None:
     half = FRAME[:50]
     with traffic.connect(west) as connection:
         _send_in_parts(connection, half, cuts)
@@ -79,7 +81,7 @@ def test_half_a_frame_that_ends_is_data(mesh, west, cuts):
     expect(mesh, west={"west_alone": Counts(opened=1, closed=1, received=50, sent=100)})
 
 
-def test_half_a_frame_that_is_reset_passed_nothing(mesh, west):
+def test_half_a_frame_that_is_reset_passed_nothing(mesh: Mesh, west: int) -> None:
     connection = traffic.connect(west)
     connection.sendall(FRAME[:50])
     time.sleep(PAUSE_SECONDS)
@@ -91,7 +93,7 @@ def test_half_a_frame_that_is_reset_passed_nothing(mesh, west):
 UNUSABLE = (b"", b"\xff" * 100, b"\x12\x05\x0a\x03abc")
 
 
-def test_a_frame_without_a_workload_is_taken_off(mesh, west):
+def test_a_frame_without_a_workload_is_taken_off(mesh: Mesh, west: int) -> None:
     for payload in UNUSABLE:
         with traffic.connect(west) as connection:
             connection.sendall(raw_frame(payload) + b"hello")
@@ -108,11 +110,11 @@ def test_a_frame_without_a_workload_is_taken_off(mesh, west):
     ],
     ids=["frames_without_a_workload", "no_frames"],
 )
-def test_an_unusable_answer_leaves_the_peer_unknown(mesh, answers, passed):
+def test_an_unusable_answer_leaves_the_peer_unknown(mesh: Mesh, answers: list[bytes], passed: list[bytes]) -> None:
     """A frame is taken off, anything else is data."""
     left = list(answers)
 
-    def upstream(connection):
+    def upstream(connection: socket.socket) -> None:
         traffic.receive_frame(connection)
         traffic.receive(connection, 5)
         connection.sendall(left.pop(0))
@@ -129,7 +131,7 @@ def test_an_unusable_answer_leaves_the_peer_unknown(mesh, answers, passed):
     expect(mesh, east={"east_alone": counts})
 
 
-def test_a_peer_cannot_write_labels(mesh, west):
+def test_a_peer_cannot_write_labels(mesh: Mesh, west: int) -> None:
     trick = "x;.;reporter=.=forged;."
     labels = ("service.istio.io/canonical-name", "service.istio.io/canonical-revision", "app", "version")
     metadata = {
@@ -143,7 +145,7 @@ def test_a_peer_cannot_write_labels(mesh, west):
     expect(mesh, west={"west_hostile": Counts(opened=1, closed=1, received=5, sent=10)})
 
 
-def _send_in_parts(connection, data, cuts):
+def _send_in_parts(connection: socket.socket, data: bytes, cuts: Sequence[int]) -> None:
     for begin, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
         connection.sendall(data[begin:end])
         time.sleep(PAUSE_SECONDS if end < len(data) else 0)

@@ -6,9 +6,12 @@ from lab import bootstrap
 from tests.e2e.harness import unharmed
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.clients import send_raw
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, headers
 from tests.e2e.harness.requests import send
+from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.sidecar import west
+from tests.e2e.harness.unharmed import Target
 from tests.e2e.harness.workloads import SHOP, WAYPOINT
 
 PEER = headers(SHOP)
@@ -79,7 +82,7 @@ PARTS = {"at_once": 1 << 20, "in_parts": 100}
 
 
 @pytest.mark.parametrize("part_bytes", PARTS.values(), ids=PARTS)
-def test_whatever_a_client_sends(mesh, backend, part_bytes):
+def test_whatever_a_client_sends(mesh: Mesh, backend: int, part_bytes: int) -> None:
     target, port = _start(mesh, west(backend))
     with unharmed.unharmed(target, headless=HEADLESS):
         for name, data in REQUESTS.items():
@@ -91,7 +94,7 @@ def test_whatever_a_client_sends(mesh, backend, part_bytes):
 
 
 @pytest.mark.parametrize("part_bytes", PARTS.values(), ids=PARTS)
-def test_whatever_a_client_sends_where_the_proxy_itself_answers(mesh, part_bytes):
+def test_whatever_a_client_sends_where_the_proxy_itself_answers(mesh: Mesh, part_bytes: int) -> None:
     # One of the first crashes Envoys before 1.38.3 in grpc_stats; of some in a row Envoy drops the third half read.
     answered = REQUESTS.keys() - {"connect_protocol", "in_a_row"}
     target, port = _start(mesh, west(1, routes=[bootstrap.direct_response("/", 200)]))
@@ -102,7 +105,7 @@ def test_whatever_a_client_sends_where_the_proxy_itself_answers(mesh, part_bytes
             send_raw(port, data, part_bytes, ends=True)
 
 
-def _start(mesh, sidecar):
+def _start(mesh: Mesh, sidecar: Runnable) -> tuple[Target, int]:
     """The target, and its port."""
     # Envoy leaves time to read an error, one second for each.
     hasty = Altered(sidecar, lambda whole: http_manager(whole).update(delayed_close_timeout="0.01s"))

@@ -1,6 +1,8 @@
 """What no proper HTTP/2 client sends, and how many at once."""
 
 import struct
+from collections.abc import Iterable
+from typing import Any
 
 import hpack
 import pytest
@@ -8,9 +10,11 @@ import pytest
 from lab import bootstrap
 from tests.e2e.harness import unharmed
 from tests.e2e.harness.clients import send_raw
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, encode, headers
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import BACKEND, SERVICE, east, west
+from tests.e2e.harness.unharmed import Target
 from tests.e2e.harness.workloads import SHOP, WAYPOINT
 
 DATA, HEADERS, PRIORITY, RESET, SETTINGS, PUSH, PING, GO_AWAY, WINDOW, CONTINUATION = range(10)
@@ -19,7 +23,7 @@ CANCEL = b"\0\0\0\x08"
 STREAMS = range(1, 200, 2)
 
 
-def _frame(kind, flags=0, stream=0, payload=b""):
+def _frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
@@ -27,16 +31,26 @@ START = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(SETTINGS)
 CLAIM = list(headers(WAYPOINT).items())
 
 
-def _block(*fields, pseudo=((":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a.example"))):
+def _block(
+    *fields: tuple[bytes | str, bytes | str],
+    pseudo: Iterable[tuple[str, bytes | str]] = (
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", "/"),
+        (":authority", "a.example"),
+    ),
+) -> bytes:
     """Fields as literals, which need no state of their own."""
     return hpack.Encoder().encode([hpack.NeverIndexedHeaderTuple(*field) for field in (*pseudo, *fields)])
 
 
-def _request(stream, *fields, flags=END_STREAM | END_HEADERS, **options):
+def _request(
+    stream: int, *fields: tuple[bytes | str, bytes | str], flags: int = END_STREAM | END_HEADERS, **options: Any
+) -> bytes:
     return _frame(HEADERS, flags, stream, _block(*fields, **options))
 
 
-def _with(name, value):
+def _with(name: str, value: bytes | str) -> tuple[tuple[str, bytes | str], ...]:
     """The usual pseudo-header fields, one of them with another value."""
     usual = {":method": "GET", ":scheme": "http", ":path": "/", ":authority": "a.example"}
     return tuple({**usual, name: value}.items())
@@ -100,20 +114,20 @@ REFUSED = {
 
 
 @pytest.fixture
-def inbound(mesh, backend):
+def inbound(mesh: Mesh, backend: int) -> tuple[Target, int]:
     """The target and its port."""
     port = mesh.start(west(backend))
     return unharmed.http(mesh["west"], lambda: send(port, [headers(SHOP)]), "west"), port
 
 
-def test_whatever_a_client_sends(inbound):
+def test_whatever_a_client_sends(inbound: tuple[Target, int]) -> None:
     target, port = inbound
     with unharmed.unharmed(target, headless=len(REFUSED)):
         for data in SENT.values():
             send_raw(port, START + data, ends=True)
 
 
-def test_requests_that_are_reset_at_once(inbound):
+def test_requests_that_are_reset_at_once(inbound: tuple[Target, int]) -> None:
     target, port = inbound
     with unharmed.unharmed(target):
         for _ in range(4):
@@ -124,12 +138,12 @@ def test_requests_that_are_reset_at_once(inbound):
 CONNECTIONS, MAX_SERIES = 10, 20
 
 
-def _to_a_host(stream, name):
+def _to_a_host(stream: int, name: str) -> bytes:
     pseudo = ((":method", "GET"), (":scheme", "http"), (":path", "/flood"), (":authority", name))
     return _request(stream, pseudo=pseudo)
 
 
-def _from_a_peer(stream, name):
+def _from_a_peer(stream: int, name: str) -> bytes:
     claim = (METADATA, encode({"WORKLOAD_NAME": name, "CLUSTER_ID": name}))
     return _request(stream, claim, pseudo=_with(":path", "/flood"))
 
@@ -139,7 +153,7 @@ FLOODS = {"east": (_to_a_host, "destination_service"), "west": (_from_a_peer, "s
 
 
 @pytest.mark.parametrize("side", FLOODS)
-def test_a_flood_of_new_label_sets(mesh, backend, side):
+def test_a_flood_of_new_label_sets(mesh: Mesh, backend: int, side: str) -> None:
     """A hundred at once over each connection."""
     stats = {"attachment": "http", "max_series": MAX_SERIES}
     flooded = bootstrap.direct_response("/flood", 200)

@@ -5,8 +5,10 @@ import pytest
 from lab import bootstrap
 from tests.e2e.harness import golden
 from tests.e2e.harness.customised import Customised, all_changed, times, together, without_build
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, armour, serialize
 from tests.e2e.harness.requests import status_of
+from tests.e2e.harness.scrape import Families
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.tags import istio_stats_tags
 from tests.e2e.harness.usual import ABSENT
@@ -59,7 +61,7 @@ ANSWER = [bootstrap.direct_response("/", 200)]
 FEWER = [{"name": name, "drop": True} for name in ("request_duration_milliseconds", "request_bytes")]
 
 
-def _plain(golden_file, envoy, **labels):
+def _plain(golden_file: str, envoy: str, **labels: str) -> tuple[Families, Families]:
     """The families left, as golden files have them but for these labels, and istio_build apart."""
     kept = dict(golden.load(golden_file)[envoy])
     for entry in FEWER:
@@ -67,13 +69,13 @@ def _plain(golden_file, envoy, **labels):
     return all_changed(without_build(kept), **labels), {"istio_build": kept["istio_build"]}
 
 
-def _series(base, values):
+def _series(base: Families, values: list[dict[str, str]]) -> Families:
     """The base families once for each value, in these labels."""
     return together(*(all_changed(base, **labels) for labels in values))
 
 
 @pytest.mark.parametrize("istio_form", FORMS.values(), ids=FORMS.keys())
-def test_a_header_in_a_dimension(mesh, istio_form):
+def test_a_header_in_a_dimension(mesh: Mesh, istio_form: bool) -> None:
     stats = {"attachment": "http", "metrics": [*FEWER, {"dimensions": {"forged": "request.headers['x-forged']"}}]}
     sidecar = west(1, stats=stats, routes=ANSWER, exchange=ABSENT)
     port = mesh.start(Customised(sidecar, istio_form))
@@ -93,7 +95,7 @@ def test_a_header_in_a_dimension(mesh, istio_form):
 CHOSEN = {"path": "request.path", "url_path": "request.url_path", "query": "request.query", "method": "request.method"}
 
 
-def test_a_path_or_a_method_in_a_dimension(mesh):
+def test_a_path_or_a_method_in_a_dimension(mesh: Mesh) -> None:
     stats = {"attachment": "http", "metrics": [*FEWER, {"dimensions": CHOSEN}]}
     port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER, exchange=ABSENT), istio_form=True))
     values = {value: label for value, label in TRICKS if len(value) < 200 and not {*b" \t"} & {*value}}
@@ -115,7 +117,7 @@ def test_a_path_or_a_method_in_a_dimension(mesh):
 
 
 @pytest.mark.parametrize("istio_form", FORMS.values(), ids=FORMS.keys())
-def test_the_host_outbound(mesh, istio_form):
+def test_the_host_outbound(mesh: Mesh, istio_form: bool) -> None:
     sidecar = east(1, stats={"attachment": "http", "metrics": FEWER}, services=(), routes=ANSWER, exchange=ABSENT)
     port = mesh.start(Customised(sidecar, istio_form=istio_form))
     values = [*TRICKS, (LARGE, "x" * 256)]
@@ -127,7 +129,7 @@ def test_the_host_outbound(mesh, istio_form):
         assert status_of(port, {"host": value}) == 400, value
     base, build = _plain("direct_response.yaml", "east", response_code="200")
 
-    def named(host):
+    def named(host: str) -> dict[str, str]:
         return {"destination_service": host, "destination_service_name": host}
 
     accepted = _series(base, [named(label) for _, label in passing])
@@ -138,7 +140,7 @@ def test_the_host_outbound(mesh, istio_form):
 
 
 @pytest.mark.parametrize("istio_form", FORMS.values(), ids=FORMS.keys())
-def test_what_a_peer_says_of_itself(mesh, istio_form):
+def test_what_a_peer_says_of_itself(mesh: Mesh, istio_form: bool) -> None:
     sidecar = west(1, stats={"attachment": "http", "metrics": FEWER}, routes=ANSWER)
     port = mesh.start(Customised(sidecar, istio_form=istio_form))
     values = [*TRICKS, *CONTROLS]
@@ -150,7 +152,7 @@ def test_what_a_peer_says_of_itself(mesh, istio_form):
     mesh.expect_families({"west": wanted}, "TRICKS in peer metadata")
 
 
-def _claimed(value, label):
+def _claimed(value: bytes, label: str) -> dict[str, str]:
     """The labels of such a peer. A text that is no UTF-8 is no protobuf text."""
     told = label if _is_text(value) else "unknown"
     # The canonical service is named after the workload, for want of a better name.
@@ -158,14 +160,14 @@ def _claimed(value, label):
     return dict.fromkeys(names, told)
 
 
-def _is_text(value):
+def _is_text(value: bytes) -> bool:
     try:
         return bool(value.decode())
     except UnicodeDecodeError:
         return False
 
 
-def _claim(value):
+def _claim(value: bytes) -> str:
     """Metadata with these bytes as its texts, which a proper library would refuse to write."""
     place = "Q" * len(value)
     metadata = serialize({"WORKLOAD_NAME": place, "CLUSTER_ID": place, "LABELS": {"app": place}})
@@ -173,7 +175,7 @@ def _claim(value):
     return armour(metadata.replace(place.encode(), value))
 
 
-def test_leftovers_of_istios_bootstrap_add_nothing_but_themselves(mesh):
+def test_leftovers_of_istios_bootstrap_add_nothing_but_themselves(mesh: Mesh) -> None:
     """Istio's own bootstrap looks for `cache.…`, `component.…` and `tag.…` anywhere in a name. What they find
     in a value they show as a further label; no label of ours and no name of a metric suffers."""
     leftovers = {"cache": r"(cache\.(.+?)\.)", "component": r"(component\.(.+?)\.)", "tag": r"(tag\.(.+?);\.)"}

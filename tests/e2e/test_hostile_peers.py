@@ -2,11 +2,16 @@
 
 import base64
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
+import httpx
 import pytest
 
 from lab import bootstrap
+from lab.tree import Json
 from tests.e2e.harness import clients, unharmed
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, armour, encode, found_in, headers, serialize
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import west
@@ -16,26 +21,26 @@ from tests.e2e.harness.workloads import SHOP
 BREAKOUT = ";.;reporter=.=x;.;destination_cluster=.=y"
 
 
-def _nested(depth):
-    value = "bottom"
+def _nested(depth: int) -> Any:
+    value: Any = "bottom"
     for _ in range(depth):
         value = {"x": value}
     return value
 
 
-def _with_invalid_utf8():
+def _with_invalid_utf8() -> str:
     serialized = serialize({"WORKLOAD_NAME": "bad-QQ-name"})
     assert serialized.count(b"QQ") == 1
     return armour(serialized.replace(b"QQ", b"\xff\xc0"))
 
 
-def _lying_about_lengths():
+def _lying_about_lengths() -> str:
     """A field that says it is 2 GiB long."""
     return armour(b"\x0a\xff\xff\xff\xff\x07" + b"x" * 20)
 
 
 PROPER = encode(SHOP.peer_metadata())
-UNUSABLE = {
+UNUSABLE: dict[str, Any] = {
     "not_base64": "\u00a7$%&/()=?".encode("latin-1"),
     "not_protobuf": armour(b"this is no protobuf"),
     "truncated": armour(serialize(SHOP.peer_metadata())[:-40]),
@@ -53,7 +58,7 @@ UNUSABLE = {
 }
 
 
-def test_unusable_metadata_leaves_the_peer_unknown(mesh, backend):
+def test_unusable_metadata_leaves_the_peer_unknown(mesh: Mesh, backend: int) -> None:
     with clients.http1(mesh.start(west(backend))) as caller:
         for name, metadata in UNUSABLE.items():
             response = caller.get("/", headers={METADATA: metadata, NODE_ID: f"id of {name}"})
@@ -63,7 +68,7 @@ def test_unusable_metadata_leaves_the_peer_unknown(mesh, backend):
 
 
 @pytest.mark.parametrize("tags", [bootstrap.stats_tags, istio_stats_tags])
-def test_values_cannot_write_labels(mesh, backend, tags):
+def test_values_cannot_write_labels(mesh: Mesh, backend: int, tags: Callable[[], list[Json]]) -> None:
     labels = {
         "app": "app",
         "version": "2",
@@ -84,13 +89,13 @@ def test_values_cannot_write_labels(mesh, backend, tags):
     mesh.expect("separators.yaml")
 
 
-def _field(number, content):
+def _field(number: int, content: bytes) -> bytes:
     """A length-delimited field of less than 16 kB."""
     length = bytes([len(content) & 0x7F | 0x80, len(content) >> 7])
     return bytes([number << 3 | 2]) + length + content
 
 
-def _entry(key, value):
+def _entry(key: str, value: bytes | str) -> bytes:
     """Of a Struct: a text, or a Value as it is."""
     value = _field(3, value.encode()) if isinstance(value, str) else value
     return _field(1, _field(1, key.encode()) + _field(2, value))
@@ -124,10 +129,11 @@ ODD = {
 
 
 @pytest.mark.parametrize("version", [clients.http1, clients.http2])
-def test_odd_metadata_is_read_in_one_way(mesh, backend, version):
+def test_odd_metadata_is_read_in_one_way(mesh: Mesh, backend: int, version: Callable[[int], httpx.Client]) -> None:
     port = mesh.start(west(backend))
     target = unharmed.http(mesh["west"], lambda: send(port, [headers(SHOP)]), "west")
-    told, found = Counter(), Counter()
+    told: Counter[str] = Counter()
+    found: Counter[str] = Counter()
     with unharmed.unharmed(target), version(port) as caller:
         for name, (values, workload) in ODD.items():
             sent = [(METADATA, value) for value in values]
@@ -136,12 +142,12 @@ def test_odd_metadata_is_read_in_one_way(mesh, backend, version):
             assert found_in(response.json()) == [], name
             told[workload] += 1
     for labels, value in mesh["west"].families()["istio_requests_total"].series.items():
-        found[dict(labels)["source_workload"]] += value
+        found[dict(labels)["source_workload"]] += int(value)
     del found[SHOP.name]
     assert found == told
 
 
-def test_a_crowd_under_one_id_is_nobody_else(mesh, backend):
+def test_a_crowd_under_one_id_is_nobody_else(mesh: Mesh, backend: int) -> None:
     """More peers than are remembered; whose id it is finds itself again."""
     bound, requests = 20, 1200
     port = mesh.start(west(backend, stats={"attachment": "http", "max_series": bound}))
@@ -151,7 +157,7 @@ def test_a_crowd_under_one_id_is_nobody_else(mesh, backend):
         send(port, ({METADATA: claim, NODE_ID: SHOP.node_id} for claim in claims))
 
 
-def test_a_claimed_id_gives_nobody_the_metadata_of_another(mesh, backend):
+def test_a_claimed_id_gives_nobody_the_metadata_of_another(mesh: Mesh, backend: int) -> None:
     other = {"WORKLOAD_NAME": "other-v1", "NAMESPACE": "retail", "CLUSTER_ID": "south"}
     with clients.http1(mesh.start(west(backend))) as caller:
         for metadata in (SHOP.peer_metadata(), other):
@@ -160,7 +166,7 @@ def test_a_claimed_id_gives_nobody_the_metadata_of_another(mesh, backend):
     mesh.expect("same_id.yaml")
 
 
-def test_thousands_of_distinct_unusable_values_are_one_series(mesh, backend):
+def test_thousands_of_distinct_unusable_values_are_one_series(mesh: Mesh, backend: int) -> None:
     with clients.http1(mesh.start(west(backend))) as caller:
         for number in range(2000):
             metadata = base64.b64encode(b"no protobuf %d" % number).decode()
@@ -170,7 +176,7 @@ def test_thousands_of_distinct_unusable_values_are_one_series(mesh, backend):
     assert sum(counted.series.values()) == 2000
 
 
-def test_thousands_of_distinct_peers_are_a_bounded_number_of_series(mesh, backend):
+def test_thousands_of_distinct_peers_are_a_bounded_number_of_series(mesh: Mesh, backend: int) -> None:
     """Nothing is lost: what has no series of its own is counted in the overflow."""
     bound, requests = 20, 1000
     stats = {"attachment": "http", "max_series": bound}

@@ -1,12 +1,17 @@
 """Connections of whoever means harm: bytes pass unchanged, and the next connection is served and counted."""
 
+import socket
+
 import pytest
 
 from tests.e2e.harness import tcp, unharmed
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.clients import send_raw
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import FRAME_MAGIC, frame, raw_frame
+from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.tcp_families import Counts, expect
+from tests.e2e.harness.unharmed import Target
 from tests.e2e.harness.workloads import SHOP, STOCK, WAYPOINT
 
 LARGEST = 16 * 1024
@@ -38,15 +43,15 @@ SENT = {
 
 
 @pytest.fixture
-def inbound(mesh, doubler):
+def inbound(mesh: Mesh, doubler: int) -> tuple[Target, int]:
     """The target and its port."""
     return _start(mesh, tcp.west(doubler))
 
 
-def _start(mesh, sidecar):
+def _start(mesh: Mesh, sidecar: Runnable) -> tuple[Target, int]:
     port = mesh.start(sidecar)
 
-    def serve():
+    def serve() -> None:
         with traffic.connect(port) as connection:
             connection.sendall(frame(SHOP.peer_metadata(), SHOP.node_id) + b"hello")
             traffic.receive_frame(connection)
@@ -56,7 +61,7 @@ def _start(mesh, sidecar):
 
 
 @pytest.mark.parametrize("part_bytes", [1 << 20, 1], ids=["at_once", "byte_by_byte"])
-def test_whatever_a_client_sends(inbound, part_bytes):
+def test_whatever_a_client_sends(inbound: tuple[Target, int], part_bytes: int) -> None:
     target, port = inbound
     with unharmed.unharmed(target):
         for name, (data, passed) in SENT.items():
@@ -69,7 +74,7 @@ def test_whatever_a_client_sends(inbound, part_bytes):
             assert sorted(answer) == sorted(passed * 2), name
 
 
-def test_a_flood_of_new_peers(mesh, doubler):
+def test_a_flood_of_new_peers(mesh: Mesh, doubler: int) -> None:
     bound, connections = 20, 500
     stats = {"attachment": "tcp", "tcp_reporting_duration": "1s", "max_series": bound}
     target, port = _start(mesh, tcp.west(doubler, stats=stats))
@@ -82,7 +87,7 @@ def test_a_flood_of_new_peers(mesh, doubler):
     assert overflow == [connections - (bound - 1)]
 
 
-def test_hundreds_of_frames_that_never_end(inbound):
+def test_hundreds_of_frames_that_never_end(inbound: tuple[Target, int]) -> None:
     """What is held back for each is at most a frame."""
     target, port = inbound
     with unharmed.unharmed(target):
@@ -95,7 +100,7 @@ def test_hundreds_of_frames_that_never_end(inbound):
             traffic.reset(connection)
 
 
-def test_with_trust_mtls_a_frame_without_a_certificate_tells_nothing(mesh, doubler):
+def test_with_trust_mtls_a_frame_without_a_certificate_tells_nothing(mesh: Mesh, doubler: int) -> None:
     port = mesh.start(tcp.west(doubler, exchange={"attachment": "tcp", "trust": "mtls"}))
     assert send_raw(port, FRAME + b"hello", ends=True) == b"hellohello"
     expect(mesh, west={"west_alone": Counts(opened=1, closed=1, received=5, sent=10)})
@@ -118,20 +123,20 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("part_bytes", [1 << 20, 1], ids=["at_once", "byte_by_byte"])
-def test_whatever_an_upstream_answers(mesh, part_bytes):
-    def upstream(connection):
+def test_whatever_an_upstream_answers(mesh: Mesh, part_bytes: int) -> None:
+    def upstream(connection: socket.socket) -> None:
         traffic.receive_frame(connection)
         asked = traffic.receive(connection, 20).decode().strip()
         data, _ = ANSWERS.get(asked, (frame(STOCK.peer_metadata(), STOCK.node_id) + b"bye", b""))
         for begin in range(0, len(data), part_bytes):
             connection.sendall(data[begin : begin + part_bytes])
 
-    def ask(name):
+    def ask(name: str) -> bytes:
         with traffic.connect(port) as connection:
             connection.sendall(name.ljust(20).encode())
             return b"".join(iter(lambda: connection.recv(65536), b""))
 
-    def serve():
+    def serve() -> None:
         assert ask("legitimate") == b"bye"
 
     with traffic.backend(upstream) as upstream_port:

@@ -1,13 +1,17 @@
 """Requests that succeed, and the values of their histograms."""
 
+from collections.abc import Callable
+
+import httpx
 import pytest
 
 from tests.e2e.harness import clients
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
 
 
 @pytest.mark.parametrize("client", [clients.http1, clients.http2])
-def test_both_sides_report_every_request(mesh, backend, client):
+def test_both_sides_report_every_request(mesh: Mesh, backend: int, client: Callable[[int], httpx.Client]) -> None:
     port = mesh.start(east(mesh.start(west(backend))))
     with client(port) as caller:
         for _ in range(3):
@@ -15,7 +19,7 @@ def test_both_sides_report_every_request(mesh, backend, client):
     mesh.expect("http.yaml")
 
 
-def test_the_listener_tells_the_direction_where_the_root_id_does_not(mesh, backend):
+def test_the_listener_tells_the_direction_where_the_root_id_does_not(mesh: Mesh, backend: int) -> None:
     port = mesh.start(east(mesh.start(west(backend, root_id="")), root_id="telemetry"))
     with clients.http1(port) as caller:
         for _ in range(3):
@@ -23,7 +27,7 @@ def test_the_listener_tells_the_direction_where_the_root_id_does_not(mesh, backe
     mesh.expect("http.yaml")
 
 
-def test_the_kind_of_stream_is_found_out_where_the_configuration_does_not_say_it(mesh, backend):
+def test_the_kind_of_stream_is_found_out_where_the_configuration_does_not_say_it(mesh: Mesh, backend: int) -> None:
     port = mesh.start(east(mesh.start(west(backend, stats={})), stats={}))
     with clients.http1(port) as caller:
         for _ in range(3):
@@ -31,7 +35,7 @@ def test_the_kind_of_stream_is_found_out_where_the_configuration_does_not_say_it
     mesh.expect("http.yaml")
 
 
-def test_one_proxy_serves_both_directions(mesh, backend):
+def test_one_proxy_serves_both_directions(mesh: Mesh, backend: int) -> None:
     """As every sidecar does; its listeners share the plugin's VM."""
     outbound_port = mesh.start(east(backend, joined=[west(backend)]))
     for port, requests in ((outbound_port, 2), (mesh["east"].port("west"), 1)):
@@ -41,7 +45,7 @@ def test_one_proxy_serves_both_directions(mesh, backend):
     mesh.expect("both_directions.yaml")
 
 
-def test_the_content_type_tells_grpc_from_http(mesh, backend):
+def test_the_content_type_tells_grpc_from_http(mesh: Mesh, backend: int) -> None:
     grpc = ("application/grpc", "application/grpc+proto")
     others = ("application/grpc-web", "application/grpc; charset=utf-8", "application/json")
     with clients.http2(mesh.start(west(backend))) as caller:
@@ -50,7 +54,7 @@ def test_the_content_type_tells_grpc_from_http(mesh, backend):
     mesh.expect("request_protocol.yaml")
 
 
-def test_duration_and_sizes_are_those_of_the_request(mesh, backend):
+def test_duration_and_sizes_are_those_of_the_request(mesh: Mesh, backend: int) -> None:
     """Envoy's sums are approximate, to a few per cent; headers add less than 1500 bytes."""
     port = mesh.start(east(mesh.start(west(backend))))
     with clients.http1(port) as caller:
@@ -66,6 +70,6 @@ def test_duration_and_sizes_are_those_of_the_request(mesh, backend):
         assert len("late") <= sent <= 1500, f"{name}: {sent} bytes sent"
 
 
-def _sum(exposition, family):
+def _sum(exposition: str, family: str) -> float:
     (line,) = (line for line in exposition.splitlines() if line.startswith(f"{family}_sum{{"))
     return float(line.rpartition(" ")[2])

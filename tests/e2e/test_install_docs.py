@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,13 +15,13 @@ from tests.e2e.harness.envoy import Envoy
 DOCUMENT = ROOT / "docs" / "install.md"
 
 
-def _snippet(name):
+def _snippet(name: str) -> str:
     """The fenced block behind `<!-- tested: name -->`."""
     (found,) = re.findall(rf"<!-- tested: {name} -->\n```\w+\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     return found
 
 
-def _kubernetes(snippet, known):
+def _kubernetes(snippet: str, known: dict[str, str]) -> list[str]:
     container = yaml.safe_load(snippet)
     paths = {one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"] for one in container["env"] if "valueFrom" in one}
     values = {name: known[path] for name, path in paths.items()}
@@ -28,12 +29,12 @@ def _kubernetes(snippet, known):
     return [re.sub(r"\$\((\w+)\)", lambda found: values[found[1]], one) for one in container["args"]]
 
 
-def _nomad(snippet, known):
+def _nomad(snippet: str, known: dict[str, str]) -> list[str]:
     (arguments,) = re.findall(r"args = (\[.*?\n  \])", snippet, re.DOTALL)
     return [re.sub(r"\$\{([\w.]+)\}", lambda found: known[found[1]], one) for one in json.loads(arguments)]
 
 
-def _systemd(snippet, known):
+def _systemd(snippet: str, known: dict[str, str]) -> list[str]:
     (command,) = re.findall("^ExecStart=(.*)$", snippet, re.MULTILINE)
     program, *arguments = shlex.split(command)
     assert program.endswith("/envoy")
@@ -66,7 +67,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_node_is_who_the_snippet_says(name, tmp_path):
+def test_the_node_is_who_the_snippet_says(name: str, tmp_path: Path) -> None:
     read, known, expected = CASES[name]
     option, path, *overlay = read(_snippet(name), known)
     assert option == "--config-path"

@@ -1,16 +1,18 @@
 """The EnvoyFilter patcher of these tests: every operation, every match, and the order."""
 
 import copy
+from typing import Any
 
 import pytest
 
+from lab.tree import Json
 from tests.e2e.harness.istio.envoy_filter import HTTP_CONNECTION_MANAGER, Patcher
 
 NODE = {"metadata": {"NAMESPACE": "retail", "ISTIO_VERSION": "1.30.1", "LABELS": {"app": "shop"}, "CLUSTER_ID": "east"}}
 NEW = {"name": "new"}
 
 
-def _listener(name="0.0.0.0_80"):
+def _listener(name: str = "0.0.0.0_80") -> Json:
     manager = {"http_filters": [{"name": "cors", "typed_config": {}}, {"name": "router", "typed_config": {"a": 1}}]}
     return {
         "name": name,
@@ -24,12 +26,19 @@ def _listener(name="0.0.0.0_80"):
     }
 
 
-def _patch(apply_to, operation, value=NEW, context="SIDECAR_OUTBOUND", proxy=None, **match):
+def _patch(
+    apply_to: str,
+    operation: str,
+    value: Any = NEW,
+    context: str = "SIDECAR_OUTBOUND",
+    proxy: Json | None = None,
+    **match: Any,
+) -> Json:
     patch = {"operation": operation} if operation == "REMOVE" else {"operation": operation, "value": value}
     return {"applyTo": apply_to, "match": {"context": context, "proxy": proxy or {}, **match}, "patch": patch}
 
 
-def _envoy_filter(*patches, name="one", namespace="istio-system", **spec):
+def _envoy_filter(*patches: Json, name: str = "one", namespace: str = "istio-system", **spec: Any) -> Json:
     return {
         "kind": "EnvoyFilter",
         "metadata": {"name": name, "namespace": namespace},
@@ -37,17 +46,17 @@ def _envoy_filter(*patches, name="one", namespace="istio-system", **spec):
     }
 
 
-def _http(operation, sub_filter=None, value=NEW, **others):
+def _http(operation: str, sub_filter: str | None = None, value: Any = NEW, **others: Any) -> Json:
     inside = {"name": HTTP_CONNECTION_MANAGER, **({"subFilter": {"name": sub_filter}} if sub_filter else {})}
     return _patch("HTTP_FILTER", operation, value, listener={"filterChain": {"filter": inside}}, **others)
 
 
-def _network(operation, name=None, value=NEW, **others):
+def _network(operation: str, name: str | None = None, value: Any = NEW, **others: Any) -> Json:
     chain = {"filter": {"name": name}} if name else {}
     return _patch("NETWORK_FILTER", operation, value, listener={"filterChain": chain}, **others)
 
 
-def _names(patcher, context="SIDECAR_OUTBOUND"):
+def _names(patcher: Patcher, context: str = "SIDECAR_OUTBOUND") -> tuple[list[str], list[str], list[str]]:
     """Of the HTTP filters, and of the network filters of both chains, in one listener."""
     (listener,) = patcher.listeners([_listener()], context)
     http, tcp = listener["filter_chains"]
@@ -73,7 +82,7 @@ UNCHANGED = (["cors", "router"], ["mx", "hcm"], ["tcp_proxy"])
         (_http("REMOVE", "cors"), ["router"]),
     ],
 )
-def test_http_filters(patch, http_filters):
+def test_http_filters(patch: Json, http_filters: list[str]) -> None:
     patcher = Patcher.of([_envoy_filter(patch)], NODE)
     assert _names(patcher) == (http_filters, *UNCHANGED[1:])
     assert patcher.unapplied() == []
@@ -91,13 +100,13 @@ def test_http_filters(patch, http_filters):
         (_network("REMOVE", "mx"), (["hcm"], ["tcp_proxy"])),
     ],
 )
-def test_network_filters(patch, chains):
+def test_network_filters(patch: Json, chains: tuple[list[str], list[str]]) -> None:
     patcher = Patcher.of([_envoy_filter(patch)], NODE)
     assert _names(patcher) == (UNCHANGED[0], *chains)
     assert patcher.unapplied() == []
 
 
-def test_merging_adds_to_lists_and_messages():
+def test_merging_adds_to_lists_and_messages() -> None:
     value = {
         "name": HTTP_CONNECTION_MANAGER,
         "typed_config": {"access_log": [1], "http_filters": [], "tracing": {"b": 2}},
@@ -112,8 +121,8 @@ def test_merging_adds_to_lists_and_messages():
     assert manager["http_filters"][1]["typed_config"] == {"a": 1, "b": 2}
 
 
-def test_listeners():
-    port = {"listener": {"name": "a"}}
+def test_listeners() -> None:
+    port: Json = {"listener": {"name": "a"}}
     merged = Patcher.of([_envoy_filter(_patch("LISTENER", "MERGE", {"stat_prefix": "x"}, **port))], NODE)
     found = merged.listeners([_listener("a"), _listener("b")], "SIDECAR_OUTBOUND")
     assert [one.get("stat_prefix") for one in found] == ["x", None]
@@ -122,9 +131,9 @@ def test_listeners():
     assert [one["name"] for one in found] == ["b", "new"]
 
 
-def test_upstream_clusters():
+def test_upstream_clusters() -> None:
     shop = "outbound|80||shop.retail"
-    clusters = [{"name": shop, "metadata": {"a": 1}}, {"name": "PassthroughCluster"}]
+    clusters: list[Json] = [{"name": shop, "metadata": {"a": 1}}, {"name": "PassthroughCluster"}]
     merge = _patch("CLUSTER", "MERGE", {"metadata": {"b": 2}}, cluster={"service": "shop.retail"})
     remove = _patch("CLUSTER", "REMOVE", cluster={"name": "PassthroughCluster"})
     patcher = Patcher.of([_envoy_filter(merge, remove, _patch("CLUSTER", "ADD"))], NODE)
@@ -132,7 +141,7 @@ def test_upstream_clusters():
     assert clusters[0]["metadata"] == {"a": 1}, "patches must leave what they were given as it is"
 
 
-def test_extension_configurations_come_by_name_for_any_context():
+def test_extension_configurations_come_by_name_for_any_context() -> None:
     patches = [_patch("EXTENSION_CONFIG", "ADD", {"name": name}) for name in ("a", "b")]
     patcher = Patcher.of([_envoy_filter(*patches)], NODE)
     assert patcher.extension_configs({"b"}) == [{"name": "b"}]
@@ -157,17 +166,17 @@ def test_extension_configurations_come_by_name_for_any_context():
         (_patch("HTTP_FILTER", "ADD", listener={"filterChain": {"filter": {"name": "tcp_proxy"}}}), False),
     ],
 )
-def test_a_patch_applies_where_it_matches(patch, fits):
+def test_a_patch_applies_where_it_matches(patch: Json, fits: bool) -> None:
     patcher = Patcher.of([_envoy_filter(patch)], NODE)
     assert _names(patcher) == ((["cors", "router", "new"], *UNCHANGED[1:]) if fits else UNCHANGED)
 
 
-def test_a_chain_can_be_matched_by_its_port():
+def test_a_chain_can_be_matched_by_its_port() -> None:
     patch = _patch("NETWORK_FILTER", "ADD", listener={"portNumber": 5432})
     assert _names(Patcher.of([_envoy_filter(patch)], NODE))[1:] == (["mx", "hcm"], ["tcp_proxy", "new"])
 
 
-def test_a_proxy_without_a_version_fits_no_pattern():
+def test_a_proxy_without_a_version_fits_no_pattern() -> None:
     node = {"metadata": {**NODE["metadata"], "ISTIO_VERSION": ""}}
     patch = _http("ADD", proxy={"proxyVersion": ".*"})
     assert _names(Patcher.of([_envoy_filter(patch)], node)) == UNCHANGED
@@ -182,11 +191,11 @@ def test_a_proxy_without_a_version_fits_no_pattern():
         (_envoy_filter(_http("ADD"), workloadSelector={"labels": {"app": "stock"}}), False),
     ],
 )
-def test_an_envoy_filter_selects_proxies(envoy_filter, selected):
+def test_an_envoy_filter_selects_proxies(envoy_filter: Json, selected: bool) -> None:
     assert (_names(Patcher.of([envoy_filter], NODE)) != UNCHANGED) is selected
 
 
-def test_the_order_is_priority_then_root_namespace_then_name():
+def test_the_order_is_priority_then_root_namespace_then_name() -> None:
     filters = [
         _envoy_filter(_http("ADD", value={"name": "late"}), name="a", priority=10),
         _envoy_filter(_http("ADD", value={"name": "own"}), name="a", namespace="retail"),
@@ -198,6 +207,6 @@ def test_the_order_is_priority_then_root_namespace_then_name():
     assert http_filters == ["cors", "router", "early", "b", "c", "own", "late"]
 
 
-def test_what_the_patcher_cannot_do_is_an_error():
+def test_what_the_patcher_cannot_do_is_an_error() -> None:
     with pytest.raises(AssertionError, match="BOOTSTRAP is beyond"):
         Patcher.of([_envoy_filter(_patch("BOOTSTRAP", "MERGE"))], NODE)

@@ -1,16 +1,18 @@
 """What these tests make of WasmPlugin, TrafficExtension and Telemetry."""
 
 import json
+from typing import Any
 
 import pytest
 
+from lab.tree import Json
 from tests.e2e.harness.istio import agent, extensions
 from tests.e2e.harness.istio.control_plane import istio_reports
 
 CONTEXTS = ("SIDECAR_OUTBOUND", "SIDECAR_INBOUND", "GATEWAY")
 
 
-def _extension(name="a", kind="WasmPlugin", wasm=None, **spec):
+def _extension(name: str = "a", kind: str = "WasmPlugin", wasm: Json | None = None, **spec: Any) -> Json:
     plugin = {
         "url": "oci://registry.example.com/istio-stats/istio_stats:v1",
         "sha256": "0" * 64,
@@ -21,7 +23,9 @@ def _extension(name="a", kind="WasmPlugin", wasm=None, **spec):
     return {"kind": kind, "metadata": {"name": name, "namespace": "istio-system"}, "spec": spec}
 
 
-def _names(resources, kind="HTTP", context="GATEWAY", phase="UNSPECIFIED"):
+def _names(
+    resources: list[Json], kind: str = "HTTP", context: str = "GATEWAY", phase: str = "UNSPECIFIED"
+) -> list[str]:
     return [one["name"].rpartition(".")[2] for one in extensions.filters(resources, kind, context, phase)]
 
 
@@ -35,12 +39,12 @@ def _names(resources, kind="HTTP", context="GATEWAY", phase="UNSPECIFIED"):
         ([{"mode": "SERVER"}, {"mode": "CLIENT"}], list(CONTEXTS)),
     ],
 )
-def test_the_mode_decides_on_listeners(match, contexts):
+def test_the_mode_decides_on_listeners(match: list[Json], contexts: list[str]) -> None:
     resource = _extension(match=match)
     assert [context for context in CONTEXTS if _names([resource], context=context)] == contexts
 
 
-def test_type_phase_and_priority_decide_on_the_place():
+def test_type_phase_and_priority_decide_on_the_place() -> None:
     tcp = _extension("tcp", wasm={"type": "NETWORK"})
     late = _extension("late", priority=1)
     early = _extension("early", "TrafficExtension", priority=5)
@@ -52,7 +56,7 @@ def test_type_phase_and_priority_decide_on_the_place():
 
 
 @pytest.mark.parametrize("kind", extensions.KINDS)
-def test_the_plugin_gets_its_configuration_as_json(kind):
+def test_the_plugin_gets_its_configuration_as_json(kind: str) -> None:
     told = {"pluginName": "stats_inbound", "failStrategy": "FAIL_OPEN"}
     resource = _extension(kind=kind, wasm=told)
     (name,) = [one["name"] for one in extensions.filters([resource], "HTTP", "GATEWAY", "UNSPECIFIED")]
@@ -68,7 +72,7 @@ def test_the_plugin_gets_its_configuration_as_json(kind):
 
 
 @pytest.mark.parametrize("strategy", ["FAIL_OPEN", "FAIL_CLOSE"])
-def test_an_unfetched_module_stops_traffic_unless_it_fails_open(strategy):
+def test_an_unfetched_module_stops_traffic_unless_it_fails_open(strategy: str) -> None:
     (config,) = extensions.extension_configs(
         [_extension(wasm={"failStrategy": strategy})], {"extensions.istio.io/wasmplugin/istio-system.a"}
     )
@@ -87,7 +91,7 @@ def test_an_unfetched_module_stops_traffic_unless_it_fails_open(strategy):
         ({"disabled": False}, True),
     ],
 )
-def test_a_telemetry_switches_istios_metrics_off_only_as_a_whole(override, reports):
+def test_a_telemetry_switches_istios_metrics_off_only_as_a_whole(override: Json, reports: bool) -> None:
     telemetry = {"spec": {"metrics": [{"providers": [{"name": "prometheus"}], "overrides": [override]}]}}
     assert istio_reports([telemetry]) is reports
     assert istio_reports([]) is True

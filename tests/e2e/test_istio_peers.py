@@ -1,72 +1,85 @@
 """Peers where Istio's own filters keep them: in a real Envoy, byte for byte as each era of Istio did."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from lab.tree import Json
 from lab.waiting import wait_until
 from tests.e2e.harness import clients, tcp
 from tests.e2e.harness import istio_peers as istio
 from tests.e2e.harness import tcp_traffic as traffic
-from tests.e2e.harness.peer_metadata import METADATA, encode
+from tests.e2e.harness.mesh import Mesh
+from tests.e2e.harness.peer_metadata import METADATA, encode, serialize
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.tcp_families import Counts, expect_both, totals
 from tests.e2e.harness.usual import ABSENT
-from tests.e2e.harness.workloads import SHOP, STOCK
+from tests.e2e.harness.workloads import SHOP, STOCK, Workload
 
 UNKNOWN_MARK = "envoy.wasm.metadata_exchange.peer_unknown"
 
 
-def _struct(side, workload, **where):
+def _struct(side: str, workload: Workload, **where: Any) -> list[Json]:
     return [istio.keep(istio.line(f"envoy.wasm.metadata_exchange.{side}", istio.node_metadata(workload)), **where)]
 
 
-def _flat_node(side, workload, **where):
+def _flat_node(side: str, workload: Workload, **where: Any) -> list[Json]:
     return [istio.keep(istio.line(f"{side}_peer", istio.flat_node(workload)), **where)]
 
 
-def _shown_struct(side, workload, **where):
+def _shown_struct(side: str, workload: Workload, **where: Any) -> list[Json]:
     """What this very Envoy shows of a Struct, under a key of the test's own, put in the peer's place."""
     labels = {"role": "worker", "cluster": "a pod's own label"}
-    message = istio.serialize({**istio.fields(workload), "labels": labels})
+    message = serialize({**istio.fields(workload), "labels": labels})
     struct = istio.line("shown", message, istio.STRUCT_TYPE)
     return [istio.keep(struct, f"{side}_peer < filter_state/wasm.shown", **where)]
 
 
-def _pairs(side, workload, **where):
+def _pairs(side: str, workload: Workload, **where: Any) -> list[Json]:
     """The same under Istio's own key, where only a text can be put."""
     return [istio.set_filter_state(f"{side}_peer", istio.pairs(istio.fields(workload)).decode(), **where)]
 
 
-FORMS = {"1.4_struct": _struct, "1.6_flat_node": _flat_node, "1.25_shown": _shown_struct, "1.25_pairs": _pairs}
+# What puts a peer of one side into the filter state.
+Form = Callable[..., list[Json]]
+
+FORMS: dict[str, Form] = {
+    "1.4_struct": _struct,
+    "1.6_flat_node": _flat_node,
+    "1.25_shown": _shown_struct,
+    "1.25_pairs": _pairs,
+}
 
 
-@pytest.fixture(params=FORMS.values(), ids=FORMS)
-def form(request):
-    return request.param
+@pytest.fixture(params=FORMS.values(), ids=list(FORMS))
+def form(request: pytest.FixtureRequest) -> Form:
+    form: Form = request.param
+    return form
 
 
-def _three_requests(port):
+def _three_requests(port: int) -> None:
     with clients.http1(port) as caller:
         for _ in range(3):
             assert caller.get("/").status_code == 200
 
 
-def test_http_peers_of_every_era_are_understood(mesh, backend, form):
+def test_http_peers_of_every_era_are_understood(mesh: Mesh, backend: int, form: Form) -> None:
     west_port = mesh.start(west(backend, exchange=ABSENT, filters=form("downstream", SHOP)))
     port = mesh.start(east(west_port, exchange=ABSENT, endpoint_metadata=None, filters=form("upstream", STOCK)))
     _three_requests(port)
     mesh.expect("http.yaml")
 
 
-def test_an_access_logger_understands_them_too(mesh, backend, form):
+def test_an_access_logger_understands_them_too(mesh: Mesh, backend: int, form: Form) -> None:
     west_port = mesh.start(west(backend, exchange=ABSENT, filters=form("downstream", SHOP), logger=True))
     filters = form("upstream", STOCK)
     _three_requests(mesh.start(east(west_port, exchange=ABSENT, endpoint_metadata=None, filters=filters, logger=True)))
     mesh.expect("http.yaml")
 
 
-def test_tcp_peers_of_every_era_are_understood(mesh, doubler, form):
+def test_tcp_peers_of_every_era_are_understood(mesh: Mesh, doubler: int, form: Form) -> None:
     west_port = mesh.start(tcp.west(doubler, exchange=ABSENT, filters=form("downstream", SHOP, network=True)))
     east_filters = form("upstream", STOCK, network=True)
     port = mesh.start(tcp.east(west_port, exchange=ABSENT, opted_in=False, filters=east_filters))
@@ -75,7 +88,7 @@ def test_tcp_peers_of_every_era_are_understood(mesh, doubler, form):
     expect_both(mesh, Counts(opened=2, closed=2, received=12, sent=24))
 
 
-def test_a_peer_of_the_connection_to_the_upstream_is_understood(mesh, backend):
+def test_a_peer_of_the_connection_to_the_upstream_is_understood(mesh: Mesh, backend: int) -> None:
     """There a TCP client's exchange keeps it; here a request that opened the connection left it to the next one."""
     west_port = mesh.start(west(backend, exchange=ABSENT, filters=_pairs("downstream", SHOP)))
     shared = istio.set_filter_state(
@@ -95,7 +108,7 @@ def test_a_peer_of_the_connection_to_the_upstream_is_understood(mesh, backend):
     assert clusters == [STOCK.cluster_id]
 
 
-def test_stock_filters_can_be_the_exchange(mesh, backend):
+def test_stock_filters_can_be_the_exchange(mesh: Mesh, backend: int) -> None:
     answer = istio.header_mutation("response", METADATA, encode(STOCK.peer_metadata()))
     listen = istio.header_to_metadata(METADATA, request="downstream_peer")
     west_port = mesh.start(west(backend, exchange=ABSENT, filters=[answer, listen]))
@@ -110,7 +123,7 @@ def test_stock_filters_can_be_the_exchange(mesh, backend):
     mesh.expect("http.yaml")
 
 
-def test_our_exchange_counts_more_than_istios(mesh, backend):
+def test_our_exchange_counts_more_than_istios(mesh: Mesh, backend: int) -> None:
     other = istio.keep(istio.line("upstream_peer", istio.flat_node(SHOP)))
     _three_requests(mesh.start(east(mesh.start(west(backend)), filters=[other])))
     mesh.expect("http.yaml")
@@ -129,7 +142,7 @@ UNUSABLE = {
 }
 
 
-def test_unusable_bytes_leave_the_peer_unknown(mesh, backend):
+def test_unusable_bytes_leave_the_peer_unknown(mesh: Mesh, backend: int) -> None:
     for name, value in UNUSABLE.items():
         port = mesh.start(west(backend, exchange=ABSENT, filters=[istio.keep(istio.line("downstream_peer", value))]))
         with clients.http1(port) as caller:
@@ -149,7 +162,7 @@ MARKERS = {
 
 
 @pytest.mark.parametrize("filters", MARKERS.values(), ids=MARKERS)
-def test_no_report_waits_for_a_peer_that_is_known_not_to_come(mesh, doubler, filters):
+def test_no_report_waits_for_a_peer_that_is_known_not_to_come(mesh: Mesh, doubler: int, filters: list[Json]) -> None:
     """Of two connections that open together only the one without the marker is held back, for two periods more."""
     period = 2
     stats = {"attachment": "tcp", "tcp_reporting_duration": f"{period}s"}

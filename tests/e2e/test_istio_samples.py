@@ -1,13 +1,19 @@
 """Every sample for Istio, in real Envoys that are configured as Istio would."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from lab.certs import Authority
+from lab.tree import Json
 from tests.e2e.harness.doctor import diagnose
 from tests.e2e.harness.istio import samples, world
 from tests.e2e.harness.istio.proxies import GATEWAY, SHOP, STOCK
 from tests.e2e.harness.istio.waypoint import WAYPOINT as WAYPOINT_WORKLOAD
+from tests.e2e.harness.istio.world import Builder
+from tests.e2e.harness.mesh import Mesh
 
 BESIDE = samples.ISTIO / "beside"
 INSTEAD = samples.ISTIO / "instead"
@@ -19,7 +25,9 @@ VMS_PER_ID = 3
 
 
 @pytest.fixture
-def istio(mesh, tmp_path, backend, grpc_backend_port, doubler, authority):
+def istio(
+    mesh: Mesh, tmp_path: Path, backend: int, grpc_backend_port: int, doubler: int, authority: Authority
+) -> Iterator[Builder]:
     identities = {
         name: authority.issue(workload.spiffe_id())
         for name, workload in (
@@ -34,7 +42,7 @@ def istio(mesh, tmp_path, backend, grpc_backend_port, doubler, authority):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_beside_istios_metrics_both_report_the_same_under_names_of_their_own(istio, way):
+def test_beside_istios_metrics_both_report_the_same_under_names_of_their_own(istio: Builder, way: str) -> None:
     running = istio.start(samples.build(BESIDE / way).resources)
     running.send()
     running.expect("istio_", "mesh_")
@@ -45,7 +53,7 @@ def test_beside_istios_metrics_both_report_the_same_under_names_of_their_own(ist
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_instead_of_istios_metrics_the_names_are_istios(istio, way):
+def test_instead_of_istios_metrics_the_names_are_istios(istio: Builder, way: str) -> None:
     running = istio.start(samples.build(INSTEAD / way).resources)
     running.send()
     running.expect("istio_")
@@ -53,7 +61,7 @@ def test_instead_of_istios_metrics_the_names_are_istios(istio, way):
     assert running.vm_counts() == {2 * VMS_PER_ID}
 
 
-def test_a_waypoint_beside_istios_metrics_reports_the_same_under_names_of_its_own(istio):
+def test_a_waypoint_beside_istios_metrics_reports_the_same_under_names_of_its_own(istio: Builder) -> None:
     running = istio.start_waypoint(samples.build(BESIDE / WAYPOINT).resources)
     running.send()
     running.expect("istio_", "mesh_")
@@ -61,7 +69,7 @@ def test_a_waypoint_beside_istios_metrics_reports_the_same_under_names_of_its_ow
     assert running.vm_counts() == {2 * VMS_PER_ID}
 
 
-def test_a_waypoint_instead_of_istios_metrics(istio, mesh):
+def test_a_waypoint_instead_of_istios_metrics(istio: Builder, mesh: Mesh) -> None:
     running = istio.start_waypoint(samples.build(INSTEAD / WAYPOINT).resources)
     running.send()
     running.expect("istio_")
@@ -69,7 +77,7 @@ def test_a_waypoint_instead_of_istios_metrics(istio, mesh):
 
 
 @pytest.mark.parametrize("way", ["wasm-plugin", "traffic-extension"])
-def test_a_waypoint_and_the_other_proxies_take_nothing_that_is_meant_for_the_other(istio, way):
+def test_a_waypoint_and_the_other_proxies_take_nothing_that_is_meant_for_the_other(istio: Builder, way: str) -> None:
     resources = samples.build(BESIDE / way).resources + samples.build(BESIDE / WAYPOINT).resources
     (waypoint,) = istio.start_waypoint(resources).pods
     told = [json.loads(one["configuration"]["value"]) for one in world.plugins(waypoint)]
@@ -80,7 +88,7 @@ def test_a_waypoint_and_the_other_proxies_take_nothing_that_is_meant_for_the_oth
         assert not any("reporter" in one for one in configurations)
 
 
-def test_with_istios_names_beside_istios_metrics_everything_counts_twice(istio):
+def test_with_istios_names_beside_istios_metrics_everything_counts_twice(istio: Builder) -> None:
     """What the prefix of `beside` and the Telemetry of `instead` are for."""
     resources = samples.build(INSTEAD / "wasm-plugin").of_kind("WasmPlugin")
     running = istio.start(resources)
@@ -89,19 +97,19 @@ def test_with_istios_names_beside_istios_metrics_everything_counts_twice(istio):
 
 
 @pytest.mark.parametrize("way", ["envoy-filter", "access-log"])
-def test_a_proxy_of_another_version_is_left_alone(istio, way):
+def test_a_proxy_of_another_version_is_left_alone(istio: Builder, way: str) -> None:
     pods = istio.pods(samples.build(BESIDE / way).resources, istio_version="1.27.3")
     assert [world.plugins(pod) for pod in pods] == [[], [], []]
 
 
-def test_where_the_module_cannot_be_fetched_traffic_flows_without_it(istio):
+def test_where_the_module_cannot_be_fetched_traffic_flows_without_it(istio: Builder) -> None:
     running = istio.start(samples.build(BESIDE / "envoy-filter").resources, reaches_registry=False)
     running.send()
     running.expect("istio_")
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_listener_gets_the_plugin_with_its_side_and_kind(istio, way):
+def test_every_listener_gets_the_plugin_with_its_side_and_kind(istio: Builder, way: str) -> None:
     # Only EnvoyFilters tell gateways from other clients.
     host_outbound = True if way in ("wasm-plugin", "traffic-extension") else None
     outbound = {("stats_outbound", "http", host_outbound), ("stats_outbound", "tcp", None)}
@@ -115,12 +123,12 @@ def test_every_listener_gets_the_plugin_with_its_side_and_kind(istio, way):
     assert len({json.dumps(one["vm_config"], sort_keys=True) for one in together}) == 1
 
 
-def _told(plugins):
+def _told(plugins: list[Json]) -> set[tuple[str, str, bool | None]]:
     told = [(plugin["root_id"], world.configuration(plugin)) for plugin in plugins]
     return {(root_id, one["attachment"], one.get("disable_host_header_fallback")) for root_id, one in told}
 
 
-def test_no_sample_is_forgotten():
+def test_no_sample_is_forgotten() -> None:
     """Whoever adds a file has to add it to a kustomization, and a kustomization to these tests."""
     ways = (*WAYS, WAYPOINT)
     tried = {file for root in (BESIDE, INSTEAD) for way in ways for file in samples.build(root / way).files}

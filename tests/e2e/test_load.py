@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from lab import bootstrap
 from lab.waiting import PATIENCE_SECONDS
 from tests.e2e.harness import clients
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import Sidecar, east, west
 from tests.e2e.harness.usual import ABSENT
 
@@ -14,7 +15,7 @@ CONNECTIONS = 16
 REQUESTS_EACH = 250
 
 
-def test_four_workers_count_every_request_once(mesh):
+def test_four_workers_count_every_request_once(mesh: Mesh) -> None:
     # A proxy as the backend: the tests' own would be the bottleneck.
     answering = Sidecar(
         name="answering",
@@ -40,7 +41,7 @@ def test_four_workers_count_every_request_once(mesh):
     mesh.expect("load.yaml")
 
 
-def _send(port):
+def _send(port: int) -> int:
     """Requests one after the other over one connection; returns how many were answered with 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     served = 0

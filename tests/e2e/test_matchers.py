@@ -3,14 +3,17 @@
 import math
 import random
 from itertools import accumulate
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lab.tree import Json
 from lab.waiting import wait_until
 from tests.e2e.harness import envoy_log, golden, scrape
 from tests.e2e.harness.golden import GOLDEN
 from tests.e2e.harness.peer_metadata import METADATA, found_in
-from tests.e2e.harness.scrape import Family, label_set
+from tests.e2e.harness.scrape import Families, Family, label_set
 from tests.e2e.harness.soak.trend import slope
 
 EXPOSITION = """\
@@ -29,7 +32,7 @@ istio_build{component="proxy",tag="1.24.2"} 1
 """
 
 
-def _families(**changes):
+def _families(**changes: Any) -> Families:
     """What the exposition says, as a golden file would; a change of None leaves a family out."""
     same = {
         "istio_requests_total": [
@@ -47,34 +50,34 @@ def _families(**changes):
     }
 
 
-def _differences(**changes):
+def _differences(**changes: Any) -> str:
     return "\n".join(scrape.differences(scrape.parse(EXPOSITION), _families(**changes)))
 
 
-def test_equal_families_have_no_differences():
+def test_equal_families_have_no_differences() -> None:
     assert _differences() == ""
 
 
-def test_a_missing_family_is_a_difference():
+def test_a_missing_family_is_a_difference() -> None:
     assert _differences(istio_more_total=[({}, 1)]) == "istio_more_total: missing family"
 
 
-def test_an_unexpected_family_is_a_difference():
+def test_an_unexpected_family_is_a_difference() -> None:
     assert _differences(istio_build=None).startswith("istio_build: unexpected family\n  {component='proxy'")
 
 
-def test_a_label_that_leaked_into_a_name_is_a_difference():
+def test_a_label_that_leaked_into_a_name_is_a_difference() -> None:
     leaked = EXPOSITION + "# TYPE zone___a___istio_requests_total counter\nzone___a___istio_requests_total{} 1\n"
     (first, _) = scrape.differences(scrape.parse(leaked), _families())
     assert first == "zone___a___istio_requests_total: unexpected family"
 
 
-def test_another_value_is_a_difference():
+def test_another_value_is_a_difference() -> None:
     found = _differences(istio_build=[({"component": "proxy", "tag": "1.24.2"}, 2)])
     assert found == "istio_build: is 1, expected 2: {component='proxy', tag='1.24.2'}"
 
 
-def test_another_count_of_a_histogram_is_a_difference():
+def test_another_count_of_a_histogram_is_a_difference() -> None:
     assert _differences(istio_request_bytes=[({"reporter": "source"}, 5)]).startswith(
         "istio_request_bytes: is 4, expected 5"
     )
@@ -89,34 +92,34 @@ def test_another_count_of_a_histogram_is_a_difference():
         ({"component": "proxy", "tag": "1.24.2", "zone": ""}, "zone: missing, expected ''"),
     ],
 )
-def test_another_label_is_a_difference(wanted, change):
+def test_another_label_is_a_difference(wanted: str, change: Json) -> None:
     found = _differences(istio_build=[(wanted, 1)])
     assert found == f"istio_build: labels differ (1 found, 1 expected):\n  {change}"
 
 
-def test_a_missing_series_is_a_difference():
+def test_a_missing_series_is_a_difference() -> None:
     found = _differences(istio_request_bytes=[({"reporter": "source"}, 4), ({"reporter": "waypoint"}, 1)])
     assert found == "istio_request_bytes: missing series {reporter='waypoint'} = 1"
 
 
-def test_an_unexpected_series_is_a_difference():
+def test_an_unexpected_series_is_a_difference() -> None:
     ok = {"reporter": "source", "response_code": "200", "grpc_response_status": ""}
     assert _differences(istio_requests_total=[(ok, 3)]).startswith("istio_requests_total: unexpected series")
 
 
-def test_another_type_is_a_difference():
+def test_another_type_is_a_difference() -> None:
     gauge = EXPOSITION.replace("istio_requests_total counter", "istio_requests_total gauge")
     (line,) = scrape.differences(scrape.parse(gauge), _families())
     assert line == "istio_requests_total: is a gauge, expected a counter"
 
 
-def test_the_same_series_twice_is_an_error():
+def test_the_same_series_twice_is_an_error() -> None:
     twice = EXPOSITION + 'istio_build{component="proxy",tag="1.24.2"} 1\n'
     with pytest.raises(AssertionError, match="istio_build has two series"):
         scrape.parse(twice)
 
 
-def test_what_the_plugin_tells_about_itself_is_set_apart():
+def test_what_the_plugin_tells_about_itself_is_set_apart() -> None:
     own = EXPOSITION + "# TYPE istio_stats_series gauge\nistio_stats_series{} 2\n"
     families = scrape.parse(own)
     assert families.keys() - scrape.standard(families).keys() == {"istio_stats_series"}
@@ -170,7 +173,7 @@ ISTIOS_OWN = {"cache"}
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.yaml")), ids=lambda path: path.stem)
-def test_golden_files_spell_out_every_label(path):
+def test_golden_files_spell_out_every_label(path: Path) -> None:
     envoys = golden.load(path.name)
     assert envoys
     for families in envoys.values():
@@ -184,7 +187,7 @@ WARNING = "[warning][wasm] wasm log telemetry: reporter: expected one of A, B, f
 QUIET = "[info][main] starting main dispatch loop\n[warning][main] there is no configured limit\n"
 
 
-def test_a_log_without_trouble_passes():
+def test_a_log_without_trouble_passes() -> None:
     envoy_log.check(QUIET)
     envoy_log.check(QUIET + "[info][wasm] wasm log telemetry: ready\n")
 
@@ -201,12 +204,12 @@ def test_a_log_without_trouble_passes():
         "[info][main] harmless\nProxy-Wasm plugin in-VM backtrace:",
     ],
 )
-def test_trouble_with_wasm_in_the_log_fails(trouble):
+def test_trouble_with_wasm_in_the_log_fails(trouble: str) -> None:
     with pytest.raises(AssertionError, match="unexpected log entry"):
         envoy_log.check(QUIET + trouble + "\n")
 
 
-def test_an_expected_entry_must_be_there_exactly_once():
+def test_an_expected_entry_must_be_there_exactly_once() -> None:
     envoy_log.check(QUIET + WARNING, expected=["reporter.*found 3"])
     for text in (QUIET, QUIET + WARNING + "\n" + WARNING):
         with pytest.raises(AssertionError, match="expected exactly one"):
@@ -215,24 +218,24 @@ def test_an_expected_entry_must_be_there_exactly_once():
         envoy_log.check(QUIET + WARNING + "\n[error][wasm] more", expected=["reporter.*found 3"])
 
 
-def test_permitted_entries_may_come_any_number_of_times_and_permit_nothing_else():
+def test_permitted_entries_may_come_any_number_of_times_and_permit_nothing_else() -> None:
     for times in range(3):
         envoy_log.check(QUIET + (WARNING + "\n") * times, permitted="reporter")
     with pytest.raises(AssertionError, match="unexpected log entry"):
         envoy_log.check(QUIET + WARNING, permitted="attachment")
 
 
-def test_peer_headers_are_found_in_any_case():
+def test_peer_headers_are_found_in_any_case() -> None:
     assert found_in([("X-Envoy-Peer-Metadata", "a"), ("x-other", "b")]) == [("X-Envoy-Peer-Metadata", "a")]
     assert found_in([(METADATA + "-extra", "a")]) == []
 
 
-def test_waiting_in_vain_is_an_error():
+def test_waiting_in_vain_is_an_error() -> None:
     with pytest.raises(TimeoutError, match=r"a miracle: not within 0\.05 s"):
         wait_until(lambda: False, "a miracle", seconds=0.05)
 
 
-def test_a_slope_is_as_sure_as_its_samples_allow():
+def test_a_slope_is_as_sure_as_its_samples_allow() -> None:
     noise = random.Random(0)
     times = range(200)
     independent = [noise.gauss(0, 5) for _ in times]

@@ -4,23 +4,28 @@ import httpx
 import pytest
 
 from lab import bootstrap
+from lab.certs import Identity
+from lab.tree import Json
 from tests.e2e.harness import clients
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
-from tests.e2e.harness.workloads import SHOP, STOCK
+from tests.e2e.harness.workloads import SHOP, STOCK, Workload
 
 
 @pytest.fixture
-def shop_tls(shop_identity):
+def shop_tls(shop_identity: Identity) -> Json:
     return bootstrap.upstream_tls(shop_identity, peer_spiffe_id=STOCK.spiffe_id())
 
 
 @pytest.fixture
-def stock_tls(stock_identity):
+def stock_tls(stock_identity: Identity) -> Json:
     return bootstrap.downstream_tls(stock_identity)
 
 
 @pytest.mark.parametrize("trust", ["always", "mtls"])
-def test_both_sides_report_both_principals(mesh, backend, shop_tls, stock_tls, trust):
+def test_both_sides_report_both_principals(
+    mesh: Mesh, backend: int, shop_tls: Json, stock_tls: Json, trust: str
+) -> None:
     west_port = mesh.start(west(backend, exchange={"trust": trust}, tls=stock_tls))
     with clients.http1(mesh.start(east(west_port, exchange={"trust": trust}, tls=shop_tls))) as caller:
         for _ in range(2):
@@ -28,7 +33,9 @@ def test_both_sides_report_both_principals(mesh, backend, shop_tls, stock_tls, t
     mesh.expect("mutual_tls.yaml")
 
 
-def test_a_peers_namespace_is_the_one_its_certificate_proves(mesh, backend, shop_tls, stock_tls):
+def test_a_peers_namespace_is_the_one_its_certificate_proves(
+    mesh: Mesh, backend: int, shop_tls: Json, stock_tls: Json
+) -> None:
     west_port = mesh.start(west(backend, node=_claiming(STOCK, "claimed-west"), services=(), tls=stock_tls))
     port = mesh.start(
         east(
@@ -44,7 +51,7 @@ def test_a_peers_namespace_is_the_one_its_certificate_proves(mesh, backend, shop
     mesh.expect("mutual_tls_namespace.yaml")
 
 
-def test_tls_without_a_client_certificate_is_not_mutual(mesh, backend, stock_identity):
+def test_tls_without_a_client_certificate_is_not_mutual(mesh: Mesh, backend: int, stock_identity: Identity) -> None:
     tls = bootstrap.downstream_tls(stock_identity, require_client_certificate=False)
     port = mesh.start(west(backend, tls=tls))
     # The client cannot verify a certificate that names a workload instead of an address.
@@ -52,7 +59,7 @@ def test_tls_without_a_client_certificate_is_not_mutual(mesh, backend, stock_ide
     mesh.expect("tls_without_client_certificate.yaml")
 
 
-def _claiming(workload, namespace):
+def _claiming(workload: Workload, namespace: str) -> Json:
     node = workload.node()
     node["metadata"]["NAMESPACE"] = namespace
     return node

@@ -2,11 +2,13 @@
 
 import pytest
 
+from lab.tree import Json
 from tests.e2e.harness import clients
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
-from tests.e2e.harness.workloads import SHOP, STOCK
+from tests.e2e.harness.workloads import SHOP, STOCK, Workload
 
-MISSING = {}
+MISSING: Json = {}
 ODD = {
     "NAME": 1,
     "NAMESPACE": ["a", "list"],
@@ -35,9 +37,9 @@ EMPTY = {
 
 
 @pytest.mark.parametrize("metadata", [MISSING, ODD, ODD_LABELS, EMPTY], ids=["missing", "odd", "odd_labels", "empty"])
-def test_unusable_facts_are_unknown_on_both_sides(mesh, backend, metadata):
+def test_unusable_facts_are_unknown_on_both_sides(mesh: Mesh, backend: int, metadata: Json) -> None:
     # Saying so in the log is welcome.
-    changes = {"permitted_log": "node metadata"}
+    changes: Json = {"permitted_log": "node metadata"}
     west_port = mesh.start(west(backend, node=_node(STOCK, metadata), **changes))
     port = mesh.start(east(west_port, node=_node(SHOP, metadata), endpoint_metadata=None, **changes))
     with clients.http1(port) as caller:
@@ -45,7 +47,7 @@ def test_unusable_facts_are_unknown_on_both_sides(mesh, backend, metadata):
     mesh.expect("node_unknown.yaml")
 
 
-def test_without_labels_the_workload_stands_for_the_canonical_service(mesh, backend):
+def test_without_labels_the_workload_stands_for_the_canonical_service(mesh: Mesh, backend: int) -> None:
     without = [{**workload.node_metadata(), "LABELS": {}} for workload in (SHOP, STOCK)]
     west_port = mesh.start(west(backend, node=_node(STOCK, without[1])))
     port = mesh.start(east(west_port, node=_node(SHOP, without[0]), endpoint_metadata=None))
@@ -54,7 +56,7 @@ def test_without_labels_the_workload_stands_for_the_canonical_service(mesh, back
     mesh.expect("no_labels.yaml")
 
 
-def test_the_configuration_stands_in_for_the_node(mesh, backend):
+def test_the_configuration_stands_in_for_the_node(mesh: Mesh, backend: int) -> None:
     """For proxies whose node metadata cannot be set; both plugins take the same object."""
     stock = {
         "workload_name": "stock-v1",
@@ -81,9 +83,9 @@ def test_the_configuration_stands_in_for_the_node(mesh, backend):
     mesh.expect("local_configuration.yaml")
 
 
-def _node(workload, metadata):
+def _node(workload: Workload, metadata: Json) -> Json:
     return {**workload.node(), "metadata": metadata}
 
 
-def _told(local):
+def _told(local: dict[str, str]) -> Json:
     return {"stats": {"attachment": "http", "local": local}, "exchange": {"local": local}}

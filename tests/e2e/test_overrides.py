@@ -1,19 +1,24 @@
 """`definitions` and `metrics` of a configuration in real Envoys: exactly the families that Istio's rules predict."""
 
 import re
+from typing import Any
 
 import pytest
 
+from lab.tree import Json
 from tests.e2e.harness import clients, golden, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.customised import Customised, all_changed, changed, without_build
+from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.grpc_stream import Stream
-from tests.e2e.harness.scrape import Family, label_set
-from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.mesh import Mesh
+from tests.e2e.harness.scrape import Families, Family, label_set
+from tests.e2e.harness.sidecar import Sidecar, east, west
+from tests.e2e.harness.tcp import TcpSidecar
 from tests.e2e.harness.tcp_families import Counts, families
 
 # Everything that Istio's own end-to-end tests and its documentation do to metrics, for any protocol.
-CUSTOMISED = {
+CUSTOMISED: Json = {
     # Accepted for the sake of old configurations, without effect.
     "debug": "false",
     "max_peer_cache_size": 20,
@@ -80,12 +85,12 @@ ON_REQUESTS = {
 }
 
 
-def _predicted(golden_file, protocol):
+def _predicted(golden_file: str, protocol: str) -> dict[str, Families]:
     """What the configuration makes of an HTTP or gRPC golden file."""
     return {name: _predicted_of(name, plain, protocol) for name, plain in golden.load(golden_file).items()}
 
 
-def _predicted_of(envoy, plain, protocol):
+def _predicted_of(envoy: str, plain: Families, protocol: str) -> Families:
     predicted = {name: changed(family, **COMMON) for name, family in without_build(plain).items()}
     predicted["istio_requests_total"] = changed(
         predicted["istio_requests_total"],
@@ -107,7 +112,7 @@ def _predicted_of(envoy, plain, protocol):
     return {**predicted, "istio_build": plain["istio_build"], **_defined(requests)}
 
 
-def _defined(times):
+def _defined(times: float) -> Families:
     """The metrics that the configuration defines; they have only the labels that it gives them."""
     own = label_set({"source_principal": "malicious"})
     return {
@@ -121,7 +126,7 @@ def _defined(times):
     }
 
 
-def _camel_case(value):
+def _camel_case(value: Any) -> Any:
     """The same configuration with its keys as protobuf's JSON has them."""
     if isinstance(value, list):
         return [_camel_case(one) for one in value]
@@ -132,7 +137,7 @@ def _camel_case(value):
     return {camel[key]: one for key, one in kept.items()}
 
 
-def _permitted():
+def _permitted() -> str:
     """The definition that is standard, and three expressions that Envoy does not understand."""
     return (
         r"definitions\[0\]\.name: \"requests_total\" is a standard metric and cannot be redefined"
@@ -143,10 +148,13 @@ def _permitted():
 
 
 # How the caller's and the called proxy are told their configuration.
-JSON, CAMEL_CASE, STRUCT = {}, {"camel_case": True}, {"as_struct": True}
+JSON: dict[str, bool] = {}
+CAMEL_CASE, STRUCT = {"camel_case": True}, {"as_struct": True}
 
 
-def _customised(sidecar, attachment, camel_case=False, as_struct=False):
+def _customised(
+    sidecar: Sidecar | TcpSidecar, attachment: str, camel_case: bool = False, as_struct: bool = False
+) -> Customised:
     stats = {"attachment": attachment, **CUSTOMISED}
     sidecar.stats = _camel_case(stats) if camel_case else stats
     sidecar.permitted_log = _permitted()
@@ -154,7 +162,9 @@ def _customised(sidecar, attachment, camel_case=False, as_struct=False):
 
 
 @pytest.mark.parametrize("caller_form, called_form", [(JSON, JSON), (CAMEL_CASE, STRUCT)], ids=["json", "other_forms"])
-def test_the_customised_configuration_over_http(mesh, backend, caller_form, called_form):
+def test_the_customised_configuration_over_http(
+    mesh: Mesh, backend: int, caller_form: dict[str, bool], called_form: dict[str, bool]
+) -> None:
     west_port = mesh.start(_customised(west(backend), "http", **called_form))
     with clients.http1(mesh.start(_customised(east(west_port), "http", **caller_form))) as caller:
         for _ in range(3):
@@ -164,7 +174,7 @@ def test_the_customised_configuration_over_http(mesh, backend, caller_form, call
         _expect_complaints(mesh[name])
 
 
-def test_the_customised_configuration_over_grpc(mesh, grpc_backend_port):
+def test_the_customised_configuration_over_grpc(mesh: Mesh, grpc_backend_port: int) -> None:
     west_port = mesh.start(_customised(west(grpc_backend_port, protocol="http2"), "http"))
     with clients.grpc_client(mesh.start(_customised(east(west_port), "http"))) as caller:
         stream = Stream(caller)
@@ -203,7 +213,7 @@ TCP = {
 }
 
 
-def _predicted_tcp(counts):
+def _predicted_tcp(counts: Counts) -> Families:
     on_all = {
         **COMMON,
         "source_workload": "_stock-v1",
@@ -227,7 +237,7 @@ def _predicted_tcp(counts):
     return predicted
 
 
-def test_the_customised_configuration_over_tcp(mesh, doubler):
+def test_the_customised_configuration_over_tcp(mesh: Mesh, doubler: int) -> None:
     sidecar = tcp.west(doubler, stats=TCP, permitted_log=_permitted())
     port = mesh.start(Customised(sidecar))
     traffic.converse(port)
@@ -240,7 +250,7 @@ def test_the_customised_configuration_over_tcp(mesh, doubler):
     mesh.expect_families({"west": _predicted_tcp(Counts(opened=2, closed=2, received=18, sent=36))}, "TCP, closed")
 
 
-def _expect_complaints(envoy):
+def _expect_complaints(envoy: Envoy) -> None:
     """Each mistake is told once, and counted."""
     log = envoy.log()
     for line in (
@@ -321,7 +331,7 @@ SMALL = {
 
 
 @pytest.mark.parametrize("stats, effect", SMALL.values(), ids=SMALL.keys())
-def test_rules_of_overrides(mesh, backend, stats, effect):
+def test_rules_of_overrides(mesh: Mesh, backend: int, stats: Json, effect: Json) -> None:
     # What is wrong with some of them is told; how, others test.
     permitted = "istio-stats: configuration|expr_create"
     sidecar = west(backend, stats={"attachment": "http", **stats}, permitted_log=permitted)
@@ -336,11 +346,9 @@ def test_rules_of_overrides(mesh, backend, stats, effect):
     mesh.expect_families({"west": wanted}, "plain_client.yaml, changed")
 
 
-def _apply(change, family):
-    listed, labels = change if isinstance(change, tuple) else (change, {})
-    if listed == "listed":
-        (series,) = family.series
-        family = changed(family, **{label: None for label, _ in series if label not in ONLY})
-    else:
-        labels = listed
-    return changed(family, **labels)
+def _apply(change: Json | tuple[str, Json], family: Family) -> Family:
+    if isinstance(change, dict):
+        return changed(family, **change)
+    _, labels = change
+    (series,) = family.series
+    return changed(changed(family, **{label: None for label, _ in series if label not in ONLY}), **labels)

@@ -5,8 +5,10 @@ import time
 import pytest
 
 from lab import bootstrap
+from lab.tree import Json
 from tests.e2e.harness import clients, golden
 from tests.e2e.harness.grpc_stream import Stream
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
 
 PERIOD_SECONDS = 1
@@ -28,7 +30,9 @@ KEEP_HOST = {
 
 
 @pytest.mark.parametrize("filters, visible", [([KEEP_HOST], True), ([], False)], ids=["kept", "not_kept"])
-def test_a_stream_named_by_its_host_is_visible_while_open(mesh, grpc_backend_port, filters, visible):
+def test_a_stream_named_by_its_host_is_visible_while_open(
+    mesh: Mesh, grpc_backend_port: int, filters: list[Json], visible: bool
+) -> None:
     west_port = mesh.start(west(grpc_backend_port, protocol="http2", stats=STATS, services=()))
     port = mesh.start(east(west_port, stats=STATS, services=(), filters=filters))
     at_end = golden.load("grpc_host_header.yaml")

@@ -2,18 +2,19 @@
 
 from lab import bootstrap
 from tests.e2e.harness import clients, usual
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.usual import ABSENT
 
 
-def test_the_host_header_names_the_service_outbound_and_not_inbound(mesh, backend):
+def test_the_host_header_names_the_service_outbound_and_not_inbound(mesh: Mesh, backend: int) -> None:
     port = mesh.start(east(mesh.start(west(backend, services=())), services=()))
     with clients.http1(port) as caller:
         assert caller.get("/").status_code == 200
     mesh.expect("host_header_default.yaml")
 
 
-def test_the_host_header_fallback_can_be_set_either_way(mesh, backend):
+def test_the_host_header_fallback_can_be_set_either_way(mesh: Mesh, backend: int) -> None:
     enabled = {"attachment": "http", "disable_host_header_fallback": False}
     disabled = {"attachment": "http", "disable_host_header_fallback": True}
     west_port = mesh.start(west(backend, services=(), stats=enabled))
@@ -23,7 +24,7 @@ def test_the_host_header_fallback_can_be_set_either_way(mesh, backend):
     mesh.expect("host_header_reversed.yaml")
 
 
-def test_passthrough_and_incomplete_upstream_cluster_metadata(mesh, backend):
+def test_passthrough_and_incomplete_upstream_cluster_metadata(mesh: Mesh, backend: int) -> None:
     inbound = {
         "InboundPassthroughCluster": "/status/200",
         "InboundPassthroughClusterIpv4": "/status/201",
@@ -77,7 +78,7 @@ def test_passthrough_and_incomplete_upstream_cluster_metadata(mesh, backend):
     mesh.expect("service_names.yaml")
 
 
-def test_a_host_header_cannot_write_labels(mesh):
+def test_a_host_header_cannot_write_labels(mesh: Mesh) -> None:
     """Sent raw: a proper client refuses such a host, Envoy lets it through."""
     with clients.refusing_port() as nowhere:
         port = mesh.start(east(nowhere, routes=[bootstrap.direct_response("/", 202)]))

@@ -5,13 +5,18 @@ make soak SOAK_MINUTES=60     SOAK_KEEP=1 makes its figures those that benches/R
 
 import os
 import time
+from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from benches.load import machine
 from lab.envoy import version as envoy_version
 from lab.waiting import wait_until
+from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.soak import gauges
 from tests.e2e.harness.soak.findings import CONFIGURED, findings
+from tests.e2e.harness.soak.gauges import Sample
 from tests.e2e.harness.soak.proxies import Proxies
 from tests.e2e.harness.soak.traffic import Traffic
 
@@ -26,7 +31,9 @@ CONFIGURE_SECONDS = min(SECONDS / 16, 5)
 PROGRESS_SECONDS = 30
 
 
-def test_nothing_grows_and_everything_is_counted(mesh, tmp_path, grpc_backend_port, doubler):
+def test_nothing_grows_and_everything_is_counted(
+    mesh: Mesh, tmp_path: Path, grpc_backend_port: int, doubler: int
+) -> None:
     about = {"envoy": envoy_version(), **machine.describe(), "minutes": round(MINUTES, 1)}
     proxies = Proxies(mesh, tmp_path, grpc_backend_port, doubler)
     with Traffic(proxies.east, proxies.west) as traffic:
@@ -45,7 +52,7 @@ def test_nothing_grows_and_everything_is_counted(mesh, tmp_path, grpc_backend_po
     assert MINUTES < JUDGED_MINUTES or not missed, "\n".join(missed)
 
 
-def _watch(proxies, traffic):
+def _watch(proxies: Proxies, traffic: Traffic) -> list[Sample]:
     """Samples until the time is over; configures anew in its first part; says how far it got."""
     began = time.monotonic()
     configure, progress = CONFIGURE_SECONDS, PROGRESS_SECONDS
@@ -65,19 +72,19 @@ def _watch(proxies, traffic):
     return samples
 
 
-def _everything_was_counted(envoy, traffic):
+def _everything_was_counted(envoy: Envoy, traffic: Traffic) -> None:
     wanted = traffic.totals(envoy.name)
     with suppress(TimeoutError):
         wait_until(lambda: _totals(envoy, wanted) == wanted, "all")
     assert _totals(envoy, wanted) == wanted, f"{envoy.name}: {traffic.sent()}"
 
 
-def _totals(envoy, names):
+def _totals(envoy: Envoy, names: Iterable[str]) -> dict[str, float]:
     exported = envoy.families()
     return {name: sum(exported[name].series.values()) for name in names if name in exported}
 
 
-def _nothing_went_wrong(envoy):
+def _nothing_went_wrong(envoy: Envoy) -> None:
     families = envoy.families()
     assert "istio_stats_config_errors" not in families
     assert "istio_stats_peer_decode_errors_total" not in families

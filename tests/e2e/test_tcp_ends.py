@@ -3,6 +3,7 @@
 import socket
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from lab.waiting import PATIENCE_SECONDS, wait_until
 from tests.e2e.harness import tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.clients import refusing_port
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.tcp_families import Counts, await_totals, expect, expect_both, flags
 from tests.e2e.harness.tcp_sink import Sink
 from tests.e2e.harness.usual import ABSENT
@@ -18,7 +20,7 @@ from tests.e2e.harness.usual import ABSENT
 DRAIN_SECONDS = 3
 
 
-def test_a_refused_connection_is_flagged(mesh):
+def test_a_refused_connection_is_flagged(mesh: Mesh) -> None:
     with refusing_port() as nobody:
         port = mesh.start(tcp.east(mesh.start(tcp.west(nobody))))
         with traffic.connect(port) as connection:
@@ -28,7 +30,7 @@ def test_a_refused_connection_is_flagged(mesh):
         expect(mesh, east={"east_alone": ended}, west={"west_refused": ended})
 
 
-def test_a_connection_refused_by_the_other_proxy_is_flagged(mesh):
+def test_a_connection_refused_by_the_other_proxy_is_flagged(mesh: Mesh) -> None:
     with refusing_port() as nobody:
         port = mesh.start(tcp.east(nobody))
         with traffic.connect(port) as connection:
@@ -36,7 +38,7 @@ def test_a_connection_refused_by_the_other_proxy_is_flagged(mesh):
         expect(mesh, east={"east_refused": Counts(opened=1, closed=1)})
 
 
-def test_a_reset_by_the_client(mesh, doubler):
+def test_a_reset_by_the_client(mesh: Mesh, doubler: int) -> None:
     port = mesh.start(tcp.east(mesh.start(tcp.west(doubler))))
     connection = traffic.connect(port)
     traffic.exchange_words(connection, b"x" * 500)
@@ -44,10 +46,10 @@ def test_a_reset_by_the_client(mesh, doubler):
     expect_both(mesh, Counts(opened=1, closed=1, received=500, sent=1000))
 
 
-def test_a_reset_by_the_upstream(mesh):
+def test_a_reset_by_the_upstream(mesh: Mesh) -> None:
     received = threading.Event()
 
-    def rude(connection):
+    def rude(connection: socket.socket) -> None:
         traffic.receive(connection, 5)
         connection.sendall(b"x" * 300)
         # A reset overtakes what it finds on its way.
@@ -69,8 +71,8 @@ def test_a_reset_by_the_upstream(mesh):
             assert flags(mesh[name]) in ({"-"}, {"UR"})
 
 
-def test_an_upstream_that_closes(mesh):
-    def farewell(connection):
+def test_an_upstream_that_closes(mesh: Mesh) -> None:
+    def farewell(connection: socket.socket) -> None:
         traffic.receive(connection, 5)
         connection.sendall(b"x" * 70_000)
 
@@ -83,8 +85,8 @@ def test_an_upstream_that_closes(mesh):
         expect_both(mesh, Counts(opened=1, closed=1, received=5, sent=70_000))
 
 
-def test_a_client_that_closes_its_half_first(mesh):
-    def late(connection):
+def test_a_client_that_closes_its_half_first(mesh: Mesh) -> None:
+    def late(connection: socket.socket) -> None:
         while connection.recv(100):
             pass
         connection.sendall(b"all of it")
@@ -99,7 +101,7 @@ def test_a_client_that_closes_its_half_first(mesh):
 
 
 @pytest.mark.parametrize("replaced", ["filter_chain", "listener"])
-def test_a_listener_update_drains_open_connections(mesh, doubler, tmp_path, replaced):
+def test_a_listener_update_drains_open_connections(mesh: Mesh, doubler: int, tmp_path: Path, replaced: str) -> None:
     with traffic.reserved_port() as listener_port:
         west = tcp.west(
             doubler,
@@ -126,7 +128,7 @@ def test_a_listener_update_drains_open_connections(mesh, doubler, tmp_path, repl
         expect_both(mesh, Counts(opened=2, closed=2, received=206, sent=412))
 
 
-def test_a_shutdown_with_open_connections(mesh, doubler):
+def test_a_shutdown_with_open_connections(mesh: Mesh, doubler: int) -> None:
     """Nobody can scrape an Envoy that ended, but it pushes its counters for the last time."""
     # No report before the end.
     stats = {"attachment": "tcp", "tcp_reporting_duration": "60s"}

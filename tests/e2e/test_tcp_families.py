@@ -10,18 +10,18 @@ COUNTS = Counts(opened=2, closed=1, received=6, sent=12)
 
 
 @pytest.mark.parametrize("name", label_sets())
-def test_label_sets_spell_out_every_label(name):
+def test_label_sets_spell_out_every_label(name: str) -> None:
     labels = label_sets()[name]
     assert sorted(labels) == sorted(HTTP[:23])
     assert all(isinstance(value, str) for value in labels.values()), labels
 
 
-def test_label_sets_differ():
+def test_label_sets_differ() -> None:
     sets = [tuple(sorted(labels.items())) for labels in label_sets().values()]
     assert len(set(sets)) == len(sets)
 
 
-def test_counts_become_families():
+def test_counts_become_families() -> None:
     found = families("west", {"west": COUNTS})
     values = {name: list(family.series.values()) for name, family in found.items()}
     assert values == {
@@ -45,7 +45,7 @@ def test_counts_become_families():
     ],
     ids=["one_byte", "no_sent_bytes", "other_labels", "one_more_series"],
 )
-def test_another_count_or_label_is_a_difference(other):
+def test_another_count_or_label_is_a_difference(other: dict[str, Counts]) -> None:
     wanted = families("west", {"west": COUNTS})
     assert not scrape.differences(wanted, wanted)
     assert scrape.differences(families("west", other), wanted)

@@ -1,9 +1,12 @@
 """Connections that are open: counters grow as they go, for whoever the peer is by then."""
 
+import socket
 import time
 
 from tests.e2e.harness import tcp
 from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import frame
 from tests.e2e.harness.tcp_families import Counts, expect, expect_both, totals
 from tests.e2e.harness.usual import ABSENT
@@ -13,7 +16,7 @@ from tests.e2e.harness.workloads import STOCK
 GIVEN_UP_SECONDS = 3.5 * tcp.PERIOD_SECONDS
 
 
-def test_an_open_connection_is_counted_as_it_goes(mesh, doubler):
+def test_an_open_connection_is_counted_as_it_goes(mesh: Mesh, doubler: int) -> None:
     port = mesh.start(tcp.east(mesh.start(tcp.west(doubler))))
     with traffic.connect(port) as connection:
         for step in range(1, 4):
@@ -22,10 +25,10 @@ def test_an_open_connection_is_counted_as_it_goes(mesh, doubler):
     expect_both(mesh, Counts(opened=1, closed=1, received=3000, sent=6000))
 
 
-def test_thirty_seconds_with_the_default_period(mesh, doubler):
+def test_thirty_seconds_with_the_default_period(mesh: Mesh, doubler: int) -> None:
     stats = {"attachment": "tcp"}
     port = mesh.start(tcp.east(mesh.start(tcp.west(doubler, stats=stats)), stats=stats))
-    samples = {"east": [], "west": []}
+    samples: dict[str, list[int]] = {"east": [], "west": []}
     begin = time.monotonic()
     rounds = 0
     with traffic.connect(port) as connection:
@@ -46,14 +49,14 @@ def test_thirty_seconds_with_the_default_period(mesh, doubler):
         assert 0.9 * lasted < _duration_seconds(mesh[name]) < 1.1 * lasted
 
 
-def test_a_silent_connection_is_counted_as_open(mesh, doubler):
+def test_a_silent_connection_is_counted_as_open(mesh: Mesh, doubler: int) -> None:
     port = mesh.start(tcp.east(mesh.start(tcp.west(doubler))))
     with traffic.connect(port):
         expect_both(mesh, Counts(opened=1), "east_alone", "west_alone")
     expect_both(mesh, Counts(opened=1, closed=1), "east_alone", "west_alone")
 
 
-def test_an_unknown_peer_holds_nothing_back_for_long(mesh, doubler):
+def test_an_unknown_peer_holds_nothing_back_for_long(mesh: Mesh, doubler: int) -> None:
     port = mesh.start(tcp.east(mesh.start(tcp.west(doubler, exchange=ABSENT)), exchange=ABSENT))
     with traffic.connect(port) as connection:
         traffic.exchange_words(connection, b"x" * 50)
@@ -62,11 +65,11 @@ def test_an_unknown_peer_holds_nothing_back_for_long(mesh, doubler):
         expect_both(mesh, Counts(opened=1, received=100, sent=200), "east_alone", "west_alone")
 
 
-def test_what_passes_after_a_late_answer_is_the_peers(mesh):
+def test_what_passes_after_a_late_answer_is_the_peers(mesh: Mesh) -> None:
     """The answer comes in parts, with reports in between; what was reported by then stays unknown."""
     answer = frame(STOCK.peer_metadata(), STOCK.node_id)
 
-    def slow(connection):
+    def slow(connection: socket.socket) -> None:
         traffic.receive_frame(connection)
         message = traffic.receive(connection, 5)
         for begin, end in ((0, 2), (2, 7), (7, 100), (100, len(answer))):
@@ -83,7 +86,7 @@ def test_what_passes_after_a_late_answer_is_the_peers(mesh):
         expect(mesh, east={"east_alone": reported, "east": Counts(closed=1, sent=10)})
 
 
-def test_without_a_period_everything_is_counted_at_the_end(mesh, doubler):
+def test_without_a_period_everything_is_counted_at_the_end(mesh: Mesh, doubler: int) -> None:
     stats = {"attachment": "tcp", "tcp_reporting_duration": "0s"}
     port = mesh.start(tcp.east(mesh.start(tcp.west(doubler, stats=stats)), stats=stats))
     with traffic.connect(port) as connection:
@@ -93,7 +96,7 @@ def test_without_a_period_everything_is_counted_at_the_end(mesh, doubler):
     expect_both(mesh, Counts(opened=1, closed=1, received=50, sent=100))
 
 
-def _duration_seconds(envoy):
+def _duration_seconds(envoy: Envoy) -> float:
     (line,) = (
         line
         for line in envoy.admin("/stats/prometheus").text.splitlines()

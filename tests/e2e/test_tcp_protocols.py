@@ -1,18 +1,22 @@
 """Protocols that our proxies do not speak pass unchanged."""
 
+import socket
 import ssl
+from typing import Any
 
+from lab.certs import Identity
 from tests.e2e.harness import tcp
 from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.tcp_families import Counts, expect_both
 
 
-def test_tls_between_client_and_server_passes_untouched(mesh, stock_identity):
+def test_tls_between_client_and_server_passes_untouched(mesh: Mesh, stock_identity: Identity) -> None:
     """Both proxies count the encrypted bytes, to the byte."""
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(stock_identity.certificate, stock_identity.key)
 
-    def serve(connection):
+    def serve(connection: socket.socket) -> None:
         with server_side.wrap_socket(connection, server_side=True) as secure:
             while data := secure.recv(1000):
                 secure.sendall(data)
@@ -34,7 +38,7 @@ def test_tls_between_client_and_server_passes_untouched(mesh, stock_identity):
 class _TlsClient:
     """TLS over a socket, with every encrypted byte counted."""
 
-    def __init__(self, connection, authority):
+    def __init__(self, connection: socket.socket, authority: str) -> None:
         context = ssl.create_default_context(cafile=authority)
         # The server's name is a SPIFFE ID.
         context.check_hostname = False
@@ -43,7 +47,7 @@ class _TlsClient:
         self._tls = context.wrap_bio(self._incoming, self._outgoing)
         self.sent = self.received = 0
 
-    def do(self, operation, *arguments):
+    def do(self, operation: str, *arguments: Any) -> Any:
         while True:
             try:
                 result = getattr(self._tls, operation)(*arguments)
@@ -56,7 +60,7 @@ class _TlsClient:
                 self.received += len(data)
                 self._incoming.write(data)
 
-    def _send(self):
+    def _send(self) -> None:
         data = self._outgoing.read()
         self._connection.sendall(data)
         self.sent += len(data)
@@ -66,10 +70,10 @@ GREETING = b"\x0f\x00\x00\x00\x0a8.0.36\x00salt+\x00"
 LOGIN = b"\x08\x00\x00\x01root\x00pw\x00"
 
 
-def test_a_server_that_speaks_first_loses_the_exchange_and_no_byte(mesh):
+def test_a_server_that_speaks_first_loses_the_exchange_and_no_byte(mesh: Mesh) -> None:
     """As MySQL's does: it greets before the client's first byte, so there is no place for a frame."""
 
-    def database(connection):
+    def database(connection: socket.socket) -> None:
         connection.sendall(GREETING)
         assert traffic.receive(connection, len(LOGIN)) == LOGIN
         connection.sendall(b"ok")

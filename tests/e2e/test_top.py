@@ -11,15 +11,19 @@ import subprocess
 import termios
 import time
 from collections import defaultdict
-from contextlib import closing
+from collections.abc import Iterator
+from typing import IO
 
 import pytest
+from prometheus_client.samples import Sample
 
 from lab import bootstrap, exposition
 from lab.paths import command
 from tests.e2e.harness import clients, tcp, tcp_traffic
 from tests.e2e.harness.command import read_json, run
 from tests.e2e.harness.doctor import serve
+from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
 
 OK, MISSING, BROKEN = 6, 2, 1
@@ -27,7 +31,7 @@ MESH = {"attachment": "http", "metric_prefix": "mesh_"}
 
 
 @pytest.fixture(scope="module")
-def pair(shared_mesh, backend, doubler):
+def pair(shared_mesh: Mesh, backend: int, doubler: int) -> Iterator[Mesh]:
     """Both sides after HTTP and TCP; one connection stays open."""
     http_port = shared_mesh.start(west(backend, joined=[tcp.west(doubler, name="west-tcp")]))
     tcp_east = tcp.east(shared_mesh["west"].port("west-tcp"), name="east-tcp")
@@ -47,21 +51,21 @@ def pair(shared_mesh, backend, doubler):
         yield shared_mesh
 
 
-def _samples(envoy):
+def _samples(envoy: Envoy) -> list[Sample]:
     return exposition.istio_samples(envoy.admin("/stats/prometheus", params={"filter": "istio_"}).text)
 
 
-def _total(samples, name, **labels):
+def _total(samples: list[Sample], name: str, **labels: str) -> float:
     return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
 
 
-def _quantile(samples, q):
+def _quantile(samples: list[Sample], q: float) -> float:
     """As Prometheus' documentation of histogram_quantile has it."""
-    buckets = defaultdict(float)
+    buckets: dict[float, float] = defaultdict(float)
     for one in samples:
         if one.name == "istio_request_duration_milliseconds_bucket":
             buckets[float(one.labels["le"])] += one.value
-    rank, lower, below = q * buckets[math.inf], 0, 0
+    rank, lower, below = q * buckets[math.inf], 0.0, 0.0
     for bound, count in sorted(buckets.items()):
         if count >= rank:
             return lower + (bound - lower) * (rank - below) / (count - below)
@@ -70,7 +74,7 @@ def _quantile(samples, q):
 
 
 @pytest.mark.parametrize("side, reporter", [("east", "source"), ("west", "destination")])
-def test_one_proxy(pair, side, reporter):
+def test_one_proxy(pair: Mesh, side: str, reporter: str) -> None:
     samples = _samples(pair[side])
     shown = read_json("top", "--once", pair[side].admin_url)
     requests = _total(samples, "istio_requests_total")
@@ -100,10 +104,10 @@ def test_one_proxy(pair, side, reporter):
     assert shown["rows"][0]["tcp_open"] == 1
 
 
-def test_both_proxies_are_counted_once_or_side_by_side(pair):
+def test_both_proxies_are_counted_once_or_side_by_side(pair: Mesh) -> None:
     urls = [pair[side].admin_url for side in ("east", "west")]
 
-    def requests(*arguments):
+    def requests(*arguments: str) -> dict[str, float]:
         rows = read_json("top", "--once", *arguments, *urls)["rows"]
         return {row["reporter"]: row["requests"] for row in rows}
 
@@ -128,12 +132,12 @@ def test_both_proxies_are_counted_once_or_side_by_side(pair):
         ),
     ],
 )
-def test_one_level_down(pair, by, names):
+def test_one_level_down(pair: Mesh, by: str, names: dict[str, str]) -> None:
     (row,) = read_json("top", "--once", "--by", by, pair["west"].admin_url)["rows"]
     assert names.items() <= row.items()
 
 
-def test_a_table_for_people(pair):
+def test_a_table_for_people(pair: Mesh) -> None:
     ran = run("top", "--once", "--by", "workload", pair["east"].admin_url)
     assert ran.returncode == 0, ran
     head, _, row = ran.stdout.splitlines()
@@ -144,24 +148,22 @@ def test_a_table_for_people(pair):
     assert "88.89%" in row
 
 
-def test_into_a_pipe_it_prints_rates(pair):
+def test_into_a_pipe_it_prints_rates(pair: Mesh) -> None:
     port = pair["east"].port("east")
-    arguments = [command(), "top", "--interval", "0.5", pair["east"].admin_url]
-    with (
-        subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as top,
-        closing(top.stdout),
-        clients.http1(port) as caller,
-    ):
+    arguments = [str(command()), "top", "--interval", "0.5", pair["east"].admin_url]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as top, clients.http1(port) as caller:
+        assert top.stdout
         tables = _tables(top.stdout)
         assert "requests" in next(tables)[0]
         caller.get("/")
         busy = next(lines for lines in tables if re.search(r"source +[0-9.]*[1-9]", lines[2]))
         assert "req/s" in busy[0]
+        top.stdout.close()
     # It ended because nobody read any more.
     assert top.returncode == 0
 
 
-def _tables(lines):
+def _tables(lines: IO[str]) -> Iterator[list[str]]:
     """Tables of a stream, each a list of its lines."""
     table = []
     for line in lines:
@@ -173,8 +175,8 @@ def _tables(lines):
 
 
 @pytest.mark.parametrize("end", [b"q", b"\x03"], ids=["q", "ctrl_c"])
-def test_on_a_terminal_it_is_live_until_a_key(pair, end):
-    arguments = [command(), "top", "--interval", "0.5", pair["east"].admin_url]
+def test_on_a_terminal_it_is_live_until_a_key(pair: Mesh, end: bytes) -> None:
+    arguments = [str(command()), "top", "--interval", "0.5", pair["east"].admin_url]
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 160, 0, 0))
     before = termios.tcgetattr(theirs)
@@ -198,16 +200,16 @@ def test_on_a_terminal_it_is_live_until_a_key(pair, end):
     os.close(theirs)
 
 
-def _read_until(terminal, text):
+def _read_until(terminal: int, text: bytes) -> None:
     shown = b""
     deadline = time.monotonic() + 10
     while text not in shown:
         ready, _, _ = select.select([terminal], [], [], 1)
-        assert time.monotonic() < deadline, f"{text} did not come: {shown}"
+        assert time.monotonic() < deadline, f"{text!r} did not come: {shown!r}"
         shown += os.read(terminal, 65536) if ready else b""
 
 
-def test_an_endpoint_that_does_not_answer_is_told_and_the_others_are_shown(pair):
+def test_an_endpoint_that_does_not_answer_is_told_and_the_others_are_shown(pair: Mesh) -> None:
     with clients.refusing_port() as port:
         ran = run("top", "--once", pair["east"].admin_url, f"127.0.0.1:{port}")
     assert ran.returncode == 1
@@ -215,7 +217,7 @@ def test_an_endpoint_that_does_not_answer_is_told_and_the_others_are_shown(pair)
     assert f"cannot read http://127.0.0.1:{port}/stats/prometheus?filter=istio_" in ran.stderr
 
 
-def test_metrics_with_another_prefix(pair, mesh):
+def test_metrics_with_another_prefix(pair: Mesh, mesh: Mesh) -> None:
     envoy = serve(mesh, west(1, name="mesh", routes=[bootstrap.direct_response("/", 200)], stats=MESH))
     mesh.await_total("mesh", "mesh_request_duration_milliseconds", 3)
     ran = run("top", "--once", envoy.admin_url)
@@ -232,7 +234,7 @@ def test_metrics_with_another_prefix(pair, mesh):
     assert "\neast " in ran.stdout
 
 
-def test_without_metrics_it_says_who_knows_why(mesh, backend):
+def test_without_metrics_it_says_who_knows_why(mesh: Mesh, backend: int) -> None:
     mesh.start(west(backend))
     ran = run("top", "--once", mesh["west"].admin_url)
     assert (ran.returncode, ran.stdout) == (0, "")

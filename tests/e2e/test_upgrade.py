@@ -1,17 +1,24 @@
 """What survives a change of configuration or module, and what cannot, as docs/install.md says."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from lab import bootstrap
 from lab.paths import module
-from lab.tree import plugins
+from lab.tree import Json, plugins
 from lab.waiting import wait_until
 from tests.e2e.harness import clients, sidecar, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.churn import Churn
 from tests.e2e.harness.discovery import Delivered
+from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA
 from tests.e2e.harness.requests import send
+from tests.e2e.harness.tcp import TcpSidecar
 from tests.e2e.harness.tcp_families import Counts, await_totals
 
 ANSWER = [bootstrap.direct_response("/", 200)]
@@ -23,37 +30,37 @@ ACTIVE = "^wasm.envoy.wasm.runtime.v8.active$"
 class Proxy:
     """A proxy that answers itself, and what is done to it."""
 
-    def __init__(self, mesh, directory, apart=True, **changes):
+    def __init__(self, mesh: Mesh, directory: Path, apart: bool = True, **changes: Any) -> None:
         proxy = sidecar.west(1, routes=ANSWER, workers=2, arguments=DRAIN, **changes)
         self.delivered = Delivered(proxy, directory / "west", apart)
         self.envoy = mesh.run(self.delivered)
         self.churn = Churn(self.envoy, self.delivered, directory / "modules")
         self._vms = self.envoy.stats(ACTIVE)
 
-    def call(self, times):
+    def call(self, times: int) -> None:
         for _ in range(times):
             with clients.http1(self.envoy.port("west")) as caller:
                 assert caller.get("/").status_code == 200
 
-    def expect(self, total):
+    def expect(self, total: int) -> None:
         """Waits until so many requests are counted, in a counter and in a histogram."""
         wanted = dict.fromkeys(FAMILIES, total)
         wait_until(lambda: self.counted() == wanted, f"{wanted}, not {self.counted()}")
 
-    def counted(self):
+    def counted(self) -> dict[str, float]:
         families = self.envoy.families()
         return {name: sum(families[name].series.values()) if name in families else 0 for name in FAMILIES}
 
-    def call_and_expect(self, times, total):
+    def call_and_expect(self, times: int, total: int) -> None:
         self.call(times)
         self.expect(total)
 
-    def await_end_of_the_old(self):
+    def await_end_of_the_old(self) -> None:
         """No VM is left that counted so far, and with it would go what only it has."""
         wait_until(lambda: self.envoy.stats(ACTIVE) == self._vms, f"VMs as before: {self._vms}")
 
 
-def _replace_module_of_listeners(churn):
+def _replace_module_of_listeners(churn: Churn) -> None:
     churn.use_module_of_listeners("istio_stats", churn.another_build())
 
 
@@ -68,7 +75,9 @@ SURVIVED = {
 
 
 @pytest.mark.parametrize("change, apart", SURVIVED.values(), ids=SURVIVED.keys())
-def test_an_idle_proxy_goes_on_where_it_was(mesh, tmp_path, change, apart):
+def test_an_idle_proxy_goes_on_where_it_was(
+    mesh: Mesh, tmp_path: Path, change: Callable[[Churn], None], apart: bool
+) -> None:
     proxy = Proxy(mesh, tmp_path, apart)
     proxy.call_and_expect(6, total=6)
     for total in (9, 12):
@@ -78,7 +87,7 @@ def test_an_idle_proxy_goes_on_where_it_was(mesh, tmp_path, change, apart):
         proxy.call_and_expect(3, total)
 
 
-def test_a_rollback(mesh, tmp_path):
+def test_a_rollback(mesh: Mesh, tmp_path: Path) -> None:
     proxy = Proxy(mesh, tmp_path)
     proxy.call_and_expect(2, total=2)
     proxy.churn.replace_stats_module()
@@ -89,7 +98,7 @@ def test_a_rollback(mesh, tmp_path):
     proxy.call_and_expect(2, total=6)
 
 
-def test_a_connection_is_counted_by_one_module_from_beginning_to_end(mesh, doubler, tmp_path):
+def test_a_connection_is_counted_by_one_module_from_beginning_to_end(mesh: Mesh, doubler: int, tmp_path: Path) -> None:
     west = Delivered(tcp.west(doubler, workers=2), tmp_path / "west")
     envoy = mesh.run(west)
     churn = Churn(envoy, west, tmp_path / "modules")
@@ -106,24 +115,28 @@ def test_a_connection_is_counted_by_one_module_from_beginning_to_end(mesh, doubl
 MANY = [{"host": f"shop-{number}.example"} for number in range(30)]
 
 
-def test_many_label_sets(mesh, tmp_path):
+def test_many_label_sets(mesh: Mesh, tmp_path: Path) -> None:
     proxy = Delivered(sidecar.east(1, routes=ANSWER, services=()), tmp_path / "east")
     envoy = mesh.run(proxy)
     churn = Churn(envoy, proxy, tmp_path / "modules")
     for times in (1, 2):
         send(envoy.port("east"), MANY)
-        wanted = dict.fromkeys((one["host"] for one in MANY), times)
-        wait_until(lambda wanted=wanted: _by_host(envoy) == wanted, f"each host {times}")
+        _await_hosts(envoy, times)
         churn.replace_stats_module()
-    wait_until(lambda: _by_host(envoy) == wanted, "each host as before")
+    _await_hosts(envoy, times)
 
 
-def _by_host(envoy):
+def _await_hosts(envoy: Envoy, times: int) -> None:
+    wanted = dict.fromkeys((one["host"] for one in MANY), times)
+    wait_until(lambda: _by_host(envoy) == wanted, f"each host {times}")
+
+
+def _by_host(envoy: Envoy) -> dict[str, float]:
     family = envoy.families().get(FAMILIES[0])
     return {dict(labels)["destination_service"]: value for labels, value in family.series.items()} if family else {}
 
 
-def _another_vm_id(proxy):
+def _another_vm_id(proxy: Proxy) -> None:
     for plugin in plugins(proxy.delivered.filters, "istio_stats"):
         plugin["vm_config"]["vm_id"] = "another"
     proxy.churn.reconfigure()
@@ -136,7 +149,9 @@ LOST = {
 
 
 @pytest.mark.parametrize("stats, change", LOST.values(), ids=LOST.keys())
-def test_an_idle_proxy_that_begins_anew(mesh, tmp_path, stats, change):
+def test_an_idle_proxy_that_begins_anew(
+    mesh: Mesh, tmp_path: Path, stats: Json, change: Callable[[Proxy], None]
+) -> None:
     proxy = Proxy(mesh, tmp_path, stats={"attachment": "http", **stats})
     proxy.call_and_expect(6, total=6)
     change(proxy)
@@ -145,7 +160,7 @@ def test_an_idle_proxy_that_begins_anew(mesh, tmp_path, stats, change):
     proxy.call_and_expect(3, total=3)
 
 
-def test_what_the_plugin_counts_about_itself_begins_anew(mesh, tmp_path):
+def test_what_the_plugin_counts_about_itself_begins_anew(mesh: Mesh, tmp_path: Path) -> None:
     proxy = Proxy(mesh, tmp_path)
     with clients.http1(proxy.envoy.port("west")) as caller:
         assert caller.get("/", headers={METADATA: "no base64"}).status_code == 200
@@ -158,7 +173,7 @@ def test_what_the_plugin_counts_about_itself_begins_anew(mesh, tmp_path):
     assert errors not in proxy.envoy.families()
 
 
-def test_a_restart_begins_anew(mesh, tmp_path):
+def test_a_restart_begins_anew(mesh: Mesh, tmp_path: Path) -> None:
     for run in ("first", "second"):
         directory = tmp_path / run
         directory.mkdir()
@@ -168,11 +183,11 @@ def test_a_restart_begins_anew(mesh, tmp_path):
         proxy.envoy.stop()
 
 
-def test_a_hot_restart_begins_anew(mesh, doubler):
+def test_a_hot_restart_begins_anew(mesh: Mesh, doubler: int) -> None:
     """Envoy's processes hand over sockets, and of counters only what is added meanwhile."""
     with traffic.reserved_port() as port:
 
-        def west(epoch):
+        def west(epoch: int) -> TcpSidecar:
             restart = ("--base-id", str(port), "--restart-epoch", str(epoch), "--parent-shutdown-time-s", "3")
             return tcp.west(doubler, name=f"epoch-{epoch}", port=port, arguments=(*DRAIN, *restart))
 

@@ -8,12 +8,15 @@ errors, gRPC with messages, TCP, the overflow, peers that cannot be decoded.
 import os
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from tests.multicluster.mesh import accounts, report
 from tests.multicluster.mesh import running as mesh_running
+from tests.multicluster.mesh.prometheus import Prometheus
+from tests.multicluster.mesh.running import Mesh
 from tests.multicluster.mesh.say import say
 from tests.multicluster.mesh.traffic import Steady, send_profile
 
@@ -21,14 +24,14 @@ STEADY_SECONDS = 30
 KEEP = os.environ.get("MULTICLUSTER_KEEP", "") not in ("", "0")
 
 
-def pytest_configure():
+def pytest_configure() -> None:
     # Whoever ends this run, the containers go, too.
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
-def mesh():
+def mesh() -> Iterator[Mesh]:
     print()
     with mesh_running.running() as running:
         yield running
@@ -47,12 +50,12 @@ class Window:
     end: float
 
     @property
-    def seconds(self):
+    def seconds(self) -> float:
         return self.end - self.begin
 
 
 @pytest.fixture(scope="session")
-def traffic(mesh):
+def traffic(mesh: Mesh) -> Window:
     """Sends something of everything, then at an even pace; returns the Window of that."""
     say("sending HTTP, gRPC and TCP from and to both Kubernetes clusters")
     send_profile(mesh.clients, mesh.outside)
@@ -67,12 +70,12 @@ def traffic(mesh):
 
 
 @pytest.fixture(scope="session")
-def federated(mesh):
+def federated(mesh: Mesh) -> Prometheus:
     """The Prometheus that sees both Kubernetes clusters."""
     return mesh.federated
 
 
-def keep(running):
+def keep(running: Mesh) -> None:
     print("It stays up, with some traffic, until Ctrl-C:")
     for name, prometheus in running.prometheis.items():
         print(f"  {name:18} {prometheus.url}")

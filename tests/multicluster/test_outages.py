@@ -1,11 +1,14 @@
 """What the series show when a service or the way between the Kubernetes clusters fails."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from lab.waiting import wait_until
 from tests.multicluster.mesh import accounts, expect
+from tests.multicluster.mesh.prometheus import Prometheus
+from tests.multicluster.mesh.running import Mesh
 from tests.multicluster.mesh.say import say
 
 pytestmark = pytest.mark.usefixtures("traffic")
@@ -15,14 +18,14 @@ PACE_SECONDS, RATE_SECONDS = 14, 8
 
 
 @pytest.fixture(autouse=True)
-def settled(mesh):
+def settled(mesh: Mesh) -> Iterator[None]:
     """Begins and ends with every request accounted for, so that none is lost with what fails."""
     accounts.check_now(mesh)
     yield
     accounts.check(mesh)
 
 
-def test_traffic_fails_over_to_the_other_kubernetes_cluster(mesh, federated):
+def test_traffic_fails_over_to_the_other_kubernetes_cluster(mesh: Mesh, federated: Prometheus) -> None:
     east, west = mesh.clients["east"], mesh.clients["west"]
     killed = [container for pod in mesh.inventory.of("reviews", "east") for container in pod.containers]
     say("killing reviews in east")
@@ -48,7 +51,7 @@ def test_traffic_fails_over_to_the_other_kubernetes_cluster(mesh, federated):
     wait_until(lambda: west.get("east") == (200, "east"), "and reached from west", every=0.3)
 
 
-def test_tcp_fails_over_to_the_other_kubernetes_cluster(mesh, federated):
+def test_tcp_fails_over_to_the_other_kubernetes_cluster(mesh: Mesh, federated: Prometheus) -> None:
     east = mesh.clients["east"]
     (ledger,) = mesh.inventory.of("ledger", "east")
     say("killing ledger in east")
@@ -71,7 +74,7 @@ def test_tcp_fails_over_to_the_other_kubernetes_cluster(mesh, federated):
     wait_until(lambda: not east.is_refused("east"), "east's ledger answers again", every=0.3)
 
 
-def test_a_cut_network_shows_as_failures_of_the_right_kubernetes_cluster(mesh, federated):
+def test_a_cut_network_shows_as_failures_of_the_right_kubernetes_cluster(mesh: Mesh, federated: Prometheus) -> None:
     east, west = mesh.clients["east"], mesh.clients["west"]
     gateway = mesh.inventory.one("gateway", "west")
     before = refused(mesh)
@@ -101,6 +104,6 @@ def test_a_cut_network_shows_as_failures_of_the_right_kubernetes_cluster(mesh, f
 UNAVAILABLE = 14
 
 
-def refused(mesh):
+def refused(mesh: Mesh) -> dict[tuple[str, ...], float]:
     failed = 'reporter="source", source_cluster="east", destination_cluster="west", response_flags=~".*UF.*"'
     return mesh.federated.counted(f"istio_tcp_connections_closed_total{{{failed}}}", mesh.age)

@@ -9,13 +9,15 @@ Prometheus is down is counted, since the proxies go on counting.
 
 import math
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from lab.waiting import wait_until
 from tests.multicluster.mesh import accounts
 from tests.multicluster.mesh.pods import KUBERNETES_CLUSTERS
-from tests.multicluster.mesh.prometheus import climbed
+from tests.multicluster.mesh.prometheus import Prometheus, Series, climbed
+from tests.multicluster.mesh.running import Mesh
 from tests.multicluster.mesh.say import say
 
 pytestmark = pytest.mark.usefixtures("traffic")
@@ -27,14 +29,14 @@ QUIET_SECONDS = 8
 
 
 @pytest.fixture
-def samples(mesh, federated):
+def samples(mesh: Mesh, federated: Prometheus) -> Iterator[None]:
     """Fails if a sample that is stored now has changed or is gone after the test."""
     accounts.check_now(mesh)
     until, seconds = time.time(), mesh.age
     # What is scraped until then has been federated, and rates have a beginning.
     time.sleep(QUIET_SECONDS)
 
-    def stored():
+    def stored() -> dict[frozenset[tuple[str, str]], list[tuple[float, float]]]:
         return {
             frozenset(one.labels.items()): one.samples
             for one in federated.stored('{__name__=~"istio_.*"}', seconds, until)
@@ -50,7 +52,7 @@ def samples(mesh, federated):
     assert not changed, f"the samples of {len(changed)} series have changed, for example {changed[0]}"
 
 
-def send(mesh):
+def send(mesh: Mesh) -> None:
     for client in mesh.clients.values():
         for choice in KUBERNETES_CLUSTERS:
             assert set(client.many(AFTERWARDS, client.get, choice)) == {(200, choice)}
@@ -58,7 +60,7 @@ def send(mesh):
 
 
 @pytest.mark.usefixtures("samples")
-def test_killed_envoys_begin_at_zero_and_their_counts_go_on(mesh, federated):
+def test_killed_envoys_begin_at_zero_and_their_counts_go_on(mesh: Mesh, federated: Prometheus) -> None:
     frontend = mesh.inventory.one("frontend", "east")
     reviews = mesh.inventory.of("reviews", "west")
     killed = [pod.proxy for pod in (frontend, *reviews)]
@@ -81,7 +83,7 @@ def test_killed_envoys_begin_at_zero_and_their_counts_go_on(mesh, federated):
     assert counted <= round(found, 6) <= counted * most_extrapolated(reset)
 
 
-def most_extrapolated(series):
+def most_extrapolated(series: list[Series]) -> float:
     """The factor by which increase() may exceed what these series show.
 
     At each end of its window it adds what is missing there, up to 1.1 times the mean distance between samples.
@@ -90,7 +92,7 @@ def most_extrapolated(series):
 
 
 @pytest.mark.usefixtures("samples")
-def test_killed_prometheis_go_on_where_they_were(mesh):
+def test_killed_prometheis_go_on_where_they_were(mesh: Mesh) -> None:
     say(f"killing {', '.join(mesh.prometheis)}")
     mesh.compose.kill(*mesh.prometheis)
     send(mesh)

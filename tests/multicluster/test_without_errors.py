@@ -4,9 +4,11 @@ import re
 
 import pytest
 
+from tests.multicluster.mesh.running import Mesh
+
 
 @pytest.mark.usefixtures("traffic")
-def test_no_proxy_has_logged_an_error(mesh):
+def test_no_proxy_has_logged_an_error(mesh: Mesh) -> None:
     found = {
         pod.name: errors
         for pod in mesh.inventory.pods

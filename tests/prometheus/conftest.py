@@ -4,6 +4,7 @@
 """
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Observed:
 
 
 @pytest.fixture(scope="session")
-def observed(tmp_path_factory):
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     """Both Envoys under traffic, and their Prometheus."""
     directory = tmp_path_factory.mktemp("envoys")
     with mesh.running(directory) as envoys:
@@ -45,7 +46,7 @@ def observed(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def federations(observed, tmp_path_factory):
+def federations(observed: Observed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, server.Prometheus]]:
     """A Prometheus above it by the name of its configuration; the one below stands for the Kubernetes cluster east."""
     with ExitStack() as stack:
         running = {}
@@ -60,11 +61,11 @@ def federations(observed, tmp_path_factory):
 
 
 @contextmanager
-def _traffic(envoys):
+def _traffic(envoys: mesh.Mesh) -> Iterator[threading.Event]:
     """Round after round until the context ends, but not while the event that it yields is set."""
     ending, paused = threading.Event(), threading.Event()
 
-    def run():
+    def run() -> None:
         while not ending.wait(PAUSE_SECONDS):
             if not paused.is_set():
                 envoys.send()

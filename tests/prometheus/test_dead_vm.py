@@ -1,9 +1,13 @@
 """The alert on a VM that died, in a real Prometheus that scrapes a real Envoy."""
 
+from pathlib import Path
+
 from lab import bootstrap
+from lab.tree import Json
 from lab.waiting import wait_until
 from tests.e2e.harness.altered import Altered, use_module
 from tests.e2e.harness.command import trapping_module
+from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import west
@@ -14,17 +18,17 @@ ALERT = "IstioStatsRequestsUncounted"
 LIFE = 200
 
 
-def test_the_alert_fires_when_a_vm_dies_and_not_before(tmp_path):
+def test_the_alert_fires_when_a_vm_dies_and_not_before(tmp_path: Path) -> None:
     trap = trapping_module("proxy_on_log", tmp_path, LIFE)
     sidecar = west(1, routes=[bootstrap.direct_response("/", 200)], permitted_log=".")
     with Mesh(tmp_path) as mesh:
         port = mesh.start(Altered(sidecar, lambda whole: use_module(whole, trap)))
         with server.Prometheus(_scraping(mesh["west"]), tmp_path / "prometheus") as prometheus:
 
-            def fires():
+            def fires() -> bool:
                 return ALERT in rules.firing(prometheus.query, ["proxies.yaml"])
 
-            def counted(count):
+            def counted(count: int) -> bool:
                 names = ("instance:envoy_http_downstream_rq_completed:sum", "instance:istio_requests:sum")
                 return [one["value"] for name in names for one in prometheus.query(name)] == [count, count]
 
@@ -36,7 +40,7 @@ def test_the_alert_fires_when_a_vm_dies_and_not_before(tmp_path):
             wait_until(fires, ALERT)
 
 
-def _scraping(envoy):
+def _scraping(envoy: Envoy) -> Json:
     job = {
         "job_name": "envoy",
         "metrics_path": "/stats/prometheus",

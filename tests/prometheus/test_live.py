@@ -3,12 +3,16 @@
 import json
 import re
 import urllib.parse
+from collections.abc import Callable, Iterable
 
 import pytest
 
 from lab import web
+from lab.tree import Json
 from lab.waiting import leftovers, wait_until
 from tests.prometheus.checks import dashboards, rules, server
+from tests.prometheus.checks.queries import Query, QueryResult
+from tests.prometheus.conftest import Observed
 
 # What the mesh has on purpose: errors, strangers beyond max_series, unreadable metadata, a mistake.
 EXPECTED_ALERTS = {
@@ -19,7 +23,7 @@ EXPECTED_ALERTS = {
 }
 
 
-def test_the_pods_are_scraped_once_each(observed):
+def test_the_pods_are_scraped_once_each(observed: Observed) -> None:
     """One by its annotations, one by its port; and what discovery found of them."""
     targets = wait_until(lambda: _targets(observed.prometheus), "targets")
     ports = {"frontend-v1-0": observed.mesh.admin_port("east"), "reviews-v2-0": observed.mesh.admin_port("west")}
@@ -31,13 +35,13 @@ def test_the_pods_are_scraped_once_each(observed):
 
 
 @pytest.mark.parametrize("reporter", ["source", "destination"])
-def test_every_panel_has_data(observed, reporter):
+def test_every_panel_has_data(observed: Observed, reporter: str) -> None:
     _await_nothing(lambda: dashboards.without_data(observed.prometheus.query, {"reporter": reporter}))
 
 
 # Of 18 requests that a round sends from east, 2 get a 500, 1 a 503 for want of a server, and 1 names a host that nobody
 # knows. gRPC's NOT_FOUND is no failure.
-NUMBERS = {
+NUMBERS: dict[str, dict[str, float]] = {
     "istio-stats-clusters": {"Success": 15 / 18, "Leave their cluster": 17 / 18, "Pairs": 2},
     "istio-stats-services": {"Success": 15 / 18, "Called by": 1},
     "istio-stats-tcp": {"Closed in trouble": 0},
@@ -46,16 +50,16 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("uid", NUMBERS)
-def test_numbers_are_right(observed, uid):
+def test_numbers_are_right(observed: Observed, uid: str) -> None:
     query = observed.prometheus.query
     _await_nothing(lambda: dashboards.without_data(query))
     (dashboard,) = [one for one in dashboards.load() if one["uid"] == uid]
     values, _ = dashboards.variables(dashboard, query)
-    first = {}
+    first: dict[str, str] = {}
     for panel in dashboards.panels(dashboard):
         first.setdefault(panel.title, panel.expressions[0])
 
-    def wrong():
+    def wrong() -> list[str]:
         """A scrape amid a round sees a part of it, which weighs less with each further round."""
         return [
             f"{title}: {one['value']}, expected {number}"
@@ -67,7 +71,7 @@ def test_numbers_are_right(observed, uid):
     _await_nothing(wrong)
 
 
-def test_the_standalone_filter_lets_through_what_kubernetes_keeps(observed):
+def test_the_standalone_filter_lets_through_what_kubernetes_keeps(observed: Observed) -> None:
     (standalone,) = server.configuration("standalone.yaml")["scrape_configs"]
     (kept,) = server.configuration("kubernetes.yaml")["scrape_configs"][0]["metric_relabel_configs"]
     names = {
@@ -82,19 +86,19 @@ def test_the_standalone_filter_lets_through_what_kubernetes_keeps(observed):
     assert len(filtered) < len(everything) / 2
 
 
-def test_every_rule_has_data(observed):
+def test_every_rule_has_data(observed: Observed) -> None:
     _await_nothing(lambda: rules.without_data(observed.prometheus.query))
 
 
-def test_only_alerts_with_a_cause_fire(observed):
-    def fires():
+def test_only_alerts_with_a_cause_fire(observed: Observed) -> None:
+    def fires() -> bool:
         return rules.firing(observed.prometheus.query) == EXPECTED_ALERTS
 
     wait_until(fires, f"alerts are {EXPECTED_ALERTS}")
 
 
-def test_the_check_names_a_panel_without_data(observed):
-    def query(expression):
+def test_the_check_names_a_panel_without_data(observed: Observed) -> None:
+    def query(expression: str) -> QueryResult:
         return [] if "tcp_connection_duration" in expression else observed.prometheus.query(expression)
 
     _await_nothing(lambda: dashboards.without_data(observed.prometheus.query))
@@ -107,7 +111,7 @@ def test_the_check_names_a_panel_without_data(observed):
     }
 
 
-def test_the_node_graph_has_a_node_at_each_end_of_every_edge(observed):
+def test_the_node_graph_has_a_node_at_each_end_of_every_edge(observed: Observed) -> None:
     """Grafana shows no graph at all otherwise."""
     (clusters,) = [one for one in dashboards.load() if one["uid"] == "istio-stats-clusters"]
     (graph,) = [panel for panel in clusters["panels"] if panel["type"] == "nodeGraph"]
@@ -131,7 +135,9 @@ OF_PODS = {
 
 
 @pytest.mark.parametrize("name, without", [("federation.yaml", ()), ("federation-workload.yaml", OF_PODS)])
-def test_dashboards_and_rules_work_over_federation(federations, name, without):
+def test_dashboards_and_rules_work_over_federation(
+    federations: dict[str, server.Prometheus], name: str, without: Iterable[str]
+) -> None:
     query = federations[name].query
     _await_nothing(lambda: dashboards.without_data(query, skip=without))
     files = {file.removeprefix("rules/") for file in server.configuration(name)["rule_files"]}
@@ -139,12 +145,14 @@ def test_dashboards_and_rules_work_over_federation(federations, name, without):
     assert {one["metric"]["cluster"] for one in query("istio_requests_total")} == {"east"}
 
 
-def test_federated_workloads_count_what_their_pods_counted(observed, federations):
+def test_federated_workloads_count_what_their_pods_counted(
+    observed: Observed, federations: dict[str, server.Prometheus]
+) -> None:
     """And nobody has the name of a recorded series any more."""
     query = federations["federation-workload.yaml"].query
     _await_nothing(lambda: rules.without_data(query, ["cross-cluster.yaml"]))
 
-    def equal():
+    def equal() -> bool:
         return _by_reporter(observed.prometheus.query) == _by_reporter(query)
 
     observed.paused.set()
@@ -160,16 +168,16 @@ def test_federated_workloads_count_what_their_pods_counted(observed, federations
     assert not query("istio_requests_total{pod!=''}")
 
 
-def _await_nothing(lines):
+def _await_nothing(lines: Callable[[], list[str]]) -> None:
     """Waits until there are none left, and says which otherwise."""
     found = leftovers(lines)
     assert not found, "\n".join(found)
 
 
-def _by_reporter(query):
+def _by_reporter(query: Query) -> dict[str, float]:
     result = query("sum by (reporter) (istio_requests_total)")
     return {one["metric"]["reporter"]: one["value"] for one in result}
 
 
-def _targets(prometheus):
+def _targets(prometheus: server.Prometheus) -> list[Json]:
     return json.loads(web.read(f"{prometheus.url}/api/v1/targets"))["data"]["activeTargets"]

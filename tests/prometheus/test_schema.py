@@ -3,9 +3,13 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lab.tree import Json
 from tests.prometheus.checks import dashboards
 
 OLDEST_PYTHON = (3, 11)
@@ -22,7 +26,7 @@ plugins.register_default_plugins()
 
 
 @pytest.mark.parametrize("file", dashboards.files(), ids=lambda file: file.stem)
-def test_grafana_knows_every_field(file):
+def test_grafana_knows_every_field(file: Path) -> None:
     assert not list(_unknown(json.loads(file.read_text())))
 
 
@@ -31,7 +35,7 @@ def test_grafana_knows_every_field(file):
     [("titel",), ("panels", 0, "optionen"), ("panels", 0, "options", "x"), ("panels", 0, "targets", 0, "expression")],
     ids=lambda path: path[-1],
 )
-def test_the_check_finds_a_field_that_grafana_does_not_know(path):
+def test_the_check_finds_a_field_that_grafana_does_not_know(path: tuple[Any, ...]) -> None:
     whole = dashboards.load()[0]
     node = whole
     for step in path[:-1]:
@@ -40,13 +44,13 @@ def test_the_check_finds_a_field_that_grafana_does_not_know(path):
     assert list(_unknown(whole)) == ["/" + "/".join(map(str, path))]
 
 
-def _unknown(dashboard):
+def _unknown(dashboard: Json) -> Iterator[str]:
     """Where the dashboard says what its types have no place for."""
     read = json.loads(JSONEncoder().encode(Dashboard.from_json(dashboard)))
     yield from _lost(dashboard, read, "")
 
 
-def _lost(given, read, path):
+def _lost(given: Any, read: Any, path: str) -> Iterator[str]:
     if isinstance(given, dict) and isinstance(read, dict):
         for key, value in given.items():
             if key in read:

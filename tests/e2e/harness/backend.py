@@ -9,15 +9,16 @@ The JSON object in the request header `x-answer-with` becomes response headers.
 
 import json
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 @contextmanager
-def running():
+def running() -> Iterator[int]:
     """Yields the port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.ending = threading.Event()
+    server = _Server(("127.0.0.1", 0), _Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -29,12 +30,19 @@ def running():
         server.server_close()
 
 
+class _Server(ThreadingHTTPServer):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.ending = threading.Event()
+
+
 class _Handler(BaseHTTPRequestHandler):
+    server: _Server
     protocol_version = "HTTP/1.1"
     # Headers and body leave in two writes; without this the second one waits for an acknowledgement.
     disable_nagle_algorithm = True
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
         _, action, *argument = self.path.split("?")[0].split("/")
         if action == "status":
@@ -47,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_POST = do_GET
 
-    def _answer(self, status, body):
+    def _answer(self, status: int, body: bytes) -> None:
         try:
             self.send_response(status)
             for name, value in json.loads(self.headers.get("x-answer-with", "{}")).items():
@@ -59,5 +67,5 @@ class _Handler(BaseHTTPRequestHandler):
             # The proxy gave up on a delayed answer, as the test wants it to.
             self.close_connection = True
 
-    def log_message(self, *_):
+    def log_message(self, *_: object) -> None:
         """Silent: pytest shows what matters."""

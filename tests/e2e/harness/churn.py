@@ -3,11 +3,16 @@
 import itertools
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from lab.paths import module
-from lab.tree import configure, plugins
+from lab.tree import Json, configure, plugins
 from lab.waiting import wait_until
+from tests.e2e.harness.discovery import Delivered
+from tests.e2e.harness.envoy import Envoy
 
 # Listeners with such names stay; their filters do not.
 STEADY = "steady"
@@ -17,7 +22,7 @@ EVERY_SECONDS = 0.1
 class Churn:
     """Changes of one proxy, none of which a series shows; each is in effect when its method returns."""
 
-    def __init__(self, envoy, proxy, directory):
+    def __init__(self, envoy: Envoy, proxy: Delivered, directory: Path) -> None:
         self._envoy = envoy
         self._proxy = proxy
         self._directory = directory
@@ -26,7 +31,7 @@ class Churn:
         self._version = dict(build)["tag"]
         self._numbers = itertools.count(1)
 
-    def go_on(self, seconds):
+    def go_on(self, seconds: float) -> Counter[str]:
         """One change after the other, of all kinds in turn; returns how many there were of each."""
         kinds = (
             self.replace_listeners,
@@ -35,7 +40,7 @@ class Churn:
             self.reconfigure,
             self.replace_exchange_module,
         )
-        made = Counter()
+        made: Counter[str] = Counter()
         due = time.monotonic()
         end = due + seconds
         for change in itertools.cycle(kinds):
@@ -44,76 +49,77 @@ class Churn:
             # Envoy may need longer than that on a busy machine.
             due = max(due + EVERY_SECONDS, time.monotonic())
             if due >= end:
-                return made
+                break
             time.sleep(max(0, due - time.monotonic()))
+        return made
         return None
 
-    def replace_listeners(self):
+    def replace_listeners(self) -> None:
         """What differs is not in the filter chains: Envoy makes them anew, and drains the old ones."""
         for listener in self._listeners():
             listener["metadata"] = {"filter_metadata": {"churn": {"number": next(self._numbers)}}}
         self._publish_listeners()
 
-    def replace_filter_chains(self):
+    def replace_filter_chains(self) -> None:
         """Envoy keeps the listeners, and drains the connections of the old chains."""
         for listener in self._listeners():
             listener["filter_chains"][0]["name"] = f"chain-{next(self._numbers)}"
         self._publish_listeners()
 
-    def reconfigure(self):
+    def reconfigure(self) -> None:
         configure(self._proxy.filters, "istio_stats", max_series=10_000 + next(self._numbers))
         self._publish_filters("istio_stats")
 
-    def replace_stats_module(self):
+    def replace_stats_module(self) -> None:
         """By another build. No two modules are alike, so that each gets VMs of its own."""
         self.use_module("istio_stats", self.another_build())
 
-    def replace_exchange_module(self):
+    def replace_exchange_module(self) -> None:
         self.use_module("metadata_exchange", self.another_code("metadata_exchange"))
 
-    def another_build(self):
+    def another_build(self) -> bytes:
         """The stats plugin as if it had been built from another commit."""
         wasm, version = module("istio_stats").read_bytes(), self._version.encode()
-        assert wasm.count(version) == 1, f"{version} is {wasm.count(version)} times in the module"
+        assert wasm.count(version) == 1, f"{self._version} is {wasm.count(version)} times in the module"
         return wasm.replace(version, b"%0*d" % (len(version), next(self._numbers)))
 
-    def another_code(self, name):
+    def another_code(self, name: str) -> bytes:
         """The module with one more custom section, which means nothing."""
         content = b"\x05churn%d" % next(self._numbers)
         return module(name).read_bytes() + bytes([0, len(content)]) + content
 
-    def use_module(self, name, wasm):
+    def use_module(self, name: str, wasm: bytes) -> None:
         self._put_into(self._proxy.filters, name, wasm)
         self._publish_filters(name)
 
-    def use_module_of_listeners(self, name, wasm):
+    def use_module_of_listeners(self, name: str, wasm: bytes) -> None:
         """The same where the filters are in the listeners."""
         self._put_into(list(self._proxy.listeners.values()), name, wasm)
         self._publish_listeners()
 
-    def _put_into(self, tree, name, wasm):
+    def _put_into(self, tree: Any, name: str, wasm: bytes) -> None:
         path = self._directory / f"{name}.{next(self._numbers)}.wasm"
         path.write_bytes(wasm)
         for plugin in plugins(tree, name):
             plugin["vm_config"]["code"]["local"]["filename"] = str(path)
 
-    def _listeners(self):
+    def _listeners(self) -> list[Json]:
         return [one for name, one in self._proxy.listeners.items() if name != STEADY]
 
-    def _publish_listeners(self):
+    def _publish_listeners(self) -> None:
         with self._taken(r"^listener_manager\.listener_modified$", len(self._listeners())):
             self._proxy.publish_listeners()
 
-    def _publish_filters(self, name):
+    def _publish_filters(self, name: str) -> None:
         filters = sum(1 for _ in plugins(self._proxy.filters, name))
         with self._taken(rf"\.{name}\.config_reload$", filters):
             self._proxy.publish_filters(name)
 
     @contextmanager
-    def _taken(self, stats, more):
+    def _taken(self, stats: str, more: int) -> Iterator[None]:
         """Waits until Envoy has taken so many updates."""
 
-        def count():
+        def count() -> int:
             return sum(self._envoy.stats(stats).values())
 
         wanted = count() + more

@@ -2,15 +2,20 @@
 
 import json
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from subprocess import TimeoutExpired
+from typing import Any
 
 import httpx
 
 from lab.envoy import command
 from lab.processes import Process
+from lab.tree import Json
 from lab.waiting import PATIENCE_SECONDS, wait_until
 from lab.web import answers_ok
 from tests.e2e.harness import envoy_log, scrape
+from tests.e2e.harness.scrape import Families
 
 
 class Envoy:
@@ -20,7 +25,20 @@ class Envoy:
     that `expected_log` and `permitted_log` allow (see `envoy_log.check`).
     """
 
-    def __init__(self, name, bootstrap, directory, workers=1, expected_log=(), permitted_log=None, arguments=()):
+    # While it runs.
+    _process: Process
+    _admin: httpx.Client
+
+    def __init__(
+        self,
+        name: str,
+        bootstrap: Json,
+        directory: Path,
+        workers: int = 1,
+        expected_log: Sequence[str] = (),
+        permitted_log: str | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
         self.name = name
         self._expected_log = expected_log
         self._permitted_log = permitted_log
@@ -36,11 +54,9 @@ class Envoy:
             *arguments,
             workers=workers,
         )
-        self._process = None
-        self._admin = None
-        self._ports = {}
+        self._ports: dict[str, int] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> "Envoy":
         # Of an Envoy that ran here before under the same name.
         self._address_file.unlink(missing_ok=True)
         self._process = Process(self.name, self._command, self._log)
@@ -54,11 +70,11 @@ class Envoy:
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.stop()
         envoy_log.check(self.log(), self._expected_log, self._permitted_log)
 
-    def stop(self):
+    def stop(self) -> None:
         """Asks Envoy to end; a crash on the way is an error."""
         if self._process.status is None:
             try:
@@ -70,55 +86,55 @@ class Envoy:
         if self._process.status != 0:
             raise self._process.failure(f"ended with status {self._process.status}")
 
-    def terminate(self):
+    def terminate(self) -> None:
         """Ends Envoy as Kubernetes ends a container."""
         self._process.terminate()
         self._process.wait(PATIENCE_SECONDS)
 
-    def drain(self):
+    def drain(self) -> None:
         """Makes Envoy refuse new connections after its --drain-time-s."""
         self._admin.post("/drain_listeners?graceful").raise_for_status()
 
     @property
-    def pid(self):
+    def pid(self) -> int:
         return self._process.pid
 
     @property
-    def admin_url(self):
+    def admin_url(self) -> str:
         return str(self._admin.base_url)
 
-    def port(self, listener):
+    def port(self, listener: str) -> int:
         return self._ports[listener]
 
-    def families(self):
+    def families(self) -> Families:
         """The plugin's metric families now."""
         return scrape.parse(self.admin("/stats/prometheus").text)
 
-    def stats(self, pattern):
+    def stats(self, pattern: str) -> dict[str, int]:
         """Envoy's own stats whose name matches, by name."""
         found = self.admin("/stats", params={"format": "json", "filter": pattern}).json()["stats"]
         return {stat["name"]: stat["value"] for stat in found}
 
-    def await_stat(self, name, value):
+    def await_stat(self, name: str, value: float) -> None:
         """Waits until a stat of Envoy's own has this value."""
         wait_until(lambda: self.stats(f"^{re.escape(name)}$").get(name) == value, f"{self.name}: {name} = {value}")
 
-    def admin(self, path, **options):
+    def admin(self, path: str, **options: Any) -> httpx.Response:
         response = self._admin.get(path, **options)
         response.raise_for_status()
         return response
 
-    def trace_wasm(self):
+    def trace_wasm(self) -> None:
         """From now on the log tells every hostcall."""
         self._admin.post("/logging?wasm=trace").raise_for_status()
 
-    def log(self):
+    def log(self) -> str:
         return self._process.log()
 
-    def _admin_address(self):
-        return self._address_file.exists() and self._address_file.read_text().strip()
+    def _admin_address(self) -> str | None:
+        return self._address_file.read_text().strip() if self._address_file.exists() else None
 
-    def _listener_ports(self):
+    def _listener_ports(self) -> dict[str, int]:
         listeners = self.admin("/listeners", params={"format": "json"}).json().get("listener_statuses", [])
         # Others have no port: those that are reached from within Envoy alone.
         addresses = ((one["name"], one["local_address"].get("socket_address")) for one in listeners)

@@ -1,6 +1,7 @@
 """What an Envoy's log may say about Wasm: nothing, unless a test expects it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Makes every entry start with its level and logger.
@@ -18,11 +19,11 @@ class Entry:
     logger: str
     message: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"[{self.level}][{self.logger}] {self.message}"
 
 
-def entries(text):
+def entries(text: str) -> list[Entry]:
     """The log's entries; a line without a head belongs to the entry before it."""
     found = []
     for line in text.splitlines():
@@ -37,19 +38,19 @@ def entries(text):
     return found
 
 
-def faults(text):
+def faults(text: str) -> list[Entry]:
     """Every entry that tells of trouble with Wasm."""
     return [entry for entry in entries(text) if _is_fault(entry)]
 
 
-def _is_fault(entry):
+def _is_fault(entry: Entry) -> bool:
     if _ALARMS.search(entry.message):
         return True
     about_wasm = "wasm" in entry.logger or "wasm" in entry.message.lower()
     return about_wasm and entry.level in _FAULTY_LEVELS
 
 
-def check(text, expected=(), permitted=None):
+def check(text: str, expected: Sequence[str] = (), permitted: str | None = None) -> None:
     """Each regular expression in `expected` matches exactly one fault, and there is no
     other fault but those that the one in `permitted` matches."""
     problems = []

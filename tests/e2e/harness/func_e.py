@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 
-def main():
+def main() -> None:
     flag, run_id, command, *arguments = sys.argv[1:]
     assert (flag, command) == ("--run-id", "run"), sys.argv
     logs = Path(os.environ["FUNC_E_STATE_HOME"], "envoy-runs", run_id)

@@ -10,13 +10,14 @@ from functools import cache
 import yaml
 
 from lab.paths import ROOT
-from tests.e2e.harness.scrape import Family, label_set
+from lab.tree import Json
+from tests.e2e.harness.scrape import Families, Family, label_set
 
 GOLDEN = ROOT / "tests" / "e2e" / "golden"
 
 
 @cache
-def load(name):
+def load(name: str) -> dict[str, Families]:
     """The golden families by Envoy."""
     content = yaml.safe_load((GOLDEN / name).read_text())
     return {
@@ -26,7 +27,7 @@ def load(name):
     }
 
 
-def _family(name, series):
+def _family(name: str, series: list[Json]) -> Family:
     kinds = {_kind(name, one) for one in series}
     (kind,) = kinds
     values = {}
@@ -37,7 +38,7 @@ def _family(name, series):
     return Family(name, kind, values)
 
 
-def _kind(name, series):
+def _kind(name: str, series: Json) -> str:
     if "count" in series:
         return "histogram"
     return "counter" if name.endswith("_total") else "gauge"

@@ -1,5 +1,6 @@
 """A gRPC backend, with messages as raw bytes: no generated code is needed."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -8,20 +9,20 @@ import grpc
 SERVICE = "test.Stock"
 
 
-def _reserve(request, _context):
+def _reserve(request: bytes, _context: grpc.ServicerContext) -> bytes:
     return b"reserved " + request
 
 
-def _refuse(_request, context):
+def _refuse(_request: bytes, context: grpc.ServicerContext) -> None:
     context.abort(grpc.StatusCode.NOT_FOUND, "no such item")
 
 
-def _watch(requests, _context):
+def _watch(requests: Iterator[bytes], _context: grpc.ServicerContext) -> Iterator[bytes]:
     for request in requests:
         yield b"seen " + request
 
 
-_METHODS = {
+_METHODS: "dict[str, grpc.RpcMethodHandler[bytes, bytes]]" = {
     "Reserve": grpc.unary_unary_rpc_method_handler(_reserve),
     "Refuse": grpc.unary_unary_rpc_method_handler(_refuse),
     "Watch": grpc.stream_stream_rpc_method_handler(_watch),
@@ -29,7 +30,7 @@ _METHODS = {
 
 
 @contextmanager
-def running():
+def running() -> Iterator[int]:
     """Yields the port."""
     server = grpc.server(ThreadPoolExecutor(max_workers=8))
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, _METHODS)])

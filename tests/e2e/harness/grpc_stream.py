@@ -4,24 +4,26 @@ import queue
 
 import grpc
 
+from tests.e2e.harness.clients import GrpcClient
+
 
 class Stream:
     """A stream on which every message is answered before the next one is sent."""
 
-    def __init__(self, caller):
-        self._outgoing = queue.Queue()
+    def __init__(self, caller: GrpcClient) -> None:
+        self._outgoing: queue.Queue[bytes | None] = queue.Queue()
         self._answers = caller.watch(iter(self._outgoing.get, None))
 
-    def exchange(self, messages):
+    def exchange(self, messages: int) -> None:
         for number in range(messages):
             self._outgoing.put(b"item %d" % number)
             assert next(self._answers) == b"seen item %d" % number
 
-    def end(self):
+    def end(self) -> None:
         self._outgoing.put(None)
         assert list(self._answers) == []
         assert self._answers.code() == grpc.StatusCode.OK
 
-    def cancel(self):
+    def cancel(self) -> None:
         self._answers.cancel()
         self._outgoing.put(None)

@@ -1,12 +1,15 @@
 """Peers as Istio's own filters leave them in the filter state, and filters that put them there."""
 
 import struct
+from typing import Any
 
 import flatbuffers
 
 from lab import bootstrap, plugins
 from lab.paths import test_module
+from lab.tree import Json
 from tests.e2e.harness.peer_metadata import serialize
+from tests.e2e.harness.workloads import Workload
 
 # Fields of Istio's FlatBuffers table by the keys of the same facts in node metadata.
 _FLAT_NODE = {
@@ -23,12 +26,12 @@ _FLAT_NODE_FIELDS = 11
 STRUCT_TYPE = bootstrap.TYPE + "google.protobuf.Struct"
 
 
-def node_metadata(workload):
+def node_metadata(workload: Workload) -> bytes:
     """Istio 1.4 and 1.5: a serialised Struct."""
     return serialize(workload.peer_metadata())
 
 
-def flat_node(workload):
+def flat_node(workload: Workload) -> bytes:
     """Istio 1.6 to 1.23: a FlatBuffers table."""
     metadata = workload.peer_metadata()
     builder = flatbuffers.Builder()
@@ -42,7 +45,7 @@ def flat_node(workload):
     return bytes(builder.Output())
 
 
-def _table(builder, size, fields):
+def _table(builder: flatbuffers.Builder, size: int, fields: dict[int, Any]) -> int:
     """A table with these fields, texts or what was written before, by their indices."""
     places = {n: builder.CreateString(value) if isinstance(value, str) else value for n, value in fields.items()}
     builder.StartObject(size)
@@ -51,7 +54,7 @@ def _table(builder, size, fields):
     return builder.EndObject()
 
 
-def fields(workload):
+def fields(workload: Workload) -> dict[str, str]:
     """Istio 1.24 and later: an object's fields."""
     labels = workload.labels
     return {
@@ -68,19 +71,19 @@ def fields(workload):
     }
 
 
-def pairs(entries):
+def pairs(entries: dict[str, str]) -> bytes:
     """A map of texts as the host shows it to a Wasm plugin."""
     texts = [(key.encode(), value.encode()) for key, value in entries.items()]
     lengths = b"".join(struct.pack("<II", len(key), len(value)) for key, value in texts)
     return struct.pack("<I", len(texts)) + lengths + b"".join(key + b"\0" + value + b"\0" for key, value in texts)
 
 
-def line(key, value, message_type=None):
+def line(key: str, value: bytes, message_type: str | None = None) -> str:
     """A line of the test module's configuration: bytes under a key, perhaps a message."""
     return " ".join([key, value.hex(), *([message_type] if message_type else [])])
 
 
-def keep(*lines, network=False):
+def keep(*lines: str, network: bool = False) -> Json:
     """The test module, with these lines as its configuration."""
     plugin = plugins.plugin("filter_state", test_module("filter_state"), "", "\n".join(lines))
     # A peer that could not be put there is the test's failure.
@@ -88,7 +91,7 @@ def keep(*lines, network=False):
     return plugins.network_filter(plugin) if network else plugins.http_filter(plugin)
 
 
-def set_filter_state(key, text, network=False, **options):
+def set_filter_state(key: str, text: str, network: bool = False, **options: object) -> Json:
     """Envoy's own filter, which keeps a text under any key."""
     layer, moment = ("network", "on_new_connection") if network else ("http", "on_request_headers")
     value = {
@@ -100,10 +103,10 @@ def set_filter_state(key, text, network=False, **options):
     return bootstrap.extension(f"filters.{layer}.set_filter_state.v3.Config", **{moment: [value]})
 
 
-def header_to_metadata(header, **keys):
+def header_to_metadata(header: str, **keys: str) -> Json:
     """Envoy's own filter, which takes a header away and keeps it as dynamic metadata; by request and response."""
 
-    def rule(key):
+    def rule(key: str) -> Json:
         present = {"metadata_namespace": "istio_stats", "key": key}
         return {"header": header, "on_header_present": present, "remove": True}
 
@@ -111,7 +114,7 @@ def header_to_metadata(header, **keys):
     return bootstrap.extension("filters.http.header_to_metadata.v3.Config", **rules)
 
 
-def header_mutation(message, header, value):
+def header_mutation(message: str, header: str, value: str) -> Json:
     """Envoy's own filter, which sets a header of requests or responses."""
     mutation = {"append": {"header": {"key": header, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
     mutations = {f"{message}_mutations": [mutation]}

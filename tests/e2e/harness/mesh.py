@@ -2,10 +2,13 @@
 
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 from lab.waiting import leftovers, wait_until
 from tests.e2e.harness import golden, scrape
 from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.runnable import Runnable
+from tests.e2e.harness.scrape import Families
 
 # Four flushes: a series that comes late would be there.
 LATE_SECONDS = 0.4
@@ -14,22 +17,22 @@ LATE_SECONDS = 0.4
 class Mesh:
     """Starts proxies on demand; leaves none behind."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._envoys = {}
+        self._envoys: dict[str, Envoy] = {}
         self._stack = ExitStack()
 
-    def __enter__(self):
+    def __enter__(self) -> "Mesh":
         return self
 
-    def __exit__(self, *failure):
-        return self._stack.__exit__(*failure)
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
-    def start(self, sidecar):
+    def start(self, sidecar: Runnable) -> int:
         """Runs the sidecar and returns the port of its listener."""
         return self.run(sidecar).port(sidecar.name)
 
-    def run(self, sidecar):
+    def run(self, sidecar: Runnable) -> Envoy:
         """Runs a proxy, whatever listeners it has, and returns its Envoy."""
         envoy = Envoy(
             sidecar.name,
@@ -43,32 +46,32 @@ class Mesh:
         self._envoys[sidecar.name] = self._stack.enter_context(envoy)
         return envoy
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Envoy:
         return self._envoys[name]
 
-    def expect(self, golden_file):
+    def expect(self, golden_file: str) -> None:
         """Waits until the Envoys named in the golden file export exactly what it says, and no more."""
         self.expect_families(golden.load(golden_file), golden_file)
 
-    def expect_families(self, wanted, source):
+    def expect_families(self, wanted: dict[str, Families], source: str) -> None:
         """The same for families by Envoy, which `source` names in a failure."""
         leftovers(lambda: self._differences(wanted), every=0.05)
         time.sleep(LATE_SECONDS)
         lines = self._differences(wanted)
         assert not lines, "\n".join([f"metrics differ from {source}", *lines])
 
-    def await_total(self, name, family, total):
+    def await_total(self, name: str, family: str, total: float) -> None:
         """Waits until all series of a family together make `total`."""
 
-        def reached():
+        def reached() -> bool:
             found = self._envoys[name].families().get(family)
-            return found and sum(found.series.values()) == total
+            return found is not None and sum(found.series.values()) == total
 
         wait_until(reached, f"{name}: {family} summing up to {total}")
         time.sleep(LATE_SECONDS)
 
-    def _differences(self, wanted):
-        lines = []
+    def _differences(self, wanted: dict[str, Families]) -> list[str]:
+        lines: list[str] = []
         for name, families in wanted.items():
             found = scrape.standard(self._envoys[name].families())
             lines.extend(f"{name}: {line}" for line in scrape.differences(found, families))

@@ -2,31 +2,35 @@
 
 import base64
 import binascii
+from collections.abc import Iterable
 
 from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any
 from google.protobuf.struct_pb2 import Struct
 
+from lab.tree import Json
+from tests.e2e.harness.workloads import Workload
+
 METADATA = "x-envoy-peer-metadata"
 NODE_ID = "x-envoy-peer-metadata-id"
 
 
-def encode(metadata):
+def encode(metadata: Json) -> str:
     """Header text of a dictionary; map keys are sorted, as Istio's proxies do."""
     return armour(serialize(metadata))
 
 
-def serialize(metadata):
+def serialize(metadata: Json) -> bytes:
     struct = Struct()
     struct.update(metadata)
     return struct.SerializeToString(deterministic=True)
 
 
-def armour(serialized):
+def armour(serialized: bytes) -> str:
     return base64.b64encode(serialized).decode()
 
 
-def decode(text):
+def decode(text: str) -> Json:
     """The dictionary in a header text."""
     try:
         serialized = base64.b64decode(text, validate=True)
@@ -35,17 +39,17 @@ def decode(text):
     return json_format.MessageToDict(Struct.FromString(serialized))
 
 
-def headers(workload):
+def headers(workload: Workload) -> dict[str, str]:
     """What the workload's proxy sends."""
     return {METADATA: encode(workload.peer_metadata()), NODE_ID: workload.node_id}
 
 
-def found_in(pairs):
+def found_in(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The peer metadata headers among header pairs, in any case."""
     return [(name, value) for name, value in pairs if name.lower() in (METADATA, NODE_ID)]
 
 
-def frame(metadata, node_id):
+def frame(metadata: Json, node_id: str) -> bytes:
     """The frame in front of a TCP connection's data, as Istio's proxies write it."""
     both = Struct()
     both.update({METADATA: metadata, NODE_ID: node_id})
@@ -54,7 +58,7 @@ def frame(metadata, node_id):
     return raw_frame(payload.SerializeToString(deterministic=True))
 
 
-def raw_frame(payload):
+def raw_frame(payload: bytes) -> bytes:
     return FRAME_MAGIC + len(payload).to_bytes(4, "big") + payload
 
 

@@ -1,5 +1,6 @@
 """Reads metric families out of a Prometheus exposition and compares whole families."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lab import exposition
@@ -31,13 +32,13 @@ class Family:
 Families = dict[str, Family]
 
 
-def label_set(labels):
+def label_set(labels: Mapping[str, str]) -> LabelSet:
     return tuple(sorted(labels.items()))
 
 
-def parse(text):
+def parse(text: str) -> Families:
     """Every family that is not Envoy's own, by name."""
-    families = {}
+    families: Families = {}
     for metric in exposition.families(text, lambda name: not name.startswith(ENVOY_PREFIX)):
         for sample in metric.samples:
             name, labels = sample.name, dict(sample.labels)
@@ -52,7 +53,7 @@ def parse(text):
     return families
 
 
-def differences(actual, golden):
+def differences(actual: Families, golden: Families) -> list[str]:
     """One readable line per difference between two sets of families; none if they are equal."""
     lines = []
     for name in sorted(actual.keys() | golden.keys()):
@@ -66,12 +67,12 @@ def differences(actual, golden):
     return lines
 
 
-def standard(families):
+def standard(families: Families) -> Families:
     """The families without what the plugin tells about itself."""
     return {name: family for name, family in families.items() if not name.startswith(SELF_PREFIX)}
 
 
-def _family_differences(actual, golden):
+def _family_differences(actual: Family, golden: Family) -> Iterator[str]:
     name = golden.name
     if actual.kind != golden.kind:
         yield f"{name}: is a {actual.kind}, expected a {golden.kind}"
@@ -93,18 +94,18 @@ def _family_differences(actual, golden):
         yield f"{name}: unexpected series {_shown(labels)} = {actual.series[labels]:g}"
 
 
-def _changes(wanted, found):
-    wanted, found = dict(wanted), dict(found)
+def _changes(wanted: LabelSet, found: LabelSet) -> list[str]:
+    expected, actual = dict(wanted), dict(found)
     lines = []
-    for label in sorted(wanted.keys() | found.keys()):
-        if label not in found:
-            lines.append(f"{label}: missing, expected {wanted[label]!r}")
-        elif label not in wanted:
-            lines.append(f"{label}: unexpected, is {found[label]!r}")
-        elif wanted[label] != found[label]:
-            lines.append(f"{label}: is {found[label]!r}, expected {wanted[label]!r}")
+    for label in sorted(expected.keys() | actual.keys()):
+        if label not in actual:
+            lines.append(f"{label}: missing, expected {expected[label]!r}")
+        elif label not in expected:
+            lines.append(f"{label}: unexpected, is {actual[label]!r}")
+        elif expected[label] != actual[label]:
+            lines.append(f"{label}: is {actual[label]!r}, expected {expected[label]!r}")
     return lines
 
 
-def _shown(labels):
+def _shown(labels: LabelSet) -> str:
     return "{" + ", ".join(f"{label}={value!r}" for label, value in labels) + "}"

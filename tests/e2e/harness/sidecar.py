@@ -1,10 +1,22 @@
 """Proxies in the shape Istio gives them, with our two plugins in the filter chain."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from lab import bootstrap, plugins
+from lab.tree import Json
 from tests.e2e.harness import usual
 from tests.e2e.harness.workloads import SHOP, STOCK, STOCK_SERVICE, WAYPOINT
+
+
+class Listening(Protocol):
+    """A proxy, as far as another one can have its listener."""
+
+    @property
+    def upstream_clusters(self) -> list[Json]: ...
+
+    def listener(self) -> Json: ...
 
 
 @dataclass
@@ -12,36 +24,36 @@ class Sidecar:
     """A proxy; tests replace what they are about."""
 
     name: str
-    node: dict
+    node: Json
     direction: str
     root_id: str
-    upstream_clusters: list
-    routes: list
+    upstream_clusters: list[Json]
+    routes: list[Json]
     # Configuration of a plugin: a dict becomes JSON, a text is passed as it is.
-    stats: object = field(default_factory=lambda: {"attachment": "http"})
-    exchange: object = field(default_factory=dict)
+    stats: Any = field(default_factory=lambda: {"attachment": "http"})
+    exchange: Any = field(default_factory=dict)
     # Whether the stats plugin is an access logger instead of a filter.
     logger: bool = False
     # Filters between the exchange and the stats plugin, where Istio puts authorization.
-    filters: list = field(default_factory=list)
-    tls: dict = None
+    filters: list[Json] = field(default_factory=list)
+    tls: Json | None = None
     # Proxies whose listeners and upstream clusters this one has, too.
-    joined: list = field(default_factory=list)
+    joined: list[Listening] = field(default_factory=list)
     # Instead of the stats_tags that the project ships.
-    stats_tags: list = None
+    stats_tags: list[Json] | None = None
     # Further ones for Envoy's command line.
-    arguments: tuple = ()
+    arguments: tuple[str, ...] = ()
     workers: int = 1
-    expected_log: tuple = ()
-    permitted_log: str = None
+    expected_log: tuple[str, ...] = ()
+    permitted_log: str | None = None
 
-    def bootstrap(self):
-        proxies = [self, *self.joined]
+    def bootstrap(self) -> Json:
+        proxies: list[Listening] = [self, *self.joined]
         listeners = [proxy.listener() for proxy in proxies]
         upstream_clusters = [one for proxy in proxies for one in proxy.upstream_clusters]
         return bootstrap.bootstrap(self.node, listeners, upstream_clusters, self.stats_tags)
 
-    def listener(self):
+    def listener(self) -> Json:
         filters = [
             *map(plugins.http_filter, usual.plugin("metadata_exchange", self.root_id, self.exchange)),
             *self.filters,
@@ -56,7 +68,14 @@ class Sidecar:
 _STOCK_ENDPOINT = STOCK.endpoint_metadata()
 
 
-def east(upstream_port, *, endpoint_metadata=_STOCK_ENDPOINT, services=(STOCK_SERVICE,), tls=None, **changes):
+def east(
+    upstream_port: int,
+    *,
+    endpoint_metadata: str | None = _STOCK_ENDPOINT,
+    services: Sequence[Json] = (STOCK_SERVICE,),
+    tls: Json | None = None,
+    **changes: Any,
+) -> Sidecar:
     """The caller's proxy; sends everything to the service at `upstream_port`."""
     upstream_cluster = usual.upstream_cluster(
         SERVICE, [upstream_port], services=services, endpoint_metadata=endpoint_metadata, tls=tls
@@ -72,7 +91,9 @@ def east(upstream_port, *, endpoint_metadata=_STOCK_ENDPOINT, services=(STOCK_SE
     )
 
 
-def west(backend_port, *, services=(STOCK_SERVICE,), protocol="http1", **changes):
+def west(
+    backend_port: int, *, services: Sequence[Json] = (STOCK_SERVICE,), protocol: str = "http1", **changes: Any
+) -> Sidecar:
     """The called workload's proxy, in front of the backend."""
     return _sidecar(
         changes,
@@ -85,7 +106,7 @@ def west(backend_port, *, services=(STOCK_SERVICE,), protocol="http1", **changes
     )
 
 
-def waypoint(upstream_port, **changes):
+def waypoint(upstream_port: int, **changes: Any) -> Sidecar:
     """A proxy that serves a whole namespace, between the two others."""
     return _sidecar(
         changes,
@@ -104,5 +125,5 @@ SERVICE = "outbound|80||stock.logistics.svc.cluster.local"
 BACKEND = "inbound|8080||"
 
 
-def _sidecar(changes, **defaults):
+def _sidecar(changes: Json, **defaults: Any) -> Sidecar:
     return Sidecar(**{**defaults, **changes})

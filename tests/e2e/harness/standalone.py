@@ -1,11 +1,16 @@
 """The files of envoy-config/standalone/ with the plugin as a logger, on ports of a test."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import yaml
 
 from lab.paths import ROOT
+from lab.tree import Json
+from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.mesh import Mesh
+from tests.e2e.harness.runnable import Runnable
 
 # What a request for the service of the samples has to say.
 REVIEWS = {"host": "reviews.shop.svc.cluster.local"}
@@ -17,13 +22,13 @@ class Logger:
 
     name: str
     # By the port that the file names for what is upstream.
-    ports: dict
+    ports: dict[int, int]
     workers: int = 1
-    arguments: tuple = ()
-    expected_log: tuple = ()
-    permitted_log: str = None
+    arguments: tuple[str, ...] = ()
+    expected_log: tuple[str, ...] = ()
+    permitted_log: str | None = None
 
-    def bootstrap(self):
+    def bootstrap(self) -> Json:
         """Its upstream ports are replaced; its own are the kernel's choice."""
         config = yaml.safe_load((ROOT / "envoy-config" / "standalone" / f"{self.name}-logger.yaml").read_text())
         for place in [config["admin"], *config["static_resources"]["listeners"]]:
@@ -38,18 +43,18 @@ class Logger:
 class LoggerPair:
     """Both, running, with applications behind them."""
 
-    mesh: object
+    mesh: Mesh
     http_backend: int
     grpc_backend: int
     tcp_backend: int
     # Changes a proxy before it runs.
-    change: object = field(default=lambda sidecar: sidecar)
+    change: Callable[[Runnable], Runnable] = field(default=lambda sidecar: sidecar)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         applications = {18003: self.http_backend, 18004: self.grpc_backend, 18008: self.tcp_backend}
         west = self.mesh.run(self.change(Logger("west", applications)))
         proxies = {18002: west.port("inbound"), 18007: west.port("inbound_tcp")}
         self.mesh.run(self.change(Logger("east", proxies)))
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Envoy:
         return self.mesh[name]

@@ -5,15 +5,16 @@ import json
 import yaml
 
 from lab.bootstrap import stats_tags
+from lab.tree import Json
 from tests.e2e.harness.command import istio_stats
 
 
-def stats_tags_of(whole, *options):
+def stats_tags_of(whole: Json, *options: str) -> list[Json]:
     """The list for the plugin configurations in a bootstrap."""
     return yaml.safe_load(istio_stats("tags", *options, "-", stdin=json.dumps(whole)))["stats_tags"]
 
 
-def istio_stats_tags(whole=None):
+def istio_stats_tags(whole: Json | None = None) -> list[Json]:
     """The list as Istio's `extraStatTags` makes it: its expressions match anywhere in a name.
 
     For the plugin configurations in a bootstrap, or for the labels of `stats_tags`.

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lab import bootstrap, plugins
+from lab.tree import Json
 from tests.e2e.harness import discovery, usual
 from tests.e2e.harness.workloads import SHOP, STOCK, STOCK_SERVICE, Workload
 
@@ -22,26 +24,26 @@ class TcpSidecar:
     workload: Workload
     direction: str
     root_id: str
-    upstream_clusters: list
+    upstream_clusters: list[Json]
     # Configuration of a plugin, or ABSENT.
-    stats: object = field(default_factory=lambda: {"attachment": "tcp", "tcp_reporting_duration": f"{PERIOD_SECONDS}s"})
-    exchange: object = field(default_factory=lambda: {"attachment": "tcp"})
+    stats: Any = field(default_factory=lambda: {"attachment": "tcp", "tcp_reporting_duration": f"{PERIOD_SECONDS}s"})
+    exchange: Any = field(default_factory=lambda: {"attachment": "tcp"})
     # Whether the stats plugin is an access logger instead of a filter.
     logger: bool = False
     # Filters between the exchange and the stats plugin.
-    filters: list = field(default_factory=list)
-    tls: dict = None
+    filters: list[Json] = field(default_factory=list)
+    tls: Json | None = None
     # Where Envoy reads the listener from, so that it can be replaced; without it, it is in the bootstrap.
-    listeners_file: Path = None
+    listeners_file: Path | None = None
     port: int = 0
-    stats_sinks: list = field(default_factory=list)
+    stats_sinks: list[Json] = field(default_factory=list)
     # Further ones for Envoy's command line.
-    arguments: tuple = ()
+    arguments: tuple[str, ...] = ()
     workers: int = 1
-    expected_log: tuple = ()
-    permitted_log: str = None
+    expected_log: tuple[str, ...] = ()
+    permitted_log: str | None = None
 
-    def bootstrap(self):
+    def bootstrap(self) -> Json:
         listeners = [] if self.listeners_file else [self.listener()]
         whole = bootstrap.bootstrap(self.workload.node(), listeners, self.upstream_clusters)
         if self.listeners_file:
@@ -50,11 +52,12 @@ class TcpSidecar:
         whole["stats_sinks"] = self.stats_sinks
         return whole
 
-    def publish(self):
+    def publish(self) -> None:
         """Hands the listener, as it is now, to the running Envoy."""
+        assert self.listeners_file
         discovery.publish(self.listeners_file, discovery.LISTENER, [self.listener()])
 
-    def listener(self):
+    def listener(self) -> Json:
         stats = usual.plugin("istio_stats", self.root_id, self.stats)
         loggers = [plugins.access_logger(plugin) for plugin in stats] if self.logger else []
         filters = [
@@ -66,7 +69,14 @@ class TcpSidecar:
         return bootstrap.listener(self.name, filters, self.port, self.direction, self.tls, **bootstrap.EXACT_BALANCE)
 
 
-def east(upstream_port, *, opted_in=True, endpoint_metadata=None, tls=None, **changes):
+def east(
+    upstream_port: int,
+    *,
+    opted_in: bool = True,
+    endpoint_metadata: str | None = None,
+    tls: Json | None = None,
+    **changes: Any,
+) -> TcpSidecar:
     """The caller's proxy; begins the exchange if the upstream cluster is `opted_in`."""
     upstream_cluster = usual.upstream_cluster(
         SERVICE, [upstream_port], services=[STOCK_SERVICE], endpoint_metadata=endpoint_metadata, tls=tls
@@ -77,7 +87,7 @@ def east(upstream_port, *, opted_in=True, endpoint_metadata=None, tls=None, **ch
     return TcpSidecar(**{**defaults, "upstream_clusters": [upstream_cluster], **changes})
 
 
-def west(backend_port, **changes):
+def west(backend_port: int, **changes: Any) -> TcpSidecar:
     """The called workload's proxy, in front of the backend."""
     upstream_cluster = usual.upstream_cluster(BACKEND, [backend_port], services=[STOCK_SERVICE])
     defaults = {"name": "west", "workload": STOCK, "direction": "INBOUND", "root_id": "stats_inbound"}

@@ -8,9 +8,12 @@ from functools import cache
 
 import yaml
 
+from lab.metrics import Labels
 from lab.waiting import wait_until
+from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.golden import GOLDEN
-from tests.e2e.harness.scrape import Family, label_set
+from tests.e2e.harness.mesh import Mesh
+from tests.e2e.harness.scrape import Families, Family, label_set
 from tests.e2e.harness.workloads import SHOP, STOCK
 
 
@@ -35,11 +38,11 @@ _WORKLOADS = {"east": SHOP, "west": STOCK}
 
 
 @cache
-def label_sets():
+def label_sets() -> dict[str, Labels]:
     return yaml.safe_load((GOLDEN / "tcp" / "labels.yaml").read_text())
 
 
-def expect(mesh, **sides):
+def expect(mesh: Mesh, **sides: dict[str, Counts]) -> None:
     """Waits until each Envoy exports these families, and no more.
 
     A side is a dict of Counts by the name of a label set.
@@ -48,12 +51,12 @@ def expect(mesh, **sides):
     mesh.expect_families(wanted, f"golden/tcp/labels.yaml with {sides}")
 
 
-def expect_both(mesh, counts, east="east", west="west"):
+def expect_both(mesh: Mesh, counts: Counts, east: str = "east", west: str = "west") -> None:
     """The same counts on both sides, under these label sets."""
     expect(mesh, east={east: counts}, west={west: counts})
 
 
-def families(envoy, series):
+def families(envoy: str, series: dict[str, Counts]) -> Families:
     """Families by name, from Counts by the name of a label set."""
     build = label_set({"component": "proxy", "tag": _WORKLOADS[envoy].istio_version})
     found = {"istio_build": Family("istio_build", "gauge", {build: 1})}
@@ -65,27 +68,27 @@ def families(envoy, series):
     return found
 
 
-def totals(envoy):
+def totals(envoy: Envoy) -> Counts:
     """The Counts of an Envoy now, summed over all series."""
     exported = envoy.families()
 
-    def total(name):
+    def total(name: str) -> int:
         return int(sum(exported[name].series.values())) if name in exported else 0
 
     return Counts(**{field: total(name) for name, (kind, field) in FAMILIES.items() if kind == "counter"})
 
 
-def await_totals(envoy, counts):
+def await_totals(envoy: Envoy, counts: Counts) -> None:
     wait_until(lambda: totals(envoy) == counts, f"{envoy.name}: totals of {counts}")
 
 
-def await_closed(envoy, closed):
+def await_closed(envoy: Envoy, closed: int) -> Counts:
     """Waits for the end of so many connections; returns the totals."""
     wait_until(lambda: totals(envoy).closed == closed, f"{envoy.name}: {closed} connections closed")
     return totals(envoy)
 
 
-def flags(envoy):
+def flags(envoy: Envoy) -> set[str]:
     """Every value of the label response_flags."""
     exported = envoy.families()
     return {dict(labels)["response_flags"] for name in FAMILIES if name in exported for labels in exported[name].series}

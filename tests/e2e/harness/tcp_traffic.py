@@ -4,6 +4,7 @@ import socket
 import socketserver
 import struct
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from lab.waiting import PATIENCE_SECONDS
@@ -11,7 +12,7 @@ from tests.e2e.harness.peer_metadata import FRAME_MAGIC
 
 
 @contextmanager
-def backend(handle):
+def backend(handle: Callable[[socket.socket], object]) -> Iterator[int]:
     """Serves each connection with `handle(socket)` in a thread of its own; yields the port.
 
     What a handler raises fails the test, except that the other end went away.
@@ -19,7 +20,7 @@ def backend(handle):
     failures = []
 
     class Handler(socketserver.BaseRequestHandler):
-        def handle(self):
+        def handle(self) -> None:
             self.request.settimeout(PATIENCE_SECONDS)
             self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
@@ -47,7 +48,7 @@ def backend(handle):
 
 
 @contextmanager
-def reserved_port():
+def reserved_port() -> Iterator[int]:
     """A port that only a listener with SO_REUSEPORT can take, as Envoy's are."""
     with socket.socket() as reserved:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -55,20 +56,20 @@ def reserved_port():
         yield reserved.getsockname()[1]
 
 
-def doubler(connection):
+def doubler(connection: socket.socket) -> None:
     """Sends everything back twice."""
     while data := connection.recv(65536):
         connection.sendall(data + data)
 
 
-def connect(port):
+def connect(port: int) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
     # Every message leaves at once: tests cut data where they want it cut.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
 
-def receive(connection, length):
+def receive(connection: socket.socket, length: int) -> bytes:
     """Exactly so many bytes."""
     data = bytearray()
     while len(data) < length:
@@ -78,26 +79,26 @@ def receive(connection, length):
     return bytes(data)
 
 
-def receive_frame(connection):
+def receive_frame(connection: socket.socket) -> bytes:
     """A frame of the exchange; returns all of it."""
     header = receive(connection, 8)
     assert header[:4] == FRAME_MAGIC, header
     return header + receive(connection, int.from_bytes(header[4:], "big"))
 
 
-def exchange_words(connection, message):
+def exchange_words(connection: socket.socket, message: bytes) -> None:
     """The message there and, from a doubler, twice the message back."""
     connection.sendall(message)
     assert receive(connection, 2 * len(message)) == message + message
 
 
-def converse(port, message=b"world\n"):
+def converse(port: int, message: bytes = b"world\n") -> None:
     """A whole connection to a doubler."""
     with connect(port) as connection:
         exchange_words(connection, message)
 
 
-def reset(connection):
+def reset(connection: socket.socket) -> None:
     """Closes with a reset instead of an orderly end."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()

@@ -1,11 +1,12 @@
 """What no attack may change, whatever it is."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lab.memory import resident_bytes
+from lab.metrics import Labels
 from lab.waiting import wait_until
 from tests.e2e.harness import envoy_log, golden, tcp_families
 from tests.e2e.harness.envoy import Envoy
@@ -35,18 +36,18 @@ class Target:
 
     envoy: Envoy
     # A legitimate request or connection; fails if it does not get what it wants.
-    serve: Callable
+    serve: Callable[[], object]
     # The labels of its series.
-    labels: dict
+    labels: Labels
     # How many requests or connections Envoy itself saw the end of.
-    ended: Callable
+    ended: Callable[[], int]
     # The metric that counts each of them once.
     counter: str
     # Of each metric the names of its labels.
-    names: dict
+    names: Mapping[str, Collection[str]]
 
 
-def http(envoy, serve, side, dimensions=()):
+def http(envoy: Envoy, serve: Callable[[], object], side: str, dimensions: Iterable[str] = ()) -> Target:
     """A proxy that does HTTP, whose legitimate requests are those of golden/http.yaml."""
     counter = "istio_requests_total"
     ((labels, _),) = golden.load("http.yaml")[side][counter].series.items()
@@ -55,26 +56,26 @@ def http(envoy, serve, side, dimensions=()):
     families = golden.load("grpc_unary.yaml")[side].items()
     names = {name: {label for label, _ in next(iter(family.series))} | set(dimensions) for name, family in families}
 
-    def ended():
+    def ended() -> int:
         found = envoy.stats(rf"^{re.escape(counts)}(total|active)$")
         return found[f"{counts}total"] - found[f"{counts}active"]
 
     return Target(envoy, serve, dict(labels), ended, counter, names)
 
 
-def tcp(envoy, serve, side):
+def tcp(envoy: Envoy, serve: Callable[[], object], side: str) -> Target:
     """A proxy that does TCP, whose legitimate connections have the labels of this side."""
     labels = tcp_families.label_sets()[side]
     names = dict.fromkeys(tcp_families.FAMILIES, labels.keys())
 
-    def ended():
+    def ended() -> int:
         return sum(envoy.stats(r"^listener\.127\.0\.0\.1_\d+\.downstream_cx_destroy$").values())
 
     return Target(envoy, serve, labels, ended, "istio_tcp_connections_closed_total", names)
 
 
 @contextmanager
-def unharmed(target, most_label_sets=50, headless=0):
+def unharmed(target: Target, most_label_sets: int = 50, headless: int = 0) -> Iterator[None]:
     """What is sent in the context leaves the proxy as it was.
 
     It serves, and counts each request or connection once; its VMs are those that it had; its log and its memory do not
@@ -100,16 +101,16 @@ def unharmed(target, most_label_sets=50, headless=0):
     assert grown < MOST_BYTES
 
 
-def _await_counted(target, legitimate, headless=0):
+def _await_counted(target: Target, legitimate: int, headless: int = 0) -> None:
     """Waits until everything is counted, and as much of it as legitimate as was."""
 
-    def counted():
+    def counted() -> tuple[float, float]:
         family = target.envoy.families().get(target.counter)
         series = family.series if family else {}
         of_peer = sum(value for labels, value in series.items() if wanted.items() <= dict(labels).items())
         return sum(series.values()), of_peer
 
-    def told():
+    def told() -> bool:
         return counted() == (target.ended() - headless, legitimate)
 
     wanted = {label: value for label, value in target.labels.items() if not label.startswith(_SERVICE)}
@@ -120,12 +121,12 @@ def _await_counted(target, legitimate, headless=0):
         raise AssertionError(f"{target.counter} in all and legitimate: {found}, of {ended} and {legitimate}") from None
 
 
-def _vms(envoy):
+def _vms(envoy: Envoy) -> dict[str, int]:
     """Envoy's own account: VMs there are, VMs that were made, VMs that were loaded again."""
     return envoy.stats(r"^wasm\.")
 
 
-def _check_names(target, most_label_sets):
+def _check_names(target: Target, most_label_sets: int) -> None:
     own = {label: value for label, value in target.labels.items() if _is_own(label, target.labels["reporter"])}
     names = {**target.names, **_ABOUT_ITSELF}
     for name, family in target.envoy.families().items():
@@ -136,7 +137,7 @@ def _check_names(target, most_label_sets):
             assert name in _ABOUT_ITSELF or own.items() <= labels.items(), f"{name}: {labels}"
 
 
-def _is_own(label, reporter):
+def _is_own(label: str, reporter: str) -> bool:
     if label.startswith(_SERVICE) or label.endswith(_PRINCIPAL):
         return False
     return label == "reporter" or label.startswith(_OWN[reporter])

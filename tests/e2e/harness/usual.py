@@ -1,9 +1,11 @@
 """Pieces of a bootstrap as the end-to-end tests usually want them."""
 
 import json
+from collections.abc import Iterable
 
 from lab import bootstrap, plugins
 from lab.paths import module
+from lab.tree import Json
 
 # A plugin configuration that is left out altogether, unlike an empty one.
 NO_CONFIGURATION = object()
@@ -11,7 +13,14 @@ NO_CONFIGURATION = object()
 ABSENT = object()
 
 
-def http_listener(name, filters, routes, direction="UNSPECIFIED", tls=None, access_log=()):
+def http_listener(
+    name: str,
+    filters: Iterable[Json],
+    routes: Iterable[Json],
+    direction: str = "UNSPECIFIED",
+    tls: Json | None = None,
+    access_log: Iterable[Json] = (),
+) -> Json:
     """HTTP/1.1 and HTTP/2."""
     manager = bootstrap.http_manager(
         name,
@@ -27,7 +36,15 @@ def http_listener(name, filters, routes, direction="UNSPECIFIED", tls=None, acce
     return bootstrap.listener(name, [manager], direction=direction, tls=tls, **bootstrap.EXACT_BALANCE)
 
 
-def upstream_cluster(name, ports, services=(), endpoint_metadata=None, protocol="downstream", tls=None, healthy=True):
+def upstream_cluster(
+    name: str,
+    ports: Iterable[int],
+    services: Iterable[Json] = (),
+    endpoint_metadata: str | None = None,
+    protocol: str = "downstream",
+    tls: Json | None = None,
+    healthy: bool = True,
+) -> Json:
     """An Envoy cluster of local endpoints; `endpoint_metadata` is what Istio's control plane attaches to each."""
     health = "HEALTHY" if healthy else "UNHEALTHY"
     endpoints = [bootstrap.endpoint(port, workload=endpoint_metadata, health_status=health) for port in ports]
@@ -36,7 +53,7 @@ def upstream_cluster(name, ports, services=(), endpoint_metadata=None, protocol=
     return bootstrap.static_cluster(name, endpoints, services, protocol, tls, common_lb_config=panic)
 
 
-def plugin(name, root_id, configuration):
+def plugin(name: str, root_id: str, configuration: object) -> list[Json]:
     """One of ours as a list, empty if it is ABSENT; a configuration that is no text is written as JSON."""
     if configuration is ABSENT:
         return []
@@ -47,7 +64,7 @@ def plugin(name, root_id, configuration):
     return [plugins.plugin(name, module(name), root_id, text)]
 
 
-def deny(path):
+def deny(path: str) -> Json:
     """Refuses requests to `path` with 403, as an Istio AuthorizationPolicy does."""
     exact = {"url_path": {"path": {"exact": path}}}
     policy = {"permissions": [exact], "principals": [{"any": True}]}

@@ -6,6 +6,8 @@ the wrong place shows.
 
 from dataclasses import dataclass, field
 
+from lab.tree import Json
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -16,19 +18,19 @@ class Workload:
     cluster_id: str
     owner: str
     istio_version: str
-    labels: dict = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
     pod: str = ""
     address: str = ""
 
     @property
-    def node_id(self):
+    def node_id(self) -> str:
         return f"sidecar~{self.address}~{self.pod}.{self.namespace}~{self.namespace}.svc.cluster.local"
 
-    def node(self):
+    def node(self) -> Json:
         """The bootstrap's `node`."""
         return {"id": self.node_id, "cluster": f"{self.name}.{self.namespace}", "metadata": self.node_metadata()}
 
-    def node_metadata(self):
+    def node_metadata(self) -> Json:
         return {
             "NAME": self.pod,
             "NAMESPACE": self.namespace,
@@ -43,19 +45,19 @@ class Workload:
             "PLATFORM_METADATA": {"cloud_zone": "zone-9"},
         }
 
-    def peer_metadata(self):
+    def peer_metadata(self) -> Json:
         """The part of the node's metadata that peers are told."""
         told = ("NAME", "NAMESPACE", "WORKLOAD_NAME", "CLUSTER_ID", "OWNER", "MESH_ID")
         node = self.node_metadata()
         labels = {key: value for key, value in self.labels.items() if key in TOLD_LABELS}
         return {**{key: node[key] for key in told}, "LABELS": labels}
 
-    def endpoint_metadata(self):
+    def endpoint_metadata(self) -> str:
         """What Istio's control plane attaches to this workload's endpoints."""
         canonical = [self.labels[f"service.istio.io/canonical-{what}"] for what in ("name", "revision")]
         return ";".join([self.name, self.namespace, *canonical, self.cluster_id])
 
-    def spiffe_id(self):
+    def spiffe_id(self) -> str:
         return f"spiffe://cluster.local/ns/{self.namespace}/sa/{self.name}-account"
 
 

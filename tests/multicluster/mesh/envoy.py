@@ -6,11 +6,15 @@ sidecars.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from lab import bootstrap, certs, plugins
+from lab.certs import Identity
+from lab.tree import Json
 from tests.multicluster.mesh.paths import CERTIFICATES
-from tests.multicluster.mesh.pods import KUBERNETES_CLUSTERS, NAMESPACE, TRUST_DOMAIN
+from tests.multicluster.mesh.pods import KUBERNETES_CLUSTERS, NAMESPACE, TRUST_DOMAIN, Inventory, Pod
 
 # Services and what they speak, by port. A sidecar takes HTTP and gRPC on one port.
 SERVICES = {"reviews": {8080: "http1", 9090: "http2"}, "ledger": {6000: "tcp"}}
@@ -36,7 +40,7 @@ WITNESS_HEADER = "x-answered-by"
 INGRESS_MAX_SERIES = 12
 
 
-def host(service):
+def host(service: str) -> str:
     return f"{service}.{NAMESPACE}.svc.cluster.local"
 
 
@@ -46,14 +50,14 @@ FOREIGN = host("foreign")
 class Configurations:
     """A bootstrap for each pod."""
 
-    def __init__(self, inventory):
+    def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
         CERTIFICATES.mkdir(parents=True)
         authority = certs.Authority(CERTIFICATES)
         apps = {pod.app for pod in inventory.pods}
         self._identities = {app: _inside(authority.issue(spiffe_id(app))) for app in sorted(apps)}
 
-    def of(self, pod):
+    def of(self, pod: Pod) -> Json:
         make = {"frontend": self._frontend, "gateway": self._gateway}.get(pod.app, self._server)
         listeners, upstream_clusters = make(pod)
         # Only this machine's neighbours in the pod may use the admin interface; Prometheus gets one page of it.
@@ -65,7 +69,7 @@ class Configurations:
             flush="1s",
         )
 
-    def _frontend(self, pod):
+    def _frontend(self, pod: Pod) -> tuple[list[Json], list[Json]]:
         """Speaks for a client: outbound listeners for HTTP, gRPC and TCP."""
         choices = (*KUBERNETES_CLUSTERS, None)
         routes = [route for choice in choices for route in _routes("reviews", choice)]
@@ -84,7 +88,7 @@ class Configurations:
         ]
         return [http, *tcp], upstream_clusters
 
-    def _server(self, pod):
+    def _server(self, pod: Pod) -> tuple[list[Json], list[Json]]:
         """Speaks for a server: an inbound listener for whatever its service speaks."""
         tls = bootstrap.downstream_tls(self._identities[pod.app])
         ports = SERVICES[pod.app]
@@ -104,7 +108,7 @@ class Configurations:
             upstream_clusters.append(_upstream_cluster(f"inbound|{port}||", protocol, endpoints, pod.app))
         return [listener], upstream_clusters
 
-    def _gateway(self, pod):
+    def _gateway(self, pod: Pod) -> tuple[list[Json], list[Json]]:
         """Lets the other Kubernetes cluster in, without opening its TLS; and clients from outside, over HTTP."""
         # The SNI is the name of the upstream cluster, as at Istio's gateways.
         by_sni = bootstrap.extension("filters.network.sni_cluster.v3.SniCluster")
@@ -136,7 +140,7 @@ class Configurations:
         ]
         return [passthrough, ingress, _foreign_listener()], upstream_clusters
 
-    def _outbound(self, pod, service, port, choice):
+    def _outbound(self, pod: Pod, service: str, port: int, choice: str | None) -> Json:
         """A service as this pod sees it: its own Kubernetes cluster first, the other one when that fails;
         or only the one that is chosen."""
         protocol = SERVICES[service][port]
@@ -166,12 +170,12 @@ class Configurations:
             upstream_cluster["metadata"]["filter_metadata"]["istio-stats"] = {"tcp_exchange": True}
         return upstream_cluster
 
-    def _local_endpoints(self, service, kubernetes_cluster):
+    def _local_endpoints(self, service: str, kubernetes_cluster: str) -> list[Json]:
         port = INBOUND_TCP_PORT if service == "ledger" else INBOUND_PORT
         pods = self._inventory.of(service, kubernetes_cluster)
         return [bootstrap.endpoint(port, pod.address, pod.endpoint_metadata()) for pod in pods]
 
-    def _remote(self, pod, kubernetes_cluster):
+    def _remote(self, pod: Pod, kubernetes_cluster: str) -> list[Json]:
         gateway = self._inventory.one("gateway", kubernetes_cluster)
         # Which workload is behind the gateway nobody here knows, but which Kubernetes cluster.
         metadata = f";;;;{kubernetes_cluster}"
@@ -202,14 +206,14 @@ RETRIES = {
 }
 
 
-def spiffe_id(app):
+def spiffe_id(app: str) -> str:
     return f"spiffe://{TRUST_DOMAIN}/ns/{NAMESPACE}/sa/{app}"
 
 
-def _inside(identity):
+def _inside(identity: Identity) -> Identity:
     """The identity's files as a container sees them."""
 
-    def path(file):
+    def path(file: str) -> str:
         return "/generated/" + file.removeprefix(f"{CERTIFICATES.parent}/")
 
     return replace(
@@ -220,19 +224,19 @@ def _inside(identity):
     )
 
 
-def _outbound_name(service, port, choice):
+def _outbound_name(service: str, port: int, choice: str | None) -> str:
     return f"outbound|{port}|{choice or ''}|{host(service)}"
 
 
-def _sni(service, port):
+def _sni(service: str, port: int) -> str:
     return f"outbound_.{port}_._.{host(service)}"
 
 
-def _grpc_first(ports):
+def _grpc_first(ports: dict[int, str]) -> list[tuple[int, str]]:
     return sorted(ports.items(), key=lambda port: port[1] != "http2")
 
 
-def _routes(service, choice):
+def _routes(service: str, choice: str | None) -> Iterator[Json]:
     for port, protocol in _grpc_first(SERVICES[service]):
         route = _route(_outbound_name(service, port, choice), protocol)
         if choice:
@@ -243,22 +247,24 @@ def _routes(service, choice):
         yield route
 
 
-def _route(upstream_cluster, protocol):
+def _route(upstream_cluster: str, protocol: str) -> Json:
     if protocol == "http2":
         # Streams may stay open: no timeout for gRPC.
         return {"match": {"prefix": "/", "grpc": {}}, "route": {"cluster": upstream_cluster, "timeout": "0s"}}
     return {"match": {"prefix": "/"}, "route": {"cluster": upstream_cluster}}
 
 
-def _header(name, value):
+def _header(name: str, value: str) -> Json:
     return {"header": {"key": name, "value": value}}
 
 
-def _tcp_proxy(stat_prefix, upstream_cluster):
+def _tcp_proxy(stat_prefix: str, upstream_cluster: str) -> Json:
     return bootstrap.tcp_proxy(stat_prefix, upstream_cluster, max_connect_attempts=3)
 
 
-def _http_listener(name, port, direction, virtual_hosts, stats=None, tls=None):
+def _http_listener(
+    name: str, port: int, direction: str, virtual_hosts: list[Json], stats: Json | None = None, tls: Json | None = None
+) -> Json:
     filters = [
         plugins.http_filter(_plugin("http", "metadata_exchange", "", {})),
         bootstrap.grpc_stats(),
@@ -267,7 +273,7 @@ def _http_listener(name, port, direction, virtual_hosts, stats=None, tls=None):
     return _listener(name, port, direction, [_manager(name, filters, virtual_hosts)], tls)
 
 
-def _tcp_listener(name, port, direction, upstream_cluster, tls=None):
+def _tcp_listener(name: str, port: int, direction: str, upstream_cluster: str, tls: Json | None = None) -> Json:
     filters = [
         plugins.network_filter(_plugin("tcp", "metadata_exchange", "", {})),
         # Open connections are reported every second; by default every 5 s.
@@ -279,20 +285,20 @@ def _tcp_listener(name, port, direction, upstream_cluster, tls=None):
     return _listener(name, port, direction, filters, tls)
 
 
-def _plugin(attachment, name, root_id, configuration):
+def _plugin(attachment: str, name: str, root_id: str, configuration: Json) -> Json:
     text = json.dumps({"attachment": attachment, **configuration})
     return plugins.plugin(name, f"/dist/{name}.wasm", root_id, text)
 
 
-def _listener(name, port, direction, filters, tls=None, **more):
+def _listener(name: str, port: int, direction: str, filters: list[Json], tls: Json | None = None, **more: Any) -> Json:
     return bootstrap.listener(name, filters, port, direction, tls, **{"address": "0.0.0.0", **more})
 
 
-def _manager(stat_prefix, filters, virtual_hosts):
+def _manager(stat_prefix: str, filters: list[Json], virtual_hosts: list[Json]) -> Json:
     return bootstrap.http_manager(stat_prefix, filters, {"name": stat_prefix, "virtual_hosts": virtual_hosts})
 
 
-def _stats_listener():
+def _stats_listener() -> Json:
     """What Prometheus scrapes, and whether this Envoy is ready; nothing else of the admin interface."""
     routes = [{"match": {"path": path}, "route": {"cluster": "admin"}} for path in ("/stats/prometheus", "/ready")]
     virtual_host = bootstrap.virtual_host("stats", routes)
@@ -301,11 +307,11 @@ def _stats_listener():
     return _listener("stats", STATS_PORT, "UNSPECIFIED", [manager])
 
 
-def _admin_upstream():
+def _admin_upstream() -> Json:
     return _upstream_cluster("admin", "http1", [bootstrap.endpoint(ADMIN_PORT)])
 
 
-def _foreign_listener():
+def _foreign_listener() -> Json:
     """A server whose proxy is of another make."""
     route = bootstrap.direct_response("/", 200)
     nonsense = [_header("x-envoy-peer-metadata", "!"), _header("x-envoy-peer-metadata-id", "x")]
@@ -314,7 +320,7 @@ def _foreign_listener():
     return _listener("foreign", FOREIGN_PORT, "UNSPECIFIED", [manager], address="127.0.0.1")
 
 
-def _upstream_cluster(name, protocol, endpoints, service=None):
+def _upstream_cluster(name: str, protocol: str, endpoints: list[Json], service: str | None = None) -> Json:
     services = [{"host": host(service), "name": service, "namespace": NAMESPACE}] if service else []
     http2 = "http2" if protocol == "http2" else None
     return bootstrap.static_cluster(name, endpoints, services, http2, connect_timeout="2s")

@@ -1,16 +1,22 @@
 """Comparisons that give the metrics the time they need to arrive."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from lab.waiting import leftovers
 
+# By the values of some labels.
+Values = Mapping[tuple[Any, ...], float]
 
-def equal(what, find, wanted):
+
+def equal(what: str, find: Callable[[], Values], wanted: Values) -> None:
     """Waits until `find()`, values by key, is what is wanted; else fails with what differs."""
     wanted = {key: value for key, value in wanted.items() if value}
     lines = leftovers(lambda: differences(find(), wanted))
     assert not lines, "\n".join([f"{what}:", *lines])
 
 
-def differences(found, wanted):
+def differences(found: Values, wanted: Values) -> list[str]:
     """A line for each key whose values are not equal."""
     return [
         f"  {', '.join(map(str, key))}: found {found.get(key, 0):g}, expected {wanted.get(key, 0):g}"
@@ -19,7 +25,7 @@ def differences(found, wanted):
     ]
 
 
-def close(what, found, wanted, tolerance):
+def close(what: str, found: Values, wanted: Values, tolerance: float) -> None:
     """The same for values that are near each other only, by a relative tolerance."""
     lines = [
         f"  {', '.join(map(str, key))}: found {found.get(key, 0):g}, expected {value:g} ± {tolerance:.0%}"
@@ -32,7 +38,7 @@ def close(what, found, wanted, tolerance):
     assert not lines, "\n".join([f"{what}:", *lines])
 
 
-def nothing(what, find):
+def nothing(what: str, find: Callable[[], list[str]]) -> None:
     """Waits until `find()` has no more lines; else fails with them."""
     lines = leftovers(find, every=1)
     assert not lines, "\n".join([f"{what} without data:", *lines])

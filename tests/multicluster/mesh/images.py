@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab.failure import Failure
@@ -24,7 +25,7 @@ UNUSED = re.compile(
 )
 
 
-def envoy():
+def envoy() -> str:
     """The image ENVOY_IMAGE, else one of the binary that scripts/envoy-path names."""
     given = os.environ.get("ENVOY_IMAGE")
     if given:
@@ -36,7 +37,7 @@ def envoy():
     return tree.image("envoy")
 
 
-def prometheus():
+def prometheus() -> str:
     """Prometheus and its web interface."""
     binaries = printed_path("prometheus-path")
     tree = Tree()
@@ -48,7 +49,7 @@ def prometheus():
     return tree.image("prometheus")
 
 
-def application():
+def application() -> str:
     """The demo's application on the Python that runs this."""
     python = Path(sys.executable).resolve()
     library = Path(sysconfig.get_path("stdlib")).resolve()
@@ -56,6 +57,7 @@ def application():
     tree.add_program(python, str(python))
     tree.add_directory(library, str(library))
     for module in map(importlib.import_module, ("grpc", "typing_extensions")):
+        assert module.__file__
         file = Path(module.__file__)
         if file.name == "__init__.py":
             tree.add_directory(file.parent, f"/packages/{file.parent.name}")
@@ -68,15 +70,15 @@ def application():
 class Tree:
     """The files of an image, by their path in it."""
 
-    def __init__(self):
-        self._files = {}
+    def __init__(self) -> None:
+        self._files: dict[str, Path] = {}
 
-    def add_program(self, program, path):
+    def add_program(self, program: Path, path: str) -> None:
         """An executable or a shared library, and every library it is linked with."""
         self.add_file(program, path)
         self._add_libraries(program)
 
-    def add_directory(self, directory, path):
+    def add_directory(self, directory: Path, path: str) -> None:
         """What is below it; symbolic links become what they lead to."""
         for parent, directories, files in os.walk(directory, followlinks=True):
             directories[:] = [name for name in directories if not UNUSED.match(name)]
@@ -86,24 +88,24 @@ class Tree:
                 if re.search(r"\.so(\.\d+)*$", name):
                     self._add_libraries(source)
 
-    def add_file(self, source, path):
+    def add_file(self, source: Path, path: str) -> None:
         if Path(source).exists():
             self._files[path] = Path(source).resolve()
 
-    def _add_libraries(self, program):
+    def _add_libraries(self, program: Path) -> None:
         listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
         for library in re.findall(r"(/\S+) \(0x", listed):
             self.add_file(library, library)
 
-    def image(self, name, *changes):
+    def image(self, name: str, *changes: str) -> str:
         """Makes the image unless it is there; returns its name."""
         image = f"{REPOSITORY}/{name}:{self._hash(changes)}"
         if exists(image):
             return image
         size = sum(source.stat().st_size for source in self._files.values())
         say(f"making the image {image}, {size >> 20} MB")
-        changes = ["ENV PATH=/usr/local/bin", *changes]
-        command = ["docker", "import", *(f"--change={change}" for change in changes), "-", image]
+        options = [f"--change={change}" for change in ("ENV PATH=/usr/local/bin", *changes)]
+        command = ["docker", "import", *options, "-", image]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as importing:
             try:
                 with tarfile.open(fileobj=importing.stdin, mode="w|", dereference=True) as archive:
@@ -118,7 +120,7 @@ class Tree:
         remove_others(image)
         return image
 
-    def _hash(self, changes):
+    def _hash(self, changes: Sequence[str]) -> str:
         """Of what is in it; compiled Python differs from machine to machine, and changes nothing."""
         digest = hashlib.sha256(repr(changes).encode())
         for path, source in sorted(self._files.items()):
@@ -128,11 +130,11 @@ class Tree:
         return digest.hexdigest()[:12]
 
 
-def exists(image):
+def exists(image: str) -> bool:
     return subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode == 0
 
 
-def remove_others(image):
+def remove_others(image: str) -> None:
     """Images that this one replaces would only fill the disk."""
     listing = ["docker", "image", "ls", image.partition(":")[0], "--format", "{{.Repository}}:{{.Tag}}"]
     for other in subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split():

@@ -3,18 +3,19 @@
 import math
 
 from lab import table
+from tests.multicluster.mesh.prometheus import Prometheus
 
 PAIR = ("source_cluster", "destination_cluster")
 
 
-def show(federated, seconds):
+def show(federated: Prometheus, seconds: float) -> None:
     """Averages over so many seconds until now."""
 
-    def counted(metric, condition=""):
+    def counted(metric: str, condition: str = "") -> dict[tuple[str, ...], float]:
         # Not rate(): it does not see the first count of a series, and errors are few.
         return federated.counted(f'{metric}{{reporter="source"{condition}}}', seconds, *PAIR)
 
-    def quantile(q):
+    def quantile(q: float) -> dict[tuple[str, ...], float]:
         buckets = f'rate(istio_request_duration_milliseconds_bucket{{reporter="source"}}[{math.ceil(seconds)}s])'
         return federated.by(f"histogram_quantile({q}, sum by (le, {', '.join(PAIR)}) ({buckets}))", *PAIR)
 

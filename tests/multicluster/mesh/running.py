@@ -3,12 +3,14 @@
 import fcntl
 import shutil
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
 import yaml
 
 from lab.failure import Failure
+from lab.tree import Json
 from lab.waiting import PATIENCE_SECONDS, leftovers
 from lab.web import answers_ok
 from tests.multicluster.mesh import docker, images, prometheus
@@ -24,12 +26,13 @@ from tests.multicluster.mesh.traffic import Account, Client, Outside
 class Mesh:
     """Clients, Prometheis and containers."""
 
-    def __init__(self, inventory, compose):
+    def __init__(self, inventory: Inventory, compose: Compose) -> None:
         self.inventory = inventory
         self.compose = compose
         self.account = Account()
         self.begin = time.time()
-        self.clients, self.outside = {}, {}
+        self.clients: dict[str, Client] = {}
+        self.outside: dict[str, Outside] = {}
         for one in KUBERNETES_CLUSTERS:
             self.clients[one] = Client(one, inventory.one("frontend", one).address, self.account)
             self.outside[one] = Outside(one, inventory.one("gateway", one).address)
@@ -37,22 +40,22 @@ class Mesh:
         self.prometheis = {name: Prometheus(name, next(iter(inventory.addresses(name).values()))) for name in names}
 
     @property
-    def federated(self):
+    def federated(self) -> Prometheus:
         """The Prometheus that sees both Kubernetes clusters."""
         return self.prometheis["global-prometheus"]
 
     @property
-    def age(self):
+    def age(self) -> float:
         """Seconds since the first container, and some."""
         return time.time() - self.begin + 2
 
-    def wait_until_ready(self):
-        waiting = {
+    def wait_until_ready(self) -> None:
+        waiting: dict[str, Callable[[], bool]] = {
             pod.name: partial(answers_ok, f"http://{pod.address}:{STATS_PORT}/ready") for pod in self.inventory.pods
         }
         waiting |= {name: one.is_ready for name, one in self.prometheis.items()}
 
-        def unready():
+        def unready() -> list[str]:
             self.compose.require_running()
             return [name for name, is_ready in waiting.items() if not is_ready()]
 
@@ -63,20 +66,22 @@ class Mesh:
                 f"engine on this machine whose networks the host can reach, not a rootless or remote one.\n{logs}"
             )
 
-    def close(self):
-        for client in (*self.clients.values(), *self.outside.values()):
+    def close(self) -> None:
+        for client in self.clients.values():
             client.close()
+        for stranger in self.outside.values():
+            stranger.close()
 
 
 @contextmanager
-def running():
+def running() -> Iterator[Mesh]:
     """Brings the mesh up; removes all of it in the end."""
     with alone(), _running() as mesh:
         yield mesh
 
 
 @contextmanager
-def alone():
+def alone() -> Iterator[None]:
     """One at a time in a checkout: their containers have the same names."""
     OUT.parent.mkdir(exist_ok=True)
     with OUT.with_suffix(".lock").open("w") as lock:
@@ -88,7 +93,7 @@ def alone():
 
 
 @contextmanager
-def _running():
+def _running() -> Iterator[Mesh]:
     chosen = {
         "ENVOY_IMAGE": images.envoy(),
         "PROMETHEUS_IMAGE": images.prometheus(),
@@ -110,7 +115,7 @@ def _running():
             mesh.close()
 
 
-def generate(inventory):
+def generate(inventory: Inventory) -> None:
     """Writes every configuration."""
     configurations = Configurations(inventory)
     for pod in inventory.pods:
@@ -123,10 +128,10 @@ def generate(inventory):
 class Dumper(yaml.SafeDumper):
     """Writes what is there twice twice, for readers."""
 
-    def ignore_aliases(self, _):
+    def ignore_aliases(self, _: object) -> bool:
         return True
 
 
-def write(name, configuration):
+def write(name: str, configuration: Json) -> None:
     text = yaml.dump(configuration, Dumper=Dumper, sort_keys=False, width=200)
     (GENERATED / f"{name}.yaml").write_text(text)

@@ -2,10 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab.paths import ROOT
-from tests.prometheus.checks.queries import trouble
+from lab.tree import Json
+from tests.prometheus.checks.queries import Query, trouble
 
 DIRECTORY = ROOT / "envoy-config" / "grafana"
 # What Grafana puts for its own variables.
@@ -20,21 +23,21 @@ _VARIABLE = re.compile(r"\$([a-zA-Z_]\w*)|\$\{(\w+)(?::\w+)?\}")
 class Panel:
     dashboard: str
     title: str
-    expressions: tuple
+    expressions: tuple[str, ...]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.dashboard} / {self.title}"
 
 
-def files():
+def files() -> list[Path]:
     return sorted(DIRECTORY.glob("*.json"))
 
 
-def load():
+def load() -> list[Json]:
     return [json.loads(file.read_text()) for file in files()]
 
 
-def panels(dashboard):
+def panels(dashboard: Json) -> Iterator[Panel]:
     """Those that ask something, also within rows."""
     for panel in dashboard["panels"]:
         yield from panels({"title": dashboard["title"], "panels": panel.get("panels", [])})
@@ -43,7 +46,9 @@ def panels(dashboard):
             yield Panel(dashboard["title"], panel["title"], expressions)
 
 
-def variables(dashboard, query, chosen=None):
+def variables(
+    dashboard: Json, query: Query, chosen: Mapping[str, str] | None = None
+) -> tuple[dict[str, str], list[str]]:
     """The variables' values by name, as if every one were at its default, or as `chosen`.
 
     A list that no series fills is as much a fault as a panel without data.
@@ -57,6 +62,7 @@ def variables(dashboard, query, chosen=None):
             values[name] = variable["current"]["value"]
         elif variable["type"] == "query":
             found = _LABEL_VALUES.fullmatch(variable["query"]["query"])
+            assert found, variable
             expression = f"group by ({found['label']}) ({substituted(found['selector'], values)})"
             reason = trouble(query, expression)
             if reason:
@@ -65,12 +71,12 @@ def variables(dashboard, query, chosen=None):
     return values, lacking
 
 
-def substituted(expression, values):
+def substituted(expression: str, values: Mapping[str, str]) -> str:
     """The expression with variables as Grafana would fill them in; an unknown one is an error."""
     return _VARIABLE.sub(lambda found: values[found[1] or found[2]], expression)
 
 
-def without_data(query, chosen=None, skip=()):
+def without_data(query: Query, chosen: Mapping[str, str] | None = None, skip: Iterable[str] = ()) -> list[str]:
     """One line for each variable, and for each query of each panel, that has no data.
 
     `query`: from an expression to its result, as `queries.over_http` makes it. `chosen`: values of variables instead

@@ -1,14 +1,18 @@
 """The two Envoys of envoy-config/standalone, on free ports, and traffic that gives every metric."""
 
 import json
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import grpc
 import yaml
 
 from lab import tree
 from lab.paths import ROOT, module
+from lab.tree import Json
 from tests.e2e.harness import backend, clients, grpc_backend, peer_metadata, requests, tcp_traffic
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.workloads import SHOP
@@ -34,13 +38,15 @@ class Mesh:
     west: Envoy
 
     @property
-    def envoys(self):
+    def envoys(self) -> dict[str, Envoy]:
         return {"east": self.east, "west": self.west}
 
-    def admin_port(self, name):
-        return urlsplit(self.envoys[name].admin_url).port
+    def admin_port(self, name: str) -> int:
+        port = urlsplit(self.envoys[name].admin_url).port
+        assert port
+        return port
 
-    def send(self):
+    def send(self) -> None:
         """One round of everything."""
         self._http()
         self._grpc()
@@ -48,7 +54,7 @@ class Mesh:
             tcp_traffic.converse(self.east.port("outbound_tcp"))
         self._strangers()
 
-    def _http(self):
+    def _http(self) -> None:
         with clients.http1(self.east.port("outbound"), REVIEWS) as caller:
             for path, times in (("/", 8), ("/status/404", 1), ("/status/500", 2)):
                 for _ in range(times):
@@ -56,15 +62,15 @@ class Mesh:
             caller.get("/", headers={"host": DETAILS})
             caller.get("/", headers={"host": "nowhere.test"})
 
-    def _grpc(self):
+    def _grpc(self) -> None:
         with clients.grpc_client(self.east.port("outbound"), REVIEWS) as caller:
             for _ in range(3):
                 caller.reserve(b"item")
             list(caller.watch(iter([b"one", b"two"])))
-            with suppress(clients.grpc.RpcError):
+            with suppress(grpc.RpcError):
                 caller.refuse(b"item")
 
-    def _strangers(self):
+    def _strangers(self) -> None:
         """More peers than the west proxy keeps series for, and one that cannot be read."""
         peers = [{**SHOP.peer_metadata(), "WORKLOAD_NAME": f"stranger-{number}"} for number in range(STRANGERS)]
         headers = [{peer_metadata.METADATA: peer_metadata.encode(peer)} for peer in peers]
@@ -72,7 +78,7 @@ class Mesh:
 
 
 @contextmanager
-def running(directory):
+def running(directory: Path) -> Iterator[Mesh]:
     with ExitStack() as stack:
         ports = {
             HTTP: stack.enter_context(backend.running()),
@@ -80,15 +86,15 @@ def running(directory):
             TCP: stack.enter_context(tcp_traffic.backend(tcp_traffic.doubler)),
             DOWN: stack.enter_context(clients.refusing_port()),
         }
-        west = _sample("west", ports, {"max_series": MAX_SERIES})
-        west = stack.enter_context(Envoy("west", west, directory))
+        sample = _sample("west", ports, {"max_series": MAX_SERIES})
+        west = stack.enter_context(Envoy("west", sample, directory))
         ports |= {WEST: west.port("inbound"), WEST_TCP: west.port("inbound_tcp")}
-        east = _sample("east", ports, MISTAKE)
-        east = stack.enter_context(Envoy("east", east, directory, workers=2, permitted_log=r"1 \+"))
+        sample = _sample("east", ports, MISTAKE)
+        east = stack.enter_context(Envoy("east", sample, directory, workers=2, permitted_log=r"1 \+"))
         yield Mesh(east, west)
 
 
-def _sample(name, ports, http_configuration):
+def _sample(name: str, ports: dict[int, int], http_configuration: Json) -> Json:
     """The sample's bootstrap with other ports, and more in the configuration of its stats plugin for HTTP."""
     bootstrap = yaml.safe_load((STANDALONE / f"{name}.yaml").read_text())
     bootstrap["stats_flush_interval"] = "0.2s"

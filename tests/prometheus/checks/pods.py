@@ -4,14 +4,15 @@ Debian's Prometheus is built without that service discovery; the labels it finds
 """
 
 from lab.prometheus import annotations, pod
+from lab.tree import Json
 
 
-def annotated(name, namespace, port, **labels):
+def annotated(name: str, namespace: str, port: int, **labels: str) -> list[Json]:
     """A pod whose annotations say where its proxy is."""
     return [_pod(name, namespace, "127.0.0.1:9", **annotations(port), **labels)]
 
 
-def with_proxy_port(name, namespace, port):
+def with_proxy_port(name: str, namespace: str, port: int) -> list[Json]:
     """A pod of Istio without annotations: the application's port, and that of the proxy."""
     return [
         _pod(name, namespace, "127.0.0.1:9", container_port_name="http"),
@@ -19,12 +20,12 @@ def with_proxy_port(name, namespace, port):
     ]
 
 
-def completed(name, namespace, port):
+def completed(name: str, namespace: str, port: int) -> list[Json]:
     """A pod that is over; its address may belong to another by now."""
     return annotated(name, namespace, port, phase="Succeeded")
 
 
-def put_into(config, pods):
+def put_into(config: Json, pods: list[Json]) -> Json:
     """The configuration with these pods in place of each service discovery."""
     for job in config["scrape_configs"]:
         assert job.pop("kubernetes_sd_configs") == [{"role": "pod"}], job
@@ -32,5 +33,5 @@ def put_into(config, pods):
     return config
 
 
-def _pod(name, namespace, target, **labels):
+def _pod(name: str, namespace: str, target: str, **labels: str) -> Json:
     return pod(name, namespace, "127.0.0.1", target, **labels)

@@ -11,10 +11,10 @@ QueryResult = list[Json]
 Query = Callable[[str], QueryResult]
 
 
-def over_http(url):
+def over_http(url: str) -> Query:
     """A query function for a Prometheus at this URL: from an expression to a list of `metric` and `value`."""
 
-    def query(expression):
+    def query(expression: str) -> QueryResult:
         data = ask(url, "query", query=expression)
         if data["resultType"] == "scalar":
             return [{"metric": {}, "value": float(data["result"][1])}]
@@ -23,12 +23,12 @@ def over_http(url):
     return query
 
 
-def has_data(result):
+def has_data(result: QueryResult) -> bool:
     """A series with a number; NaN is what a quantile of nothing is."""
     return any(math.isfinite(one["value"]) for one in result)
 
 
-def trouble(query, expression):
+def trouble(query: Query, expression: str) -> str | None:
     """None, or why the expression gives no data."""
     try:
         result = query(expression)

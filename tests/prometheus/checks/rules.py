@@ -1,32 +1,36 @@
 """The rules of envoy-config/prometheus, and whether a Prometheus has data for them."""
 
 import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
 
 import promql_parser
 import yaml
 
 from lab.paths import ROOT
-from tests.prometheus.checks.queries import trouble
+from lab.tree import Json
+from tests.prometheus.checks.queries import Query, trouble
 
 DIRECTORY = ROOT / "envoy-config" / "prometheus"
 _WHEN = re.compile(r"( offset \S+| @ \S+)+$")
 
 
-def files():
+def files() -> list[Path]:
     return sorted((DIRECTORY / "rules").glob("*.yaml"))
 
 
-def load(file):
+def load(file: Path) -> list[Json]:
     """A file's rules, in order."""
     groups = yaml.safe_load(file.read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
-def selectors(expression):
+def selectors(expression: str) -> list[str]:
     """The series that an expression asks for, each as an expression of its own, now instead of a while ago."""
     found = []
 
-    def visit(node):
+    def visit(node: Any) -> None:
         if isinstance(node, promql_parser.VectorSelector):
             found.append(_WHEN.sub("", node.prettify()))
 
@@ -34,7 +38,7 @@ def selectors(expression):
     return list(dict.fromkeys(found))
 
 
-def without_data(query, names=None):
+def without_data(query: Query, names: Collection[str] | None = None) -> list[str]:
     """One line for each recorded series without data, and for each series that an alert asks for in vain.
 
     `names`: of the files to check (`cross-cluster.yaml`), for a Prometheus that has loaded only these.
@@ -52,7 +56,7 @@ def without_data(query, names=None):
     return lines
 
 
-def firing(query, names=None):
+def firing(query: Query, names: Collection[str] | None = None) -> set[str]:
     """The alerts whose condition holds now, whatever time they wait for."""
     every = [rule for file in files() if names is None or file.name in names for rule in load(file)]
     return {rule["alert"] for rule in every if "alert" in rule and query(rule["expr"])}

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from functools import cache
+from pathlib import Path
 
 import yaml
 
@@ -12,6 +13,7 @@ from lab import web
 from lab.paths import printed_path
 from lab.ports import free_ports
 from lab.processes import Process
+from lab.tree import Json
 from tests.prometheus.checks import rules
 from tests.prometheus.checks.queries import over_http
 
@@ -20,16 +22,16 @@ PACE = "1s"
 
 
 @cache
-def binaries():
+def binaries() -> Path:
     """Where prometheus and promtool are."""
     return printed_path("prometheus-path")
 
 
-def promtool(*arguments):
+def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([binaries() / "promtool", *arguments], capture_output=True, text=True, check=False)
 
 
-def configuration(name):
+def configuration(name: str) -> Json:
     """One of the project's, as a dictionary."""
     return yaml.safe_load((rules.DIRECTORY / name).read_text())
 
@@ -37,17 +39,19 @@ def configuration(name):
 class Prometheus:
     """A context manager; everything it writes is in `directory`."""
 
-    def __init__(self, config, directory):
+    # While it runs.
+    _process: Process
+
+    def __init__(self, config: Json, directory: Path) -> None:
         self._directory = directory
         (self._port,) = free_ports(1)
-        self._process = None
         self.url = f"http://127.0.0.1:{self._port}"
         self.address = f"127.0.0.1:{self._port}"
         self.query = over_http(self.url)
         self._write(config)
 
-    def __enter__(self):
-        command = [
+    def __enter__(self) -> "Prometheus":
+        command: list[str | Path] = [
             binaries() / "prometheus",
             f"--config.file={self._directory / 'prometheus.yaml'}",
             f"--storage.tsdb.path={self._directory / 'data'}",
@@ -64,17 +68,17 @@ class Prometheus:
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._process.stop()
 
-    def missed_evaluations(self):
+    def missed_evaluations(self) -> float:
         """How often rules were due and not evaluated, for want of time."""
         text = web.read(f"{self.url}/metrics")
         missed = re.findall(r"^prometheus_rule_group_iterations_missed_total\{.*\} (\S+)$", text, re.MULTILINE)
         assert missed
         return sum(map(float, missed))
 
-    def _write(self, config):
+    def _write(self, config: Json) -> None:
         self._directory.mkdir(parents=True)
         shutil.copytree(rules.DIRECTORY / "rules", self._directory / "rules")
         for file in (self._directory / "rules").iterdir():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from lab import bootstrap, plugins
 from lab.paths import module
+from lab.tree import Json
 from tests.e2e.harness.istio import extensions
 
 _ROOT_IDS = {
@@ -21,7 +22,7 @@ _ROOT_IDS = {
     "WAYPOINT": "",
 }
 # What istiod tells its own metrics filter. A gateway and a server let no `Host` name the service.
-_OWN_STATS = {
+_OWN_STATS: dict[str, Json] = {
     "SIDECAR_OUTBOUND": {},
     "GATEWAY": {"disable_host_header_fallback": True},
     "SIDECAR_INBOUND": {"disable_host_header_fallback": True},
@@ -35,16 +36,16 @@ class Chains:
 
     context: str
     # WasmPlugins and TrafficExtensions.
-    extensions: list
+    extensions: list[Json]
     # Whether Istio's own metrics are on.
     own_metrics: bool
 
-    def http(self, name, routes):
+    def http(self, name: str, routes: list[Json]) -> list[Json]:
         filters = [*self._http_filters(), *self._stats("http")]
         route_config = {"name": name, "virtual_hosts": [bootstrap.virtual_host("any", routes)]}
         return [*self._network_plugins(), bootstrap.http_manager(name, filters, route_config)]
 
-    def tcp(self, name, upstream_cluster):
+    def tcp(self, name: str, upstream_cluster: str) -> list[Json]:
         return [
             self._exchange("tcp"),
             *self._network_plugins(),
@@ -52,7 +53,7 @@ class Chains:
             bootstrap.tcp_proxy(name, upstream_cluster),
         ]
 
-    def _http_filters(self):
+    def _http_filters(self) -> list[Json]:
         """Those in front of Istio's metrics."""
         return [
             self._exchange("http"),
@@ -60,27 +61,27 @@ class Chains:
             *self._http_features(),
         ]
 
-    def _http_features(self):
+    def _http_features(self) -> list[Json]:
         """What every chain has."""
         others = ("filters.http.fault.v3.HTTPFault", "filters.http.cors.v3.Cors")
         return [bootstrap.grpc_stats(), *map(bootstrap.extension, others)]
 
-    def _network_plugins(self):
+    def _network_plugins(self) -> list[Json]:
         """Those in front of HTTP connection managers, too."""
         return self._plugins("NETWORK", "AUTHN", "AUTHZ", "STATS", "UNSPECIFIED")
 
-    def _plugins(self, kind, *phases):
+    def _plugins(self, kind: str, *phases: str) -> list[Json]:
         return [one for phase in phases for one in extensions.filters(self.extensions, kind, self.context, phase)]
 
-    def _exchange(self, attachment):
+    def _exchange(self, attachment: str) -> Json:
         return self._stand_in("istio.metadata_exchange", "metadata_exchange", attachment, {})
 
-    def _stats(self, attachment):
+    def _stats(self, attachment: str) -> list[Json]:
         if not self.own_metrics:
             return []
         return [self._stand_in("istio.stats", "istio_stats", attachment, _OWN_STATS[self.context])]
 
-    def _stand_in(self, name, module_name, attachment, configuration):
-        configuration = json.dumps({"attachment": attachment, **configuration})
-        plugin = plugins.plugin(name, module(module_name), _ROOT_IDS[self.context], configuration)
+    def _stand_in(self, name: str, module_name: str, attachment: str, configuration: Json) -> Json:
+        text = json.dumps({"attachment": attachment, **configuration})
+        plugin = plugins.plugin(name, module(module_name), _ROOT_IDS[self.context], text)
         return plugins.network_filter(plugin) if attachment == "tcp" else plugins.http_filter(plugin)

@@ -2,14 +2,21 @@
 and the agent in the pod do between them."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from lab import bootstrap
+from lab.certs import Identity
+from lab.tree import Json
 from tests.e2e.harness.istio import agent, extensions, proxies
 from tests.e2e.harness.istio import waypoint as waypoints
 from tests.e2e.harness.istio.chains import Chains
 from tests.e2e.harness.istio.envoy_filter import Patcher
+from tests.e2e.harness.istio.proxies import Ports
 from tests.e2e.harness.istio.stats_config import stats_config
+from tests.e2e.harness.workloads import Workload
 
 
 @dataclass
@@ -17,31 +24,32 @@ class Pod:
     """A proxy and its pod; can be started in a Mesh."""
 
     name: str
-    node: dict
+    node: Json
     # By context, SIDECAR_OUTBOUND and so on: makes listeners of a context's `Chains`, and upstream clusters.
-    listeners: dict
-    clusters: dict
-    resources: list
+    listeners: dict[str, Callable[[Chains], list[Json]]]
+    clusters: dict[str, list[Json]]
+    resources: list[Json]
     # `meshConfig.defaultConfig`.
-    default_config: dict
-    annotations: dict
-    directory: object
+    default_config: Json
+    annotations: Json
+    directory: Path
     # Whether the agent can fetch modules.
     reaches_registry: bool = True
     # EnvoyFilter patches of this proxy that found no place.
-    unapplied: list = field(default_factory=list)
+    unapplied: list[Json] = field(default_factory=list)
     workers: int = 1
-    arguments: tuple = ()
+    arguments: tuple[str, ...] = ()
     # Whether it has listeners that are reached from within.
     has_internal_listeners: bool = False
-    expected_log: tuple = ()
-    permitted_log: str = None
+    expected_log: tuple[str, ...] = ()
+    permitted_log: str | None = None
 
-    def bootstrap(self):
+    def bootstrap(self) -> Json:
         patcher = Patcher.of(self._of_kind("EnvoyFilter"), self.node)
         plugins = self._of_kind(*extensions.KINDS)
         own_metrics = istio_reports(self._of_kind("Telemetry"))
-        listeners, clusters = [], []
+        listeners: list[Json] = []
+        clusters: list[Json] = []
         for context in self.listeners:
             chains = Chains(context, plugins, own_metrics)
             # Chains may share filters; written down, each has its own, and no patch meets one twice.
@@ -61,11 +69,13 @@ class Pod:
         whole["stats_config"] = stats_config(self.default_config, self.annotations)
         return whole
 
-    def _of_kind(self, *kinds):
+    def _of_kind(self, *kinds: str) -> list[Json]:
         return [resource for resource in self.resources if resource["kind"] in kinds]
 
 
-def sidecar(name, workload, own_ports, called_ports, identity, **of_pod):
+def sidecar(
+    name: str, workload: Workload, own_ports: Ports, called_ports: Ports, identity: Identity, **of_pod: Any
+) -> Pod:
     """A pod with an application that is called at `own_ports` and calls `called_ports`."""
     return _pod(
         name,
@@ -83,12 +93,12 @@ def sidecar(name, workload, own_ports, called_ports, identity, **of_pod):
     )
 
 
-def gateway(name, workload, called_ports, identity, **of_pod):
+def gateway(name: str, workload: Workload, called_ports: Ports, identity: Identity, **of_pod: Any) -> Pod:
     clusters = {"GATEWAY": proxies.outbound_clusters(called_ports, identity)}
     return _pod(name, workload, "router", {"GATEWAY": proxies.gateway}, clusters, **of_pod)
 
 
-def waypoint(name, workload, backends, identity, **of_pod):
+def waypoint(name: str, workload: Workload, backends: Sequence[int], identity: Identity, **of_pod: Any) -> Pod:
     return _pod(
         name,
         workload,
@@ -100,7 +110,7 @@ def waypoint(name, workload, backends, identity, **of_pod):
     )
 
 
-def istio_reports(telemetries):
+def istio_reports(telemetries: list[Json]) -> bool:
     """Whether Istio's own metrics are on: they are until a Telemetry disables them all."""
     for telemetry in telemetries:
         for metrics in telemetry["spec"]["metrics"]:
@@ -112,7 +122,18 @@ def istio_reports(telemetries):
     return True
 
 
-def _pod(name, workload, kind, listeners, clusters, *, annotations, labels, default_config, **others):
+def _pod(
+    name: str,
+    workload: Workload,
+    kind: str,
+    listeners: dict[str, Callable[[Chains], list[Json]]],
+    clusters: dict[str, list[Json]],
+    *,
+    annotations: Json,
+    labels: Json,
+    default_config: Json,
+    **others: Any,
+) -> Pod:
     node = proxies.node(workload, kind, annotations, default_config)
     node["metadata"]["LABELS"].update(labels)
     return Pod(name, node, listeners, clusters, annotations=annotations, default_config=default_config, **others)

@@ -2,19 +2,21 @@
 that a schema does not know is an error, as `kubectl apply --validate=strict` makes it."""
 
 from functools import cache
+from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
 
 from lab.paths import ROOT
+from lab.tree import Json
 
 SCHEMAS = ROOT / "tests" / "istio" / "schemas"
 _ENVELOPE = {"apiVersion", "kind", "metadata", "spec"}
 
 
-def problems(resource):
+def problems(resource: Json) -> list[str]:
     """What is wrong with a resource, one line each."""
-    known = _schemas().get(resource.get("kind"))
+    known = _schemas().get(resource.get("kind", ""))
     if known is None:
         return [f"no schema of kind {resource.get('kind')!r} in {SCHEMAS}"]
     api_version, validator = known
@@ -26,7 +28,7 @@ def problems(resource):
 
 
 @cache
-def _schemas():
+def _schemas() -> dict[str, tuple[str, Draft202012Validator]]:
     found = {}
     for path in SCHEMAS.glob("*.yaml"):
         content = yaml.safe_load(path.read_text())
@@ -34,7 +36,7 @@ def _schemas():
     return found
 
 
-def _closed(schema):
+def _closed(schema: Any) -> Any:
     """The schema, refusing fields it does not name where it names any."""
     if isinstance(schema, list):
         return [_closed(one) for one in schema]

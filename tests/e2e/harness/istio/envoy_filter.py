@@ -6,8 +6,14 @@ plain dictionaries in protobuf's JSON with snake_case names.
 """
 
 import re
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
+
+from lab.tree import Json
+
+# Whether a patch is for what stands here.
+Where = Callable[[Json], bool]
 
 HTTP_CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager"
 _APPLY_TO = ("LISTENER", "NETWORK_FILTER", "HTTP_FILTER", "CLUSTER", "EXTENSION_CONFIG")
@@ -17,12 +23,12 @@ _APPLY_TO = ("LISTENER", "NETWORK_FILTER", "HTTP_FILTER", "CLUSTER", "EXTENSION_
 class Patcher:
     """The patches of all EnvoyFilters that select a proxy, in the order of their application."""
 
-    patches: list
+    patches: list[Json]
     # Of these patches, the indices of those that changed something.
-    applied: set = field(default_factory=set)
+    applied: set[int] = field(default_factory=set)
 
     @classmethod
-    def of(cls, envoy_filters, node, root_namespace="istio-system"):
+    def of(cls, envoy_filters: Iterable[Json], node: Json, root_namespace: str = "istio-system") -> "Patcher":
         """Those for the proxy with this `node` (of its bootstrap)."""
         metadata = node["metadata"]
         chosen = [one for one in envoy_filters if _selects(one, metadata, root_namespace)]
@@ -30,15 +36,15 @@ class Patcher:
         patches = [patch for one in chosen for patch in one["spec"]["configPatches"]]
         return cls([patch for patch in patches if _fits_proxy(patch.get("match", {}), metadata)])
 
-    def unapplied(self):
+    def unapplied(self) -> list[Json]:
         return [patch for index, patch in enumerate(self.patches) if index not in self.applied]
 
-    def listeners(self, listeners, context):
+    def listeners(self, listeners: list[Json], context: str | None) -> list[Json]:
         """The listeners of a context, with everything in them, as the patches want them."""
         kept = [listener for listener in deepcopy(listeners) if self._listener(listener, context)]
         return kept + self._added("LISTENER", context)
 
-    def clusters(self, clusters, context):
+    def clusters(self, clusters: list[Json], context: str | None) -> list[Json]:
         """The upstream clusters of a context likewise."""
         result = []
         for cluster in deepcopy(clusters):
@@ -50,21 +56,21 @@ class Patcher:
                 result.append(cluster)
         return result + self._added("CLUSTER", context)
 
-    def _added(self, apply_to, context):
+    def _added(self, apply_to: str, context: str | None) -> list[Json]:
         return [deepcopy(patch["patch"]["value"]) for patch in self._of(apply_to, context, "ADD")]
 
-    def extension_configs(self, names):
+    def extension_configs(self, names: Iterable[str]) -> list[Json]:
         """The added extension configurations with one of these names; istiod looks at no context here."""
 
-        def wanted(patch):
+        def wanted(patch: Json) -> bool:
             return patch["patch"]["value"]["name"] in names
 
         return [deepcopy(patch["patch"]["value"]) for patch in self._of("EXTENSION_CONFIG", None, "ADD", where=wanted)]
 
-    def _listener(self, listener, context):
+    def _listener(self, listener: Json, context: str | None) -> bool:
         """Patches a listener in place; false if it is to go."""
 
-        def here(patch):
+        def here(patch: Json) -> bool:
             return _listener_match(patch).get("name") in (None, listener["name"])
 
         for patch in self._of("LISTENER", context, "REMOVE", "MERGE", where=here):
@@ -75,11 +81,11 @@ class Patcher:
             self._filter_chain(chain, context, here)
         return True
 
-    def _filter_chain(self, chain, context, in_listener):
-        def here(patch):
+    def _filter_chain(self, chain: Json, context: str | None, in_listener: Where) -> None:
+        def here(patch: Json) -> bool:
             return in_listener(patch) and _fits_chain(patch, chain)
 
-        def in_manager(patch):
+        def in_manager(patch: Json) -> bool:
             return here(patch) and _network_filter_name(patch) in (None, HTTP_CONNECTION_MANAGER)
 
         self._filters(chain["filters"], "NETWORK_FILTER", context, here, _network_filter_name)
@@ -88,7 +94,14 @@ class Patcher:
                 http_filters = network_filter["typed_config"]["http_filters"]
                 self._filters(http_filters, "HTTP_FILTER", context, in_manager, _http_filter_name)
 
-    def _filters(self, filters, apply_to, context, where, name_in):
+    def _filters(
+        self,
+        filters: list[Json],
+        apply_to: str,
+        context: str | None,
+        where: Where,
+        name_in: Callable[[Json], str | None],
+    ) -> None:
         """Patches a list of filters in place; `name_in` is the name of a filter that a patch asks for, if any."""
         operations = ("ADD", "INSERT_FIRST", "INSERT_BEFORE", "INSERT_AFTER", "REMOVE")
         for patch in self._of(apply_to, context, *operations, where=where, note=False):
@@ -122,7 +135,9 @@ class Patcher:
                     merge(one, patch["patch"]["value"])
                     self._note(patch)
 
-    def _of(self, apply_to, context, *operations, where=lambda _: True, note=True):
+    def _of(
+        self, apply_to: str, context: str | None, *operations: str, where: Where = lambda _: True, note: bool = True
+    ) -> Iterator[Json]:
         for patch in self.patches:
             wanted = patch.get("match", {}).get("context", "ANY")
             if (
@@ -135,11 +150,11 @@ class Patcher:
                     self._note(patch)
                 yield patch
 
-    def _note(self, patch):
+    def _note(self, patch: Json) -> None:
         self.applied.add(next(index for index, one in enumerate(self.patches) if one is patch))
 
 
-def _selects(envoy_filter, metadata, root_namespace):
+def _selects(envoy_filter: Json, metadata: Json, root_namespace: str) -> bool:
     """In the root namespace for every proxy, elsewhere for that namespace's; of these, by labels."""
     for patch in envoy_filter["spec"]["configPatches"]:
         assert patch["applyTo"] in _APPLY_TO, f"{patch['applyTo']} is beyond these tests"
@@ -149,13 +164,13 @@ def _selects(envoy_filter, metadata, root_namespace):
     return wanted.items() <= metadata["LABELS"].items()
 
 
-def _age(envoy_filter, root_namespace):
+def _age(envoy_filter: Json, root_namespace: str) -> tuple[bool, str, str, str]:
     metadata = envoy_filter["metadata"]
     in_root = metadata["namespace"] == root_namespace
     return not in_root, metadata.get("creationTimestamp", ""), metadata["name"], metadata["namespace"]
 
 
-def _fits_proxy(match, metadata):
+def _fits_proxy(match: Json, metadata: Json) -> bool:
     proxy = match.get("proxy", {})
     if "proxyVersion" in proxy:
         # A proxy that does not tell its version fits no pattern.
@@ -165,11 +180,11 @@ def _fits_proxy(match, metadata):
     return proxy.get("metadata", {}).items() <= metadata.items()
 
 
-def _listener_match(patch):
+def _listener_match(patch: Json) -> Json:
     return patch.get("match", {}).get("listener", {})
 
 
-def _fits_chain(patch, chain):
+def _fits_chain(patch: Json, chain: Json) -> bool:
     match = _listener_match(patch).get("filterChain", {})
     port = _listener_match(patch).get("portNumber")
     unknown = match.keys() - {"name", "filter"}
@@ -178,16 +193,16 @@ def _fits_chain(patch, chain):
     return match.get("name") in (None, chain.get("name")) and port in (None, chain_port)
 
 
-def _network_filter_name(patch):
+def _network_filter_name(patch: Json) -> str | None:
     return _listener_match(patch).get("filterChain", {}).get("filter", {}).get("name")
 
 
-def _http_filter_name(patch):
+def _http_filter_name(patch: Json) -> str | None:
     return _listener_match(patch).get("filterChain", {}).get("filter", {}).get("subFilter", {}).get("name")
 
 
-def _matches_cluster(cluster):
-    def matches(patch):
+def _matches_cluster(cluster: Json) -> Where:
+    def matches(patch: Json) -> bool:
         match = patch.get("match", {}).get("cluster", {})
         unknown = match.keys() - {"name", "service"}
         assert not unknown, f"a cluster match by {unknown} is beyond these tests"
@@ -198,7 +213,7 @@ def _matches_cluster(cluster):
     return matches
 
 
-def merge(into, value):
+def merge(into: Json, value: Json) -> None:
     """As protobuf merges: messages field by field, lists one behind the other."""
     for key, new in value.items():
         old = into.get(key)

@@ -8,6 +8,7 @@ import yaml
 
 from lab import bootstrap
 from lab.bootstrap import EXTENSION, TYPE
+from lab.tree import Json
 from tests.e2e.harness import usual
 from tests.e2e.harness.istio import agent
 from tests.e2e.harness.istio.envoy_filter import merge
@@ -22,17 +23,22 @@ _UPSTREAM_CLUSTER = "httproute/logistics/stock-route/rule/0"
 class Gateway:
     """Can be started in a Mesh."""
 
-    resources: list
+    resources: list[Json]
     upstream_port: int
     name: str = "gateway"
     workers: int = 1
     # As the Deployment says, not the bootstrap.
-    arguments: tuple = ("--service-node", "envoy-default-eg-e41e7b31-5d7c9", "--service-cluster", "default/eg")
-    expected_log: tuple = ()
+    arguments: tuple[str, ...] = (
+        "--service-node",
+        "envoy-default-eg-e41e7b31-5d7c9",
+        "--service-cluster",
+        "default/eg",
+    )
+    expected_log: tuple[str, ...] = ()
     # Envoy Gateway's own way to say it.
     permitted_log: str = "deprecated option 'envoy.extensions.wasm.v3.PluginConfig.fail_open'"
 
-    def bootstrap(self):
+    def bootstrap(self) -> Json:
         whole = bootstrap.bootstrap({"locality": {"zone": "zone-9"}}, [self._listener()], [self._upstream_cluster()])
         whole["deferred_stat_options"] = {"enable_deferred_creation_stats": True}
         whole["stats_config"] = {
@@ -50,7 +56,7 @@ class Gateway:
             merge(whole, yaml.safe_load(patch["value"]))
         return whole
 
-    def filters(self):
+    def filters(self) -> list[Json]:
         """The extensions of all policies, each switched off until a route wants it."""
         return [
             _filter(f"envoyextensionpolicy/{one['metadata']['namespace']}/{one['metadata']['name']}/wasm/{index}", wasm)
@@ -58,7 +64,7 @@ class Gateway:
             for index, wasm in enumerate(one["spec"]["wasm"])
         ]
 
-    def _listener(self):
+    def _listener(self) -> Json:
         filters = self.filters()
         on = {"@type": TYPE + "envoy.config.route.v3.FilterConfig", "config": {}}
         route = {
@@ -73,16 +79,16 @@ class Gateway:
         listener["filter_chains"][0]["filters"][0]["typed_config"]["use_remote_address"] = True
         return listener
 
-    def _upstream_cluster(self):
+    def _upstream_cluster(self) -> Json:
         cluster = usual.upstream_cluster(_UPSTREAM_CLUSTER, [self.upstream_port])
         cluster["metadata"] = {"filter_metadata": {"envoy-gateway": {"resources": [_ROUTE]}}}
         return cluster
 
-    def _of_kind(self, kind):
+    def _of_kind(self, kind: str) -> list[Json]:
         return [resource for resource in self.resources if resource["kind"] == kind]
 
 
-def _filter(name, wasm):
+def _filter(name: str, wasm: Json) -> Json:
     """Envoy Gateway fetches the module and serves it to its proxies; here it is a file."""
     assert wasm["code"]["type"] == "Image", "other sources of modules are beyond these tests"
     config = {

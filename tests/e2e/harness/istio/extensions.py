@@ -2,8 +2,10 @@
 discovered, and its configuration."""
 
 import json
+from collections.abc import Iterable
 
 from lab.bootstrap import EXTENSION, TYPE
+from lab.tree import Json
 
 # What each mode of a `match` means, by the context of a listener.
 _MODES = {"SIDECAR_OUTBOUND": "CLIENT", "GATEWAY": "CLIENT", "SIDECAR_INBOUND": "SERVER", "WAYPOINT": "SERVER"}
@@ -15,7 +17,7 @@ _FAILURE_POLICIES = {"FAIL_OPEN": "FAIL_OPEN", "FAIL_CLOSE": "FAIL_CLOSED"}
 KINDS = ("WasmPlugin", "TrafficExtension")
 
 
-def filters(resources, kind, context, phase):
+def filters(resources: list[Json], kind: str, context: str, phase: str) -> list[Json]:
     """The filters of this `kind` (HTTP or NETWORK) for the listeners of a context, by priority."""
     chosen = [
         one
@@ -29,17 +31,17 @@ def filters(resources, kind, context, phase):
     return [_discovered(one, _LAYERS[kind]) for one in chosen]
 
 
-def extension_configs(resources, names):
+def extension_configs(resources: list[Json], names: Iterable[str]) -> list[Json]:
     """The configurations of those that are discovered under one of these names."""
     return [_extension_config(one) for one in resources if _name(one) in names]
 
 
-def _wasm(resource):
+def _wasm(resource: Json) -> Json:
     """In a TrafficExtension that part has a level of its own."""
     return resource["spec"]["wasm"] if resource["kind"] == "TrafficExtension" else resource["spec"]
 
 
-def _attaches(resource, context):
+def _attaches(resource: Json, context: str) -> bool:
     """A waypoint heeds what targets it and nothing else; other proxies heed nothing that has a target."""
     spec = resource["spec"]
     assert "selector" not in spec, "selecting workloads is beyond these tests"
@@ -50,17 +52,17 @@ def _attaches(resource, context):
     return not targets
 
 
-def _matches(spec, context):
+def _matches(spec: Json, context: str) -> bool:
     modes = [match.get("mode", "CLIENT_AND_SERVER") for match in spec.get("match", [{}])]
     return bool({"CLIENT_AND_SERVER", _MODES[context]} & set(modes))
 
 
-def _name(resource):
+def _name(resource: Json) -> str:
     metadata = resource["metadata"]
     return f"extensions.istio.io/{resource['kind'].lower()}/{metadata['namespace']}.{metadata['name']}"
 
 
-def _discovered(resource, layer):
+def _discovered(resource: Json, layer: str) -> Json:
     return {
         "name": _name(resource),
         "config_discovery": {
@@ -70,7 +72,7 @@ def _discovered(resource, layer):
     }
 
 
-def _extension_config(resource):
+def _extension_config(resource: Json) -> Json:
     wasm = _wasm(resource)
     metadata = resource["metadata"]
     uri = wasm["url"] if "://" in wasm["url"] else f"oci://{wasm['url']}"

@@ -10,7 +10,10 @@ the pod's ports itself.
 from dataclasses import dataclass, replace
 
 from lab import bootstrap
+from lab.certs import Identity
+from lab.tree import Json
 from tests.e2e.harness import usual, workloads
+from tests.e2e.harness.istio.chains import Chains
 from tests.e2e.harness.workloads import STOCK_SERVICE, Workload
 
 OUTBOUND_HTTP = "0.0.0.0_80"
@@ -53,7 +56,9 @@ class Ports:
     tcp_backend: int
 
 
-def node(workload, kind="sidecar", annotations=None, default_config=None):
+def node(
+    workload: Workload, kind: str = "sidecar", annotations: Json | None = None, default_config: Json | None = None
+) -> Json:
     """The bootstrap's `node` as Istio's agent writes it. Its proxy configuration holds nulls."""
     facts = {
         "ANNOTATIONS": {"istio.io/rev": "default", **(annotations or {})},
@@ -104,7 +109,7 @@ def node(workload, kind="sidecar", annotations=None, default_config=None):
     }
 
 
-def sidecar_outbound(chains):
+def sidecar_outbound(chains: Chains) -> list[Json]:
     return [
         _listener(OUTBOUND_HTTP, "OUTBOUND", [{"filters": chains.http(OUTBOUND_HTTP, _routes("outbound"))}]),
         _listener(OUTBOUND_TCP, "OUTBOUND", [{"filters": chains.tcp(OUTBOUND_TCP, _service(5432))}]),
@@ -116,7 +121,7 @@ def sidecar_outbound(chains):
     ]
 
 
-def sidecar_inbound(chains, ports, identity):
+def sidecar_inbound(chains: Chains, ports: Ports, identity: Identity) -> list[Json]:
     http = _pod_port(chains.http("inbound", _routes("inbound")), ports.http, identity)
     tcp = _pod_port(chains.tcp("inbound", "inbound|5432||"), ports.tcp, identity)
     catch_all = [{"name": "virtualInbound", "filters": chains.tcp("passthrough", "InboundPassthroughCluster")}]
@@ -127,7 +132,7 @@ def sidecar_inbound(chains, ports, identity):
     return [listener]
 
 
-def gateway(chains):
+def gateway(chains: Chains) -> list[Json]:
     # Istio's gateways are outbound listeners, too.
     unnamed = bootstrap.route("/unnamed", "outbound|80||unnamed", prefix_rewrite="/")
     routes = [unnamed, *_routes("outbound")]
@@ -137,7 +142,7 @@ def gateway(chains):
     ]
 
 
-def outbound_clusters(ports, identity):
+def outbound_clusters(ports: Ports, identity: Identity) -> list[Json]:
     """The service's ports, by the called pod's proxy; the passthrough."""
     tls = bootstrap.upstream_tls(identity, STOCK.spiffe_id())
     clusters = []
@@ -151,7 +156,7 @@ def outbound_clusters(ports, identity):
     return [*clusters, _passthrough("PassthroughCluster")]
 
 
-def inbound_clusters(ports):
+def inbound_clusters(ports: Ports) -> list[Json]:
     return [
         usual.upstream_cluster("inbound|8080||", [ports.http_backend], [STOCK_SERVICE], protocol="http1"),
         usual.upstream_cluster("inbound|9090||", [ports.grpc_backend], [STOCK_SERVICE], protocol="http2"),
@@ -160,11 +165,11 @@ def inbound_clusters(ports):
     ]
 
 
-def _service(port):
+def _service(port: int) -> str:
     return f"outbound|{port}||{_HOST}"
 
 
-def _routes(direction):
+def _routes(direction: str) -> list[Json]:
     if direction == "outbound":
         return [bootstrap.route("/", _service(80))]
     grpc = bootstrap.route("/", "inbound|9090||", timeout="0s")
@@ -172,7 +177,7 @@ def _routes(direction):
     return [grpc, bootstrap.route("/", "inbound|8080||")]
 
 
-def _pod_port(filters, port, identity):
+def _pod_port(filters: list[Json], port: int, identity: Identity) -> list[Json]:
     """The filter chains of one port of the pod: mutual TLS, and for whoever has none."""
     tls = bootstrap.transport_socket("Downstream", bootstrap.downstream_tls(identity))
     name = f"0.0.0.0_{port}"
@@ -188,9 +193,9 @@ def _pod_port(filters, port, identity):
     ]
 
 
-def _listener(name, direction, filter_chains, port=0):
+def _listener(name: str, direction: str, filter_chains: list[Json], port: int = 0) -> Json:
     return bootstrap.listener(name, (), port, direction, filter_chains=filter_chains)
 
 
-def _passthrough(name):
+def _passthrough(name: str) -> Json:
     return {"name": name, "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED"}

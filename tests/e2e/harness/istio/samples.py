@@ -1,10 +1,12 @@
 """The samples as a user applies them: `kubectl apply -k`, as far as they use it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import yaml
 
 from lab.paths import ROOT
+from lab.tree import Json
 
 CONFIG = ROOT / "envoy-config"
 ISTIO = CONFIG / "istio"
@@ -17,30 +19,30 @@ _SUPPORTED = {"apiVersion", "kind", "resources", "patches"}
 class Build:
     """Resources, and the files they were made of."""
 
-    resources: list = field(default_factory=list)
-    files: set = field(default_factory=set)
+    resources: list[Json] = field(default_factory=list)
+    files: set[Path] = field(default_factory=set)
 
-    def of_kind(self, *kinds):
+    def of_kind(self, *kinds: str) -> list[Json]:
         return [resource for resource in self.resources if resource["kind"] in kinds]
 
 
-def directories():
+def directories() -> list[Path]:
     """Whatever can be applied: a new directory is found without being listed anywhere."""
     found = [path.parent for root in (ISTIO, ENVOY_GATEWAY) for path in root.rglob(KUSTOMIZATION)]
     return sorted(found)
 
 
-def name(directory):
+def name(directory: Path) -> str:
     """Of a directory, in the names of tests."""
     return str(directory.relative_to(CONFIG))
 
 
-def stats_tags():
+def stats_tags() -> list[Json]:
     """The list that every bootstrap needs."""
     return yaml.safe_load((CONFIG / "stats_tags.yaml").read_text())["stats_tags"]
 
 
-def build(directory):
+def build(directory: Path) -> Build:
     """What `kubectl kustomize` prints; the first thing this cannot do is an error."""
     path = directory / KUSTOMIZATION
     content = yaml.safe_load(path.read_text())
@@ -61,7 +63,7 @@ def build(directory):
     return result
 
 
-def _apply(patch, resources, path):
+def _apply(patch: Json, resources: list[Json], path: Path) -> None:
     targets = [resource for resource in resources if patch["target"].items() <= resource.items()]
     assert targets, f"{path}: nothing matches {patch['target']}"
     for target in targets:

@@ -3,6 +3,8 @@ configuration and of the pod's annotations."""
 
 import json
 
+from lab.tree import Json
+
 # In the order of the template of Istio 1.18 and later.
 _BEFORE = [
     ("cluster_name", r"^cluster(\.(.+);)"),
@@ -35,7 +37,7 @@ _REQUIRED_PREFIXES = ["cluster_manager", "listener_manager", "server", "cluster.
 _REQUIRED_SUFFIXES = ["rbac.allowed", "rbac.denied", "shadow_allowed", "shadow_denied"]
 
 
-def stats_config(default_config, annotations):
+def stats_config(default_config: Json, annotations: Json) -> Json:
     """Of `meshConfig.defaultConfig` and of a pod's annotations."""
     extra = [*default_config.get("extraStatTags", []), *_comma_list(annotations, "extraStatTags")]
     tags = [*_BEFORE, *((tag, rf"({tag}=\.=(.*?);\.;)") for tag in dict.fromkeys(extra)), *_AFTER]
@@ -62,5 +64,5 @@ def stats_config(default_config, annotations):
     return config
 
 
-def _comma_list(annotations, name):
+def _comma_list(annotations: Json, name: str) -> list[str]:
     return [one for one in annotations.get(f"sidecar.istio.io/{name}", "").split(",") if one]

@@ -7,13 +7,17 @@ could ask for workloads, so Envoy's own `set_filter_state` stands in for them,
 under their names: it keeps the peers in their form.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lab import bootstrap
+from lab.certs import Identity
+from lab.tree import Json
 from tests.e2e.harness import istio_peers, usual, workloads
 from tests.e2e.harness.istio.chains import Chains
 from tests.e2e.harness.istio.proxies import SHOP, STOCK, VERSION
-from tests.e2e.harness.workloads import STOCK_SERVICE
+from tests.e2e.harness.workloads import STOCK_SERVICE, Workload
 
 CONNECT_TERMINATE = "connect_terminate"
 MAIN_INTERNAL = "main_internal"
@@ -27,7 +31,7 @@ WAYPOINT = replace(workloads.WAYPOINT, istio_version=VERSION)
 class WaypointChains(Chains):
     """The chains of `main_internal`: there the STATS phase comes late."""
 
-    def _http_filters(self):
+    def _http_filters(self) -> list[Json]:
         upstream = istio_peers.set_filter_state("upstream_peer", _peer(STOCK))
         return [
             *self._plugins("HTTP", "AUTHN", "AUTHZ"),
@@ -36,13 +40,13 @@ class WaypointChains(Chains):
             {**upstream, "name": "waypoint_upstream_peer_metadata"},
         ]
 
-    def _exchange(self, attachment):
+    def _exchange(self, attachment: str) -> Json:
         """Over TCP: there is none inside the tunnel, and so it says."""
         nobody = istio_peers.set_filter_state("peer_not_found", "true", network=True)
         return {**nobody, "name": "istio.metadata_exchange"}
 
 
-def listeners(chains, identity):
+def listeners(chains: Chains, identity: Identity) -> list[Json]:
     chains = WaypointChains(chains.context, chains.extensions, chains.own_metrics)
     grpc = bootstrap.route("/", _cluster("grpc"), timeout="0s")
     grpc["match"]["grpc"] = {}
@@ -58,7 +62,7 @@ def listeners(chains, identity):
     return [_connect_terminate(identity), internal]
 
 
-def clusters(backends):
+def clusters(backends: Sequence[int]) -> list[Json]:
     """What is behind the waypoint, without a tunnel of its own; the end of the other one."""
     http, grpc, tcp = backends
     return [
@@ -75,23 +79,23 @@ class Ztunnel:
 
     name: str
     waypoint_port: int
-    identity: object
+    identity: Identity
     workers: int = 1
-    arguments: tuple = ()
-    expected_log: tuple = ()
-    permitted_log: str = None
+    arguments: tuple[str, ...] = ()
+    expected_log: tuple[str, ...] = ()
+    permitted_log: str | None = None
 
-    def bootstrap(self):
+    def bootstrap(self) -> Json:
         tls = bootstrap.upstream_tls(self.identity, WAYPOINT.spiffe_id())
         hbone = usual.upstream_cluster("hbone", [self.waypoint_port], protocol="http2", tls=tls)
         return bootstrap.bootstrap(SHOP.node(), [self._listener(kind) for kind in _PORTS], [hbone])
 
-    def _listener(self, kind):
+    def _listener(self, kind: str) -> Json:
         tunnel = {"hostname": f"{_ADDRESS}:{_PORTS[kind]}"}
         return bootstrap.listener(kind, [bootstrap.tcp_proxy(kind, "hbone", tunneling_config=tunnel)])
 
 
-def _connect_terminate(identity):
+def _connect_terminate(identity: Identity) -> Json:
     connect = {"upgrade_type": "CONNECT"}
     route = {
         "match": {"connect_matcher": {}},
@@ -114,7 +118,7 @@ def _connect_terminate(identity):
     return bootstrap.listener(CONNECT_TERMINATE, [manager], tls=tls)
 
 
-def _to_main_internal():
+def _to_main_internal() -> Json:
     address = {"envoy_internal_address": {"server_listener_name": MAIN_INTERNAL}}
     # Takes along what is kept of the tunnel.
     transport = bootstrap.extension(
@@ -124,18 +128,18 @@ def _to_main_internal():
     return bootstrap.static_cluster(MAIN_INTERNAL, [{"endpoint": {"address": address}}], transport_socket=transport)
 
 
-def _kept(key, text, **options):
+def _kept(key: str, text: str, **options: Any) -> Json:
     """For the connection inside the tunnel."""
     return istio_peers.set_filter_state(key, text, shared_with_upstream="ONCE", **options)
 
 
-def _peer(workload):
+def _peer(workload: Workload) -> str:
     return istio_peers.pairs(istio_peers.fields(workload)).decode()
 
 
-def _cluster(kind):
+def _cluster(kind: str) -> str:
     return f"inbound-vip|{_PORTS.get(kind, 9090)}|{kind}|{STOCK_SERVICE['host']}"
 
 
-def _chain(port, filters):
+def _chain(port: int, filters: list[Json]) -> Json:
     return {"name": f"{_ADDRESS}:{port}", "filter_chain_match": {"destination_port": port}, "filters": filters}

@@ -3,16 +3,25 @@
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import yaml
 
 from lab import tree
+from lab.certs import Identity
+from lab.tree import Json
 from tests.e2e.harness import clients, golden, tcp_traffic
 from tests.e2e.harness.istio import control_plane, proxies, samples, waypoint
+from tests.e2e.harness.istio.control_plane import Pod
+from tests.e2e.harness.istio.proxies import Ports
+from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.scrape import Family
+from tests.e2e.harness.workloads import Workload
 
 # Helm values, and the patch of the Deployments whose sidecars log.
 VALUES = samples.ISTIO / "mesh" / "values.yaml"
@@ -22,24 +31,24 @@ POD_PATCH = samples.ISTIO / "beside" / "access-log" / "pod-patch.yaml"
 class Builder:
     """Makes worlds for one test."""
 
-    def __init__(self, mesh, directory, backends, identities):
+    def __init__(self, mesh: Mesh, directory: Path, backends: Sequence[int], identities: dict[str, Identity]) -> None:
         self._mesh = mesh
         self._directory = directory
         self._backends = backends
         self._identities = identities
         self._stack = ExitStack()
 
-    def __enter__(self):
+    def __enter__(self) -> "Builder":
         return self
 
-    def __exit__(self, *failure):
-        return self._stack.__exit__(*failure)
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
-    def pods(self, resources, istio_version=proxies.VERSION, **of_pods):
+    def pods(self, resources: list[Json], istio_version: str = proxies.VERSION, **of_pods: Any) -> list[Pod]:
         """The mesh as `resources` change it, with the mesh configuration and the pod patch of the samples."""
         own_ports, called_ports = self._ports(), self._ports()
 
-        def pod(make, name, workload, *ports):
+        def pod(make: Callable[..., Pod], name: str, workload: Workload, *ports: Any) -> Pod:
             workload = replace(workload, istio_version=istio_version)
             return self._pod(make, name, workload, *ports, resources=resources, **of_pods)
 
@@ -49,21 +58,21 @@ class Builder:
             pod(control_plane.sidecar, "stock", proxies.STOCK, called_ports, called_ports),
         ]
 
-    def start(self, resources, **of_pods):
+    def start(self, resources: list[Json], **of_pods: Any) -> "World":
         """The same, running."""
         pods = self.pods(resources, **of_pods)
         with ThreadPoolExecutor() as pool:
             list(pool.map(self._mesh.run, pods))
         return World(self._mesh, pods)
 
-    def start_waypoint(self, resources):
+    def start_waypoint(self, resources: list[Json]) -> "WaypointWorld":
         """A waypoint as `resources` change it, and the tunnel to it, running."""
         pod = self._pod(control_plane.waypoint, "waypoint", waypoint.WAYPOINT, self._backends, resources=resources)
         port = self._mesh.run(pod).port(waypoint.CONNECT_TERMINATE)
         self._mesh.run(waypoint.Ztunnel("ztunnel", port, self._identities["shop"]))
         return WaypointWorld(self._mesh, [pod])
 
-    def _pod(self, make, name, workload, *ports, **of_pod):
+    def _pod(self, make: Callable[..., Pod], name: str, workload: Workload, *ports: Any, **of_pod: Any) -> Pod:
         values = yaml.safe_load(VALUES.read_text())
         patch = yaml.safe_load(POD_PATCH.read_text())["spec"]["template"]["metadata"]
         told = {
@@ -76,7 +85,7 @@ class Builder:
         directory.mkdir()
         return make(name, workload, *ports, self._identities[name], directory=directory, **told)
 
-    def _ports(self):
+    def _ports(self) -> Ports:
         http, tcp = (self._stack.enter_context(tcp_traffic.reserved_port()) for _ in range(2))
         return proxies.Ports(http, tcp, *self._backends)
 
@@ -85,12 +94,12 @@ class Builder:
 class World:
     """Running proxies, and what they were made of."""
 
-    mesh: object
-    pods: list
+    mesh: Mesh
+    pods: list[Pod]
     # Whose traffic it is.
     golden = "istio.yaml"
 
-    def send(self):
+    def send(self) -> None:
         """The traffic of the golden file."""
         shop, front_door = self.mesh["shop"], self.mesh["front-door"]
         with clients.http1(shop.port(proxies.OUTBOUND_HTTP)) as caller:
@@ -103,7 +112,7 @@ class World:
         tcp_traffic.converse(shop.port(proxies.OUTBOUND_TCP))
         tcp_traffic.converse(front_door.port(proxies.GATEWAY_TCP))
 
-    def expect(self, *prefixes, factor=1):
+    def expect(self, *prefixes: str, factor: int = 1) -> None:
         """Every family of the golden file under each prefix, and no other; counts `factor` times as high."""
         wanted = {
             envoy: {
@@ -115,18 +124,18 @@ class World:
         }
         self.mesh.expect_families(wanted, f"golden/{self.golden} with the prefixes {prefixes}")
 
-    def vm_counts(self):
+    def vm_counts(self) -> set[int]:
         """How many VMs the Envoys have, each number once."""
         name = "wasm.envoy.wasm.runtime.v8.active"
         return {self.mesh[pod.name].stats(f"^{name}$")[name] for pod in self.pods}
 
-    def bounds(self, histogram):
+    def bounds(self, histogram: str) -> list[float]:
         """The finite bounds of a histogram's buckets, in the first pod's Envoy."""
         text = self.mesh[self.pods[0].name].admin("/stats/prometheus").text
         found = re.findall(rf'^{histogram}_bucket{{.*le="([0-9.e+]+)"', text, re.MULTILINE)
         return sorted({float(bound) for bound in found})
 
-    def idle_patches(self):
+    def idle_patches(self) -> list[Json]:
         """EnvoyFilter patches that changed no proxy."""
         first, *others = [pod.unapplied for pod in self.pods]
         return [patch for patch in first if all(patch in other for other in others)]
@@ -137,7 +146,7 @@ class WaypointWorld(World):
 
     golden = "istio_waypoint.yaml"
 
-    def send(self):
+    def send(self) -> None:
         tunnel = self.mesh["ztunnel"]
         with clients.http1(tunnel.port(waypoint.HTTP)) as caller:
             assert [caller.get("/").status_code for _ in range(2)] == [200] * 2
@@ -146,19 +155,19 @@ class WaypointWorld(World):
         tcp_traffic.converse(tunnel.port(waypoint.TCP))
 
 
-def plugins(pod):
+def plugins(pod: Pod) -> list[Json]:
     """The plugin configurations that the samples bring to a pod's Envoy, in its bootstrap or by discovery."""
     parts = [pod.bootstrap(), *(json.loads(path.read_text()) for path in pod.directory.glob("*.json"))]
     return [one for part in parts for one in tree.plugins(part) if not one["name"].startswith("istio.")]
 
 
-def configuration(plugin):
+def configuration(plugin: Json) -> Json:
     """What a plugin is told, in either form."""
     value = plugin["configuration"]["value"]
     return json.loads(value) if isinstance(value, str) else value
 
 
-def _changed(family, prefix, factor):
+def _changed(family: Family, prefix: str, factor: int) -> Family:
     name = prefix + family.name.removeprefix("istio_")
     # A gauge says the same however often it is said.
     times = 1 if family.kind == "gauge" else factor

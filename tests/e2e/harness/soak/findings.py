@@ -1,11 +1,13 @@
 """What a soak found: a table, a plot, and which promise was kept."""
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 from benches.load import paired, plot
 from benches.load.report import Part, Verdict
-from tests.e2e.harness.soak.gauges import MEMORY, cpu_per_request
+from lab.tree import Json
+from tests.e2e.harness.soak.gauges import MEMORY, Sample, cpu_per_request
 from tests.e2e.harness.soak.trend import slope
 
 OUT = Path("out/soak")
@@ -21,10 +23,10 @@ WARM, CONFIGURED, STEADY = 0.15, 0.4, 0.75
 MIB = 1 << 20
 
 
-def findings(samples, about):
+def findings(samples: Sequence[Sample], about: Json) -> Part:
     """From the samples of the whole run, which are evenly spread."""
-    warm, configured, steady = (round(len(samples) * part) for part in (WARM, CONFIGURED, STEADY))
-    changing, steady = samples[warm:configured], samples[steady:]
+    warm, configured, settled = (round(len(samples) * part) for part in (WARM, CONFIGURED, STEADY))
+    changing, steady = samples[warm:configured], samples[settled:]
     proxies = list(samples[0].proxies)
     memory = [_memory(changing, steady, proxy, gauge) for proxy in proxies for gauge in MEMORY]
     cpu = [_cpu(samples[warm:], proxy) for proxy in proxies]
@@ -43,7 +45,9 @@ def findings(samples, about):
     )
 
 
-def _memory(changing, steady, proxy, gauge):
+def _memory(
+    changing: Sequence[Sample], steady: Sequence[Sample], proxy: str, gauge: str
+) -> tuple[list[str], Verdict, Verdict]:
     each = slope([one.configurations for one in changing], [one.of(proxy, gauge) for one in changing])
     hours = [one.seconds / 3600 for one in steady]
     hourly = slope(hours, [one.of(proxy, gauge) for one in steady])
@@ -57,7 +61,7 @@ def _memory(changing, steady, proxy, gauge):
     return row, bounded, flat
 
 
-def _cpu(steady, proxy):
+def _cpu(steady: Sequence[Sample], proxy: str) -> tuple[list[str], Verdict]:
     spent = cpu_per_request(steady, proxy)
     third = len(spent) // 3
     first, last = ([workers / clients for _, workers, clients in part] for part in (spent[:third], spent[-third:]))
@@ -69,14 +73,14 @@ def _cpu(steady, proxy):
     return row, Verdict(lower <= CPU_RATIO, text)
 
 
-def _vms(samples, proxy):
+def _vms(samples: Sequence[Sample], proxy: str) -> Verdict:
     # A configuration that is being tried has one of its own for a moment.
     before, after = (min(one.of(proxy, "vms") for one in part) for part in (samples[:10], samples[-10:]))
     return Verdict(before == after, f"{proxy}: {after} VMs at the end, {before} at the beginning")
 
 
-def _plot(samples, proxies):
-    def curve(proxy, gauge):
+def _plot(samples: Sequence[Sample], proxies: Sequence[str]) -> str:
+    def curve(proxy: str, gauge: str) -> list[tuple[float, float]]:
         return [(one.seconds / 60, one.of(proxy, gauge) / MIB) for one in samples]
 
     panels = [(f"{proxy}, MiB", {name: curve(proxy, gauge) for gauge, name in MEMORY.items()}) for proxy in proxies]

@@ -1,9 +1,12 @@
 """What the proxies hold and use, read from outside while they run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from lab import memory, threads
+from lab.tree import Json
+from tests.e2e.harness.envoy import Envoy
 
 # Fields that hold bytes, and what they are.
 MEMORY = {
@@ -34,16 +37,16 @@ class Sample:
     client_seconds: float
     sent: int
     configurations: int
-    proxies: dict
+    proxies: dict[str, Reading]
 
-    def of(self, proxy, gauge):
+    def of(self, proxy: str, gauge: str) -> float:
         return getattr(self.proxies[proxy], gauge)
 
-    def as_json(self):
+    def as_json(self) -> Json:
         return {**vars(self), "proxies": {name: vars(one) for name, one in self.proxies.items()}}
 
-    def text(self):
-        def of(name, one):
+    def text(self) -> str:
+        def of(name: str, one: Reading) -> str:
             sizes = ", ".join(f"{field} {getattr(one, field) / (1 << 20):.1f}" for field in MEMORY)
             return f"{name}: MiB {sizes}; series {one.series}, overflown {one.overflown}"
 
@@ -51,7 +54,7 @@ class Sample:
         return f"{self.seconds / 60:6.1f} min, {self.sent} sent, {self.configurations} configurations; {proxies}"
 
 
-def read(envoy):
+def read(envoy: Envoy) -> Reading:
     linear = memory.linear_memories(envoy.pid)
     return Reading(
         worker_seconds=_worker_seconds(envoy),
@@ -63,29 +66,29 @@ def read(envoy):
     )
 
 
-def _series(envoy):
+def _series(envoy: Envoy) -> dict[str, int]:
     found = envoy.stats(r"^wasmcustom\.istio_stats_series(_overflow_total)?$")
     names = {"series": "istio_stats_series", "overflown": "istio_stats_series_overflow_total"}
     return {field: found.get(f"wasmcustom.{name}", 0) for field, name in names.items()}
 
 
-def _worker_seconds(envoy):
+def _worker_seconds(envoy: Envoy) -> float:
     """CPU time of the workers; configurations cost the main thread."""
     return sum(threads.cpu_seconds(envoy.pid, thread) for thread in threads.named(envoy.pid, "wrk:"))
 
 
-def _allocated_bytes(envoy):
+def _allocated_bytes(envoy: Envoy) -> int:
     """What Envoy's heap gave out: without what its allocator keeps, and without V8."""
     return int(envoy.admin("/memory").json()["allocated"])
 
 
-def cpu_per_request(samples, proxy):
+def cpu_per_request(samples: Sequence[Sample], proxy: str) -> list[tuple[float, float, float]]:
     """At each sample since the one before: seconds, µs of the workers, and of the clients.
 
     The clients do the same all the time: what they need more than before, the machine is slower.
     """
 
-    def spent(before, after):
+    def spent(before: Sample, after: Sample) -> tuple[float, float, float]:
         sent = after.sent - before.sent
         workers = after.of(proxy, "worker_seconds") - before.of(proxy, "worker_seconds")
         return after.seconds, 1e6 * workers / sent, 1e6 * (after.client_seconds - before.client_seconds) / sent

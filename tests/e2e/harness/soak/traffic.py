@@ -1,19 +1,23 @@
 """What is sent: a fixed rate of everything, each kind in a thread of its own, and counted."""
 
 import random
+import socket
 import threading
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from tests.e2e.harness import clients, requests, tcp_traffic
+from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.grpc_stream import Stream
 from tests.e2e.harness.peer_metadata import frame, headers
 from tests.e2e.harness.soak.proxies import MAX_SERIES
 from tests.e2e.harness.tcp_families import FAMILIES as TCP_FAMILIES
 from tests.e2e.harness.tcp_families import Counts
-from tests.e2e.harness.workloads import SHOP
+from tests.e2e.harness.workloads import SHOP, Workload
 
 HTTP_FAMILIES = (
     "istio_requests_total",
@@ -44,33 +48,33 @@ WORD = b"hello world\n"
 class Traffic:
     """Runs while its `with` block does; raises what went wrong in a thread."""
 
-    def __init__(self, east, west):
+    def __init__(self, east: Envoy, west: Envoy) -> None:
         self._east, self._west = east, west
         self._ending = threading.Event()
         self._paces = {name: Pace(rate, self._ending) for name, rate in RATES.items()}
         self._threads = ThreadPoolExecutor(len(RATES))
-        self._running = []
+        self._running: list[Future[None]] = []
 
-    def __enter__(self):
+    def __enter__(self) -> "Traffic":
         self._running = [self._threads.submit(getattr(self, f"_{name}"), pace) for name, pace in self._paces.items()]
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._ending.set()
         self._threads.shutdown()
         self.check()
 
-    def check(self):
+    def check(self) -> None:
         """Raises what a thread met."""
         for one in self._running:
             if one.done():
                 one.result()
 
-    def sent(self):
+    def sent(self) -> dict[str, int]:
         """How often each kind was sent, and answered."""
         return {name: pace.done for name, pace in self._paces.items()}
 
-    def totals(self, proxy):
+    def totals(self, proxy: str) -> dict[str, int]:
         """What the proxy must have counted, by family."""
         sent = self.sent()
         http_peers, tcp_peers = (sent["http_peers"], sent["tcp_peers"]) if proxy == "west" else (0, 0)
@@ -88,21 +92,21 @@ class Traffic:
 
     # === each kind
 
-    def _http1(self, pace):
+    def _http1(self, pace: "Pace") -> None:
         requests.send(self._east.port("east"), ({} for _ in pace))
 
-    def _http2(self, pace):
+    def _http2(self, pace: "Pace") -> None:
         with clients.http2(self._east.port("east")) as caller:
             for _ in pace:
                 assert caller.get("/").status_code == 200
 
-    def _grpc_calls(self, pace):
+    def _grpc_calls(self, pace: "Pace") -> None:
         with clients.grpc_client(self._east.port("east")) as caller:
             for _ in pace:
                 assert caller.reserve(b"lamp") == b"reserved lamp"
 
-    def _grpc_streams(self, pace):
-        def end(stream):
+    def _grpc_streams(self, pace: "Pace") -> None:
+        def end(stream: Stream) -> None:
             stream.exchange(MESSAGES_AT_ONCE)
             stream.end()
 
@@ -112,8 +116,8 @@ class Traffic:
                 stream.exchange(MESSAGES_AT_ONCE)
                 streams.add(stream)
 
-    def _tcp(self, pace):
-        def end(connection):
+    def _tcp(self, pace: "Pace") -> None:
+        def end(connection: socket.socket) -> None:
             with connection:
                 tcp_traffic.exchange_words(connection, WORD)
 
@@ -123,11 +127,11 @@ class Traffic:
                 tcp_traffic.exchange_words(connection, WORD)
                 connections.add(connection)
 
-    def _http_peers(self, pace):
+    def _http_peers(self, pace: "Pace") -> None:
         for number in pace:
             assert requests.status_of(self._west.port("west"), headers(_peer(number))) == 200
 
-    def _tcp_peers(self, pace):
+    def _tcp_peers(self, pace: "Pace") -> None:
         for number in pace:
             peer = _peer(number)
             with tcp_traffic.connect(self._west.port("west-tcp")) as connection:
@@ -139,12 +143,12 @@ class Traffic:
 class Pace:
     """Numbers at a rate, until the end; `done` counts those that the loop went through with."""
 
-    def __init__(self, per_second, ending):
+    def __init__(self, per_second: float, ending: threading.Event) -> None:
         self._period = 1 / per_second
         self._ending = ending
         self.done = 0
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         due = time.monotonic()
         while not self._ending.wait(max(0, due - time.monotonic())):
             yield self.done
@@ -156,24 +160,24 @@ class Pace:
 class _Open:
     """Keeps the last few of what was opened, and ends the others."""
 
-    def __init__(self, end):
+    def __init__(self, end: Callable[[Any], object]) -> None:
         self._end = end
-        self._open = deque()
+        self._open: deque[Any] = deque()
 
-    def __enter__(self):
+    def __enter__(self) -> "_Open":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         while self._open:
             self._end(self._open.popleft())
 
-    def add(self, one):
+    def add(self, one: Any) -> None:
         self._open.append(one)
         if len(self._open) > OPEN:
             self._end(self._open.popleft())
 
 
-def _peer(number):
+def _peer(number: int) -> Workload:
     """A pod that nobody met before, of a workload that may be known."""
     workload = f"peer-{random.randrange(WORKLOADS)}"
     return replace(SHOP, name=workload, pod=f"{workload}-{number}")

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -13,17 +14,17 @@ class Slope:
     lower: float
     upper: float
 
-    def times(self, factor):
+    def times(self, factor: float) -> "Slope":
         return Slope(self.value * factor, self.lower * factor, self.upper * factor)
 
-    def scaled(self, unit):
+    def scaled(self, unit: float) -> "Slope":
         return self.times(1 / unit)
 
-    def text(self, digits):
+    def text(self, digits: int) -> str:
         return f"{self.value:+.{digits}f} ({self.lower:+.{digits}f} to {self.upper:+.{digits}f})"
 
 
-def slope(times, values):
+def slope(times: Sequence[float], values: Sequence[float]) -> "Slope":
     """By least squares.
 
     Samples of memory follow each other: where one is high, so is the next, and each tells less
@@ -47,7 +48,7 @@ def slope(times, values):
     return Slope(value, value - margin, value + margin)
 
 
-def _quantile(freedom):
+def _quantile(freedom: float) -> float:
     """Of Student's distribution at 97.5 %, by the first terms of its expansion around the normal one."""
     z = 1.95996
     return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)

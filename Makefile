@@ -33,7 +33,7 @@ demo: ## two Envoys in two Kubernetes clusters, real requests, their metrics as 
 test: ## everything below, in real Envoys too (ENVOY_VERSIONS="1.36.2 1.40.0")
 	@scripts/run-tests
 
-lint: ## sizes of files, shell scripts, format, clippy for the host and for Wasm, dependencies, ruff for Python, documentation
+lint: ## sizes of files, shell scripts, format, clippy for the host and for Wasm, dependencies, ruff and mypy for Python, documentation
 	@scripts/run-tests lint
 
 test-native: ## unit and native tests

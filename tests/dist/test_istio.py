@@ -30,7 +30,7 @@ BLOBS = {
 }
 
 
-def _read(media_type: str, layers: list[Json]) -> bytes:
+def _read(media_type: str, layers: list[tuple[str, str]]) -> bytes:
     manifest = {"mediaType": media_type, "layers": [{"mediaType": kind, "digest": name} for kind, name in layers]}
     return istio.module(manifest, BLOBS.__getitem__)
 
@@ -47,7 +47,7 @@ OTHER = "application/spdx+json"
         (OCI, [(istio.WASM_LAYER, "bare"), (OTHER, "plain")]),
     ],
 )
-def test_accepted(media_type: str, layers: list[Json]) -> None:
+def test_accepted(media_type: str, layers: list[tuple[str, str]]) -> None:
     assert _read(media_type, layers) == WASM
 
 
@@ -66,6 +66,6 @@ def test_accepted(media_type: str, layers: list[Json]) -> None:
         (OCI, [(istio.WASM_LAYER, "bare")]),
     ],
 )
-def test_refused(media_type: str, layers: list[Json]) -> None:
+def test_refused(media_type: str, layers: list[tuple[str, str]]) -> None:
     with pytest.raises(istio.Refused):
         _read(media_type, layers)

@@ -88,7 +88,7 @@ EXCHANGE_FILTERS = ("envoy.filters.http.header_to_metadata", "envoy.filters.http
 @pytest.mark.parametrize(
     "missing, at_east, at_west",
     [
-        ((), {}, {}),
+        ((), set(), set()),
         (EXCHANGE_FILTERS, {"no-exchange"}, {"no-exchange"}),
         (("envoy.filters.http.header_to_metadata",), {"no-exchange"}, {"no-exchange"}),
         # Who does not tell is not told; west learns nothing of a client that does not tell.

@@ -47,7 +47,7 @@ def test_nothing_says_which_side_a_listener_is_on(mesh: Mesh, backend: int) -> N
 
 
 @pytest.mark.parametrize("emits", [None, False], ids=["no_filter", "without_filter_state"])
-def test_grpc_without_its_filter(mesh: Mesh, grpc_backend_port: int, emits: bool) -> None:
+def test_grpc_without_its_filter(mesh: Mesh, grpc_backend_port: int, emits: bool | None) -> None:
     def change(whole: Json) -> None:
         filters = http_manager(whole)["http_filters"]
         (counter,) = [one for one in filters if one["name"] == "envoy.filters.http.grpc_stats"]

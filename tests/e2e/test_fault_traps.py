@@ -71,7 +71,7 @@ def test_fail_open_refuses_what_is_in_flight(mesh: Mesh, trap: Path, backend: in
 
 
 @pytest.mark.parametrize("lives_for", [0, 1.5 * INTERVAL_SECONDS], ids=["early", "late"])
-def test_fail_reload_counts_on(mesh: Mesh, trap: Path, lives_for: int) -> None:
+def test_fail_reload_counts_on(mesh: Mesh, trap: Path, lives_for: float) -> None:
     """Of each VM's requests the one that traps is lost. A VM that traps early has others refused, too."""
     lives, refused = 4, []
     port = mesh.start(_trapping(trap, west(1, routes=ANSWER, stats=STATS, **ANY_LOG), "FAIL_RELOAD"))

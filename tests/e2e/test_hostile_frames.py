@@ -110,7 +110,9 @@ def test_a_frame_without_a_workload_is_taken_off(mesh: Mesh, west: int) -> None:
     ],
     ids=["frames_without_a_workload", "no_frames"],
 )
-def test_an_unusable_answer_leaves_the_peer_unknown(mesh: Mesh, answers: list[bytes], passed: list[bytes]) -> None:
+def test_an_unusable_answer_leaves_the_peer_unknown(
+    mesh: Mesh, answers: list[bytes], passed: list[bytes] | None
+) -> None:
     """A frame is taken off, anything else is data."""
     left = list(answers)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from lab.tree import Json
 from lab.waiting import wait_until
 from tests.e2e.harness import envoy_log, golden, scrape
 from tests.e2e.harness.golden import GOLDEN
@@ -92,7 +91,7 @@ def test_another_count_of_a_histogram_is_a_difference() -> None:
         ({"component": "proxy", "tag": "1.24.2", "zone": ""}, "zone: missing, expected ''"),
     ],
 )
-def test_another_label_is_a_difference(wanted: str, change: Json) -> None:
+def test_another_label_is_a_difference(wanted: dict[str, str], change: str) -> None:
     found = _differences(istio_build=[(wanted, 1)])
     assert found == f"istio_build: labels differ (1 found, 1 expected):\n  {change}"
 

@@ -346,9 +346,10 @@ def test_rules_of_overrides(mesh: Mesh, backend: int, stats: Json, effect: Json)
     mesh.expect_families({"west": wanted}, "plain_client.yaml, changed")
 
 
-def _apply(change: Json | tuple[str, Json], family: Family) -> Family:
+def _apply(change: Json | str | tuple[str, Json], family: Family) -> Family:
+    """`listed` leaves the labels in ONLY, which may be changed as well."""
     if isinstance(change, dict):
         return changed(family, **change)
-    _, labels = change
+    _, labels = change if isinstance(change, tuple) else (change, {})
     (series,) = family.series
     return changed(changed(family, **{label: None for label, _ in series if label not in ONLY}), **labels)

@@ -52,7 +52,6 @@ class Churn:
                 break
             time.sleep(max(0, due - time.monotonic()))
         return made
-        return None
 
     def replace_listeners(self) -> None:
         """What differs is not in the filter chains: Envoy makes them anew, and drains the old ones."""

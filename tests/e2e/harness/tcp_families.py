@@ -82,12 +82,6 @@ def await_totals(envoy: Envoy, counts: Counts) -> None:
     wait_until(lambda: totals(envoy) == counts, f"{envoy.name}: totals of {counts}")
 
 
-def await_closed(envoy: Envoy, closed: int) -> Counts:
-    """Waits for the end of so many connections; returns the totals."""
-    wait_until(lambda: totals(envoy).closed == closed, f"{envoy.name}: {closed} connections closed")
-    return totals(envoy)
-
-
 def flags(envoy: Envoy) -> set[str]:
     """Every value of the label response_flags."""
     exported = envoy.families()

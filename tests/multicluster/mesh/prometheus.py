@@ -79,10 +79,6 @@ class Prometheus:
         parameters = {"query": expression} | ({} if time is None else {"time": time})
         return self._series("query", parameters)
 
-    def query_range(self, expression: str, start: float, end: float, step: float) -> list[Series]:
-        """Those of a range query, as a dashboard's panel makes it; in seconds."""
-        return self._series("query_range", {"query": expression, "start": start, "end": end, "step": step})
-
     def by(self, expression: str, *labels: str, time: float | None = None) -> dict[tuple[str, ...], float]:
         """The values of an instant query by the values of these labels."""
         found = {}

@@ -2,7 +2,7 @@
 //!
 //! Envoy compiles expressions with cel-cpp: the standard functions and macros,
 //! none of the extensions, and nothing that nests deeper than 32. All that is
-//! said here is tried in real Envoys (tests/e2e/test_check.py).
+//! said here is tried in real Envoys (tests/e2e/test_command.py).
 
 mod inspect;
 mod vocabulary;

@@ -1,4 +1,4 @@
-//! [`Host`] in memory, for native tests: it answers as Envoy does, which is
+//! [`Host`](super::Host) in memory, for native tests: it answers as Envoy does, which is
 //! mostly "not there", and keeps what the plugin did to it.
 //!
 //! A test sets attributes and headers, enters the phases of a stream in order

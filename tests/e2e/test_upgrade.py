@@ -200,3 +200,6 @@ def test_a_hot_restart_begins_anew(mesh: Mesh, doubler: int) -> None:
         await_totals(new, Counts())
         traffic.converse(port)
         await_totals(new, Counts(opened=1, closed=1, received=6, sent=12))
+        # The new process tells it to; if it ended before that, nobody would.
+        old.await_end()
+        await_totals(new, Counts(opened=1, closed=1, received=6, sent=12))

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Any
@@ -77,10 +78,12 @@ class Envoy:
     def stop(self) -> None:
         """Asks Envoy to end; a crash on the way is an error."""
         if self._process.status is None:
-            try:
+            # Who is on the way to its end, told by somebody else, does not answer any more.
+            with suppress(httpx.HTTPError):
                 self._admin.post("/quitquitquit")
-                self._process.wait(PATIENCE_SECONDS)
-            except (httpx.HTTPError, TimeoutExpired):
+            try:
+                self.await_end()
+            except TimeoutExpired:
                 self._process.kill()
         self._admin.close()
         if self._process.status != 0:
@@ -89,6 +92,10 @@ class Envoy:
     def terminate(self) -> None:
         """Ends Envoy as Kubernetes ends a container."""
         self._process.terminate()
+        self.await_end()
+
+    def await_end(self) -> None:
+        """Waits until Envoy has ended, whoever told it to."""
         self._process.wait(PATIENCE_SECONDS)
 
     def drain(self) -> None:

@@ -10,11 +10,9 @@ from lab.tree import Json
 from lab.waiting import wait_until
 from tests.e2e.harness import clients, tcp
 from tests.e2e.harness import tcp_traffic as traffic
-from tests.e2e.harness.altered import Altered
 from tests.e2e.harness.grpc_stream import Stream
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.requests import send, status_of
-from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.tcp import TcpSidecar
 from tests.e2e.harness.tcp_sink import Sink
@@ -24,7 +22,7 @@ from tests.e2e.harness.usual import ABSENT
 LONG = {"tcp_reporting_duration": "600s"}
 SHORT = {"tcp_reporting_duration": "0.5s"}
 # A line of a kilobyte for each: as many as the sink's socket holds, should nobody read from it.
-NEW_LABEL_SETS = 150
+NEW_LABEL_SETS = 100
 HISTOGRAMS = ("request_duration_milliseconds", "request_bytes", "response_bytes")
 
 
@@ -32,10 +30,6 @@ HISTOGRAMS = ("request_duration_milliseconds", "request_bytes", "response_bytes"
 def sink() -> Iterator[Sink]:
     with Sink() as listening:
         yield listening
-
-
-def _pushing(sink: Sink, sidecar: Runnable) -> Altered:
-    return Altered(sidecar, lambda whole: whole.update(stats_sinks=[sink.config()]))
 
 
 def _beside(doubler: int, period: Json) -> TcpSidecar:
@@ -52,13 +46,11 @@ def test_sigterm_pushes_what_was_open(mesh: Mesh, sink: Sink, grpc_backend_port:
         joined=[_beside(doubler, LONG)],
         arguments=("--drain-time-s", "60"),
     )
-    port = mesh.start(_pushing(sink, proxy))
+    port = mesh.start(sink.attach(proxy))
     with clients.grpc_client(port) as caller, traffic.connect(mesh["west"].port("tcp")) as connection:
         stream = Stream(caller)
         stream.exchange(3)
         traffic.exchange_words(connection, b"x" * 100)
-        assert not sink.counted()
-        mesh["west"].terminate()
         expected = {
             "istio_requests_total": 1,
             "istio_request_messages_total": 3,
@@ -68,6 +60,8 @@ def test_sigterm_pushes_what_was_open(mesh: Mesh, sink: Sink, grpc_backend_port:
             "istio_tcp_received_bytes_total": 100,
             "istio_tcp_sent_bytes_total": 200,
         }
+        assert not expected.keys() & mesh["west"].families().keys()
+        mesh["west"].terminate()
         wait_until(lambda: sink.counted() == expected, "all of it, pushed at the end")
         stream.cancel()
 
@@ -76,7 +70,7 @@ def test_sigterm_pushes_what_was_open(mesh: Mesh, sink: Sink, grpc_backend_port:
 def test_sigterm_pushes_what_waits_for_its_definition(mesh: Mesh, sink: Sink, workers: int) -> None:
     answer = [bootstrap.direct_response("/", 200)]
     stats = {"attachment": "http", "metrics": [{"name": name, "drop": True} for name in HISTOGRAMS]}
-    port = mesh.start(_pushing(sink, east(1, routes=answer, stats=stats, workers=workers)))
+    port = mesh.start(sink.attach(east(1, routes=answer, stats=stats, workers=workers)))
     hosts = [{"host": f"shop-{number}.example"} for number in range(NEW_LABEL_SETS)]
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda _: send(port, hosts), range(workers)))

@@ -133,14 +133,13 @@ def test_a_shutdown_with_open_connections(mesh: Mesh, doubler: int) -> None:
     # No report before the end.
     stats = {"attachment": "tcp", "tcp_reporting_duration": "60s"}
     with Sink() as sink:
-        west = tcp.west(doubler, stats=stats, stats_sinks=[sink.config()], workers=2)
+        west = sink.attach(tcp.west(doubler, stats=stats, workers=2))
         port = mesh.start(tcp.east(mesh.start(west), exchange=ABSENT))
         connections = [traffic.connect(port) for _ in range(5)]
         for connection in connections:
             traffic.exchange_words(connection, b"x" * 100)
         traffic.converse(port)
-        ended = Counts(opened=1, closed=1, received=6, sent=12)
-        wait_until(lambda: sink.totals() == ended, "the closed connection")
+        await_totals(mesh["west"], Counts(opened=1, closed=1, received=6, sent=12))
         mesh["west"].stop()
         everything = Counts(opened=6, closed=6, received=506, sent=1012)
         wait_until(lambda: sink.totals() == everything, f"{everything}, pushed at the end")

@@ -36,7 +36,6 @@ class TcpSidecar:
     # Where Envoy reads the listener from, so that it can be replaced; without it, it is in the bootstrap.
     listeners_file: Path | None = None
     port: int = 0
-    stats_sinks: list[Json] = field(default_factory=list)
     # Further ones for Envoy's command line.
     arguments: tuple[str, ...] = ()
     workers: int = 1
@@ -49,7 +48,6 @@ class TcpSidecar:
         if self.listeners_file:
             self.publish()
             whole["dynamic_resources"] = {"lds_config": discovery.source(self.listeners_file)}
-        whole["stats_sinks"] = self.stats_sinks
         return whole
 
     def publish(self) -> None:

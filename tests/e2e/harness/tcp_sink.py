@@ -1,5 +1,5 @@
-"""A statsd server: Envoy pushes its counters to it, for the last time when it ends,
-when nobody can scrape it any more."""
+"""A statsd server: Envoy pushes its counters to it when it ends, when nobody can scrape
+it any more."""
 
 import socket
 import threading
@@ -7,6 +7,8 @@ from collections import Counter
 
 from lab import bootstrap
 from lab.tree import Json
+from tests.e2e.harness.altered import Altered
+from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.tcp_families import FAMILIES, Counts
 
 
@@ -30,16 +32,21 @@ class Sink:
         self._thread.join()
         self._socket.close()
 
-    def config(self) -> Json:
-        """An element of the bootstrap's stats_sinks."""
+    def attach(self, sidecar: Runnable) -> Altered:
+        """The proxy, with an Envoy that pushes to this sink when it ends, and not before."""
+        return Altered(sidecar, self._add_to)
+
+    def _add_to(self, whole: Json) -> None:
         address = bootstrap.socket_address(*self._socket.getsockname())
         address["socket_address"]["protocol"] = "UDP"
         typed = {"@type": bootstrap.TYPE + "envoy.config.metrics.v3.StatsdSink", "address": address}
-        return {"name": "envoy.stat_sinks.statsd", "typed_config": typed}
+        whole["stats_sinks"] = [{"name": "envoy.stat_sinks.statsd", "typed_config": typed}]
+        # As long as may be: Envoy leaves out the last flush if it ends amid another one.
+        whole["stats_flush_interval"] = "299s"
 
     def counted(self) -> dict[str, int]:
         """What was pushed so far of each of the plugin's counters, over all series."""
-        return {name: value for name, value in self._counted.items() if name.startswith("istio_")}
+        return {name: value for name, value in dict(self._counted).items() if name.startswith("istio_")}
 
     def totals(self) -> Counts:
         """The same of TCP."""

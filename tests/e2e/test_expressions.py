@@ -1,6 +1,5 @@
 """CEL in a plugin's configuration: dimensions, values and conditions, evaluated by a real Envoy."""
 
-import time
 from itertools import product
 from typing import Any
 
@@ -14,7 +13,7 @@ from tests.e2e.harness.customised import Customised, all_changed, times, togethe
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.grpc_stream import Stream
 from tests.e2e.harness.mesh import Mesh
-from tests.e2e.harness.scrape import Families, LabelSet, standard
+from tests.e2e.harness.scrape import Families, Family, LabelSet
 from tests.e2e.harness.sidecar import SERVICE, east, west
 from tests.e2e.harness.tcp_families import Counts, families
 from tests.e2e.harness.workloads import SHOP, STOCK
@@ -91,11 +90,6 @@ def test_values_of_definitions(mesh: Mesh, backend: int) -> None:
     with clients.http1(mesh.start(west(backend, stats=stats))) as caller:
         for cost in ("2", "3"):
             assert caller.get("/", headers={"x-cost": cost}).status_code == 200
-    wait_until(lambda: "istio_sizes" in mesh["west"].families(), "west: istio_sizes")
-    time.sleep(0.4)
-    exported = standard(mesh["west"].families())
-    del exported["istio_build"]
-    found = {name: family.series for name, family in exported.items()}
     values = {
         "istio_whole_total": 14,
         "istio_unsigned_total": 14,
@@ -106,7 +100,11 @@ def test_values_of_definitions(mesh: Mesh, backend: int) -> None:
         "istio_sizes": 2,
         "istio_absent_sizes": 2,
     }
-    assert found == {name: {(): value} for name, value in values.items()}
+    wanted = {"istio_build": golden.load("plain_client.yaml")["west"]["istio_build"]}
+    for name, value in values.items():
+        _, kind = definitions[name.removeprefix("istio_")]
+        wanted[name] = Family(name, kind.lower(), {(): value})
+    mesh.expect_families({"west": wanted}, "the definitions")
 
 
 HTTP_METRICS = ("requests_total", "request_duration_milliseconds", "request_bytes", "response_bytes")

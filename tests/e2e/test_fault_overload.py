@@ -1,6 +1,7 @@
 """An overload manager that refuses a part of the load: requests answered are requests counted."""
 
-import time
+import socket
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from lab import bootstrap
 from lab.tree import Json
-from lab.waiting import PATIENCE_SECONDS
+from lab.waiting import PATIENCE_SECONDS, wait_until
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.altered import Altered
 from tests.e2e.harness.doctor import diagnose
@@ -25,7 +26,8 @@ PRESSURE = "envoy.resource_monitors.injected_resource"
 MONITOR = "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig"
 REQUEST = encode(headers(SHOP))
 CLIENTS = 8
-REQUESTS = 300
+# Answered before the pressure changes.
+REQUESTS = 500
 
 
 class Pressure:
@@ -69,15 +71,21 @@ def test_under_load_what_was_answered_was_counted(
     pressure = Pressure(tmp_path, key, name)
     port = _start(mesh, pressure, west(1, routes=ANSWER, logger=logger))
     envoy = mesh["west"]
+    counters: list[Counter[int]] = [Counter() for _ in range(CLIENTS)]
+    over = threading.Event()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        clients = [pool.submit(_load, port) for _ in range(CLIENTS)]
-        for value in (1, 0, 1, 0):
-            pressure.set(value)
-            time.sleep(0.3)
-        answers = sum((client.result() for client in clients), Counter())
+        clients = [pool.submit(_load, port, counter, over) for counter in counters]
+        try:
+            for value, status in ((1, 503), (0, 200)) * 2:
+                enough = _answered(counters, status) + REQUESTS
+                pressure.set(value)
+                _await_answers(counters, status, enough)
+        finally:
+            over.set()
+        for client in clients:
+            client.result()
+    answers: Counter[int] = sum(counters, Counter())
     print(f"{name}: {answers[200]} served, {answers[503]} refused")
-    assert answers[200]
-    assert answers[503]
     assert set(answers) == {200, 503}
     closed = "http.west.downstream_rq_overload_close"
     assert envoy.stats(f"^{closed}$")[closed] == answers[503]
@@ -90,21 +98,24 @@ def test_under_load_what_was_answered_was_counted(
     diagnose(envoy)
 
 
-def _load(port: int) -> Counter[int]:
-    """Answers by status. After a refusal Envoy closes the connection."""
-    answers: Counter[int] = Counter()
-    left = REQUESTS
-    while left:
+def _load(port: int, answers: Counter[int], over: threading.Event) -> None:
+    """Counts answers by status. After a refusal Envoy closes the connection."""
+    while not over.is_set():
         with traffic.connect(port) as connection:
             received = connection.makefile("rb")
-            while left:
+            status = 200
+            while status == 200 and not over.is_set():
                 connection.sendall(REQUEST)
                 status = read_status(received)
                 answers[status] += 1
-                left -= 1
-                if status != 200:
-                    break
-    return answers
+
+
+def _await_answers(counters: list[Counter[int]], status: int, enough: int) -> None:
+    wait_until(lambda: _answered(counters, status) >= enough, f"{enough} answers with {status}")
+
+
+def _answered(counters: list[Counter[int]], status: int) -> int:
+    return sum(counter[status] for counter in counters)
 
 
 def test_connections_that_are_not_accepted_are_no_loss(mesh: Mesh, tmp_path: Path) -> None:
@@ -113,13 +124,24 @@ def test_connections_that_are_not_accepted_are_no_loss(mesh: Mesh, tmp_path: Pat
     active = "overload.envoy.overload_actions.stop_accepting_connections.active"
     pressure.set(1)
     mesh["west"].await_stat(active, 1)
-    # The kernel accepts it, and it waits.
-    with traffic.connect(port) as connection:
-        connection.sendall(REQUEST)
-        connection.settimeout(0.5)
-        with pytest.raises(TimeoutError):
-            connection.recv(1)
-        connection.settimeout(PATIENCE_SECONDS)
+    connection, accepted = _one_that_waits(port)
+    with connection:
         pressure.set(0)
         assert read_status(connection.makefile("rb")) == 200
-    mesh.await_total("west", "istio_requests_total", 1)
+    mesh.await_total("west", "istio_requests_total", accepted + 1)
+
+
+def _one_that_waits(port: int) -> tuple[socket.socket, int]:
+    """A connection that the kernel accepted and Envoy did not, and how many Envoy did accept before: its workers hear
+    of the pressure a little later than it tells."""
+    for accepted in range(100):
+        connection = traffic.connect(port)
+        connection.sendall(REQUEST)
+        connection.settimeout(0.5)
+        try:
+            connection.recv(1)
+        except TimeoutError:
+            connection.settimeout(PATIENCE_SECONDS)
+            return connection, accepted
+        connection.close()
+    raise AssertionError("Envoy goes on accepting connections")

@@ -63,7 +63,7 @@ def test_fail_open_serves_on_and_other_workers_count_on(mesh: Mesh, trap: Path) 
 def test_fail_open_refuses_what_is_in_flight(mesh: Mesh, trap: Path, backend: int) -> None:
     port = mesh.start(_trapping(trap, west(backend, stats=STATS, **ANY_LOG), "FAIL_OPEN"))
     with ThreadPoolExecutor() as pool, _calling(port) as caller:
-        in_flight = pool.submit(status_of, port, {":path": "/delay/5"})
+        in_flight = pool.submit(status_of, port, {":path": "/delay/10"})
         mesh["west"].await_stat("http.west.downstream_rq_active", 1)
         for _ in range(LIFE + 5):
             assert caller.get("/").status_code == 200

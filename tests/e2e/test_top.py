@@ -19,6 +19,7 @@ from prometheus_client.samples import Sample
 
 from lab import bootstrap, exposition
 from lab.paths import command
+from lab.waiting import PATIENCE_SECONDS
 from tests.e2e.harness import clients, tcp, tcp_traffic
 from tests.e2e.harness.command import read_json, run
 from tests.e2e.harness.doctor import serve
@@ -191,7 +192,7 @@ def test_on_a_terminal_it_is_live_until_a_key(pair: Mesh, end: bytes) -> None:
         os.write(ours, end)
         # Back on the screen that was there before.
         _read_until(ours, b"\x1b[?1049l")
-        assert top.wait(5) == 0
+        assert top.wait(PATIENCE_SECONDS) == 0
     finally:
         top.kill()
         top.wait()
@@ -202,7 +203,7 @@ def test_on_a_terminal_it_is_live_until_a_key(pair: Mesh, end: bytes) -> None:
 
 def _read_until(terminal: int, text: bytes) -> None:
     shown = b""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while text not in shown:
         ready, _, _ = select.select([terminal], [], [], 1)
         assert time.monotonic() < deadline, f"{text!r} did not come: {shown!r}"

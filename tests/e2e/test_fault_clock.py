@@ -44,8 +44,8 @@ def test_a_clock_that_is_set(mesh: Mesh, clock: WallClock, doubler: int) -> None
             traffic.exchange_words(connection, b"x" * 100)
             mesh.await_total("west", "istio_tcp_received_bytes_total", 100 * times)
     sent = envoy.stats("^http.west.downstream_rq_total$")["http.west.downstream_rq_total"]
-    mesh.await_total("west", "istio_requests_total", sent)
-    mesh.await_total("west", "istio_tcp_connections_closed_total", 1)
+    mesh.await_total("west", "istio_request_duration_milliseconds", sent)
+    mesh.await_total("west", "istio_tcp_connection_duration_milliseconds", 1)
     page = envoy.admin("/stats/prometheus").text
     for name, count in (("request", sent), ("tcp_connection", 1)):
         bucket = rf'^istio_{name}_duration_milliseconds_bucket\{{.*le="{LONG}"\}} (\d+)$'

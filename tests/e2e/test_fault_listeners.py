@@ -38,8 +38,8 @@ def test_a_thousand_listeners(mesh: Mesh) -> None:
     called = {number: 1 + number // STEP for number in range(0, LISTENERS, STEP)}
     for number, times in called.items():
         send(envoy.port(f"own-{number}"), [{}] * times)
-    mesh.await_total("own-0", "istio_requests_total", sum(called.values()))
     for name in ("istio_requests_total", "istio_request_duration_milliseconds"):
+        mesh.await_total("own-0", name, sum(called.values()))
         series = envoy.families()[name].series
         counted = {dict(labels)["destination_workload"]: value for labels, value in series.items()}
         assert counted == {f"workload-{number}": times for number, times in called.items()}

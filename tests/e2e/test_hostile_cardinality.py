@@ -103,7 +103,8 @@ def test_the_overflow_series_says_only_what_nobody_can_choose(mesh: Mesh) -> Non
     stats = {"attachment": "http", "max_series": 1, "metrics": [{"dimensions": PATHS}]}
     port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER)))
     send(port, [_random_paths(number) for number in range(3)])
-    mesh.await_total("west", "istio_requests_total", 3)
+    for name in FAMILIES:
+        mesh.await_total("west", name, 3)
     exported = mesh["west"].families()
     for name in FAMILIES:
         (series,) = (dict(labels) for labels in exported[name].series if dict(labels)["request_path"] == "overflow")

@@ -185,8 +185,8 @@ def test_thousands_of_distinct_peers_are_a_bounded_number_of_series(mesh: Mesh, 
         for number in range(requests):
             metadata = encode({"WORKLOAD_NAME": f"peer-{number}", "CLUSTER_ID": "east"})
             assert caller.get("/", headers={METADATA: metadata}).status_code == 200
-    mesh.await_total("west", "istio_requests_total", requests)
     for name in HTTP_FAMILIES:
+        mesh.await_total("west", name, requests)
         series = mesh["west"].families()[name].series
         workloads = {dict(labels)["source_workload"] for labels in series}
         named = {f"peer-{number}" for number in range(bound)}

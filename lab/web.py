@@ -3,10 +3,12 @@
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
+from lab.waiting import PATIENCE_SECONDS
+
 _DIRECT = build_opener(ProxyHandler({}))
 
 
-def read(url: str, data: bytes | None = None, seconds: float = 30) -> str:
+def read(url: str, data: bytes | None = None, seconds: float = PATIENCE_SECONDS) -> str:
     """What a GET answers, or a POST of some data."""
     with _DIRECT.open(url, data, timeout=seconds) as response:
         text: bytes = response.read()

@@ -54,7 +54,7 @@ impl Background {
         if upgrade::begins(host) {
             // Whoever made a request may be gone by the first tick.
             background.serve(host);
-            upgrade::define_noted(host, &background.vm, upgrade::TIME_AT_ONCE);
+            upgrade::define_noted(host, &background.vm, upgrade::TIME_AT_ONCE, upgrade::NOTES_AT_ONCE);
         }
         Some(background)
     }
@@ -85,7 +85,7 @@ impl Background {
     /// Serves what was requested, for a while.
     pub fn serve(&self, host: &dyn Host) {
         self.serve_for(host, TIME_PER_TICK);
-        upgrade::define_noted(host, &self.vm, TIME_PER_TICK);
+        upgrade::define_noted(host, &self.vm, TIME_PER_TICK, 1);
     }
 
     /// Serves what was requested, by whomever, until so much time is over.

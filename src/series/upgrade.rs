@@ -23,6 +23,8 @@ const MAX_NOTES: u32 = 10_000;
 
 /// How long a build may define at once: only the main thread waits for it.
 pub const TIME_AT_ONCE: Duration = Duration::from_secs(1);
+/// As many label sets however long they take: on a busy machine a second is little.
+pub const NOTES_AT_ONCE: u32 = 50;
 
 /// Whether this VM is the first of its build, after those of another one. Only it is told so.
 pub fn begins(host: &dyn Host) -> bool {
@@ -51,16 +53,17 @@ pub fn note(host: &dyn Host, vm: &Vm, metrics: &[u8]) {
     }
 }
 
-/// Defines for a while what was noted since the last time.
-pub fn define_noted(host: &dyn Host, vm: &Vm, time: Duration) {
+/// Defines for a while what was noted since the last time, and `at_least` so many label sets.
+pub fn define_noted(host: &dyn Host, vm: &Vm, time: Duration, at_least: u32) {
     let begin = host.now();
+    let enough = vm.noted.get().saturating_add(at_least);
     let notes = shared::number_at(host, NOTES).map_or(0, |notes| notes.min(MAX_NOTES));
     for number in vm.noted.get()..notes {
         vm.noted.set(number.saturating_add(1));
         if let Some(metrics) = host.shared_data(&note_key(number)).ok().and_then(|note| note.value) {
             request::define(host, &metrics, &[]);
         }
-        if host.now().saturating_duration_since(begin) >= time {
+        if vm.noted.get() >= enough && host.now().saturating_duration_since(begin) >= time {
             break;
         }
     }

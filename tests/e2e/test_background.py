@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lab import bootstrap
-from lab.waiting import wait_until
+from lab.waiting import await_equal
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.requests import send
@@ -34,9 +34,9 @@ def test_every_request_of_every_new_label_set_is_counted(mesh: Mesh, in_place: b
 
 
 def _by_host(envoy: Envoy, name: str) -> dict[str, float]:
-    family = envoy.families().get(name)
+    family = envoy.families(f"{name}$").get(name)
     return {dict(labels)["destination_service"]: value for labels, value in family.series.items()} if family else {}
 
 
 def _await_hosts(envoy: Envoy, name: str, wanted: dict[str, int]) -> None:
-    wait_until(lambda: _by_host(envoy, name) == wanted, f"{name}: each host {ROUNDS * CLIENTS}")
+    await_equal(lambda: _by_host(envoy, name), wanted, name)

@@ -13,7 +13,7 @@ from typing import Any
 from lab import bootstrap
 from lab.memory import resident_bytes
 from lab.tree import nodes
-from lab.waiting import wait_until
+from lab.waiting import await_equal
 from tests.e2e.harness import sidecar, tcp, usual
 from tests.e2e.harness.churn import STEADY, Churn
 from tests.e2e.harness.discovery import Delivered
@@ -134,10 +134,10 @@ def _wanted(envoy: Envoy, done: Counter[str]) -> Counted:
 
 
 def _await_series(envoy: Envoy, keys: KeysView[Any]) -> None:
-    wait_until(lambda: _counted(envoy).keys() == keys, f"{envoy.name}: every series")
+    await_equal(lambda: _counted(envoy).keys(), keys, f"{envoy.name}: every series")
 
 
 def _await_end(envoy: Envoy, vms: dict[str, int], wanted: Counted) -> None:
     """Once the last drain is over, nothing of old is left."""
-    wait_until(lambda: envoy.stats(f"^{VMS}$") == vms, f"{envoy.name}: as many VMs as before")
-    wait_until(lambda: _counted(envoy) == wanted, f"{envoy.name}: {wanted}, not {_counted(envoy)}")
+    await_equal(lambda: envoy.stats(f"^{VMS}$"), vms, f"{envoy.name}: VMs as before")
+    await_equal(lambda: _counted(envoy), wanted, f"{envoy.name}: counted")

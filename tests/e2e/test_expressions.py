@@ -6,7 +6,7 @@ from typing import Any
 from lab import bootstrap
 from lab.certs import Identity
 from lab.tree import Json
-from lab.waiting import wait_until
+from lab.waiting import await_equal
 from tests.e2e.harness import clients, envoy_log, golden, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.customised import Customised, all_changed, times, together, without_build
@@ -275,7 +275,7 @@ def test_messages_of_an_open_stream_have_the_labels_that_can_be_told(
 
 def _expect_messages(envoy: Envoy, series: list[tuple[dict[str, str], int]]) -> None:
     wanted = {name: {_key(labels): count for labels, count in series} for name in MESSAGES}
-    wait_until(lambda: _messages(envoy) == wanted, f"{envoy.name}: {wanted}, not {_messages(envoy)}")
+    await_equal(lambda: _messages(envoy), wanted, f"{envoy.name}: messages")
 
 
 def _messages(envoy: Envoy) -> dict[str, dict[Any, float]]:

@@ -7,7 +7,7 @@ import pytest
 
 from lab import bootstrap
 from lab.tree import Json
-from lab.waiting import wait_until
+from lab.waiting import await_equal
 from tests.e2e.harness import clients, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.grpc_stream import Stream
@@ -62,7 +62,7 @@ def test_sigterm_pushes_what_was_open(mesh: Mesh, sink: Sink, grpc_backend_port:
         }
         assert not expected.keys() & mesh["west"].families().keys()
         mesh["west"].terminate()
-        wait_until(lambda: sink.counted() == expected, "all of it, pushed at the end")
+        await_equal(sink.counted, expected, "pushed at the end")
         stream.cancel()
 
 
@@ -76,7 +76,7 @@ def test_sigterm_pushes_what_waits_for_its_definition(mesh: Mesh, sink: Sink, wo
         list(pool.map(lambda _: send(port, hosts), range(workers)))
     mesh["east"].terminate()
     expected = {"istio_requests_total": workers * NEW_LABEL_SETS}
-    wait_until(lambda: sink.counted() == expected, f"{expected}, pushed at the end")
+    await_equal(sink.counted, expected, "pushed at the end")
 
 
 def test_a_graceful_drain_leaves_time_for_a_scrape(mesh: Mesh, backend: int, doubler: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.waiting import PATIENCE_SECONDS, wait_until
+from lab.waiting import PATIENCE_SECONDS, await_equal, wait_until
 from tests.e2e.harness import tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.clients import refusing_port
@@ -142,6 +142,6 @@ def test_a_shutdown_with_open_connections(mesh: Mesh, doubler: int) -> None:
         await_totals(mesh["west"], Counts(opened=1, closed=1, received=6, sent=12))
         mesh["west"].stop()
         everything = Counts(opened=6, closed=6, received=506, sent=1012)
-        wait_until(lambda: sink.totals() == everything, f"{everything}, pushed at the end")
+        await_equal(sink.totals, everything, "pushed at the end")
         for connection in connections:
             connection.close()

@@ -9,7 +9,7 @@ import pytest
 from lab import bootstrap
 from lab.paths import module
 from lab.tree import Json, plugins
-from lab.waiting import wait_until
+from lab.waiting import await_equal, wait_until
 from tests.e2e.harness import clients, sidecar, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.churn import Churn
@@ -45,7 +45,7 @@ class Proxy:
     def expect(self, total: int) -> None:
         """Waits until so many requests are counted, in a counter and in a histogram."""
         wanted = dict.fromkeys(FAMILIES, total)
-        wait_until(lambda: self.counted() == wanted, f"{wanted}, not {self.counted()}")
+        await_equal(self.counted, wanted, "counted")
 
     def counted(self) -> dict[str, float]:
         families = self.envoy.families()
@@ -57,7 +57,7 @@ class Proxy:
 
     def await_end_of_the_old(self) -> None:
         """No VM is left that counted so far, and with it would go what only it has."""
-        wait_until(lambda: self.envoy.stats(ACTIVE) == self._vms, f"VMs as before: {self._vms}")
+        await_equal(lambda: self.envoy.stats(ACTIVE), self._vms, "VMs as before")
 
 
 def _replace_module_of_listeners(churn: Churn) -> None:
@@ -111,7 +111,7 @@ def test_a_connection_is_counted_by_one_module_from_beginning_to_end(mesh: Mesh,
     await_totals(envoy, Counts(opened=4, closed=4, received=318, sent=636))
 
 
-# Fewer than are taken over at once even on a busy machine.
+# Fewer than are taken over at once, however busy the machine is.
 MANY = [{"host": f"shop-{number}.example"} for number in range(30)]
 
 
@@ -128,7 +128,7 @@ def test_many_label_sets(mesh: Mesh, tmp_path: Path) -> None:
 
 def _await_hosts(envoy: Envoy, times: int) -> None:
     wanted = dict.fromkeys((one["host"] for one in MANY), times)
-    wait_until(lambda: _by_host(envoy) == wanted, f"each host {times}")
+    await_equal(lambda: _by_host(envoy), wanted, "requests by host")
 
 
 def _by_host(envoy: Envoy) -> dict[str, float]:

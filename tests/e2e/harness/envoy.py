@@ -13,7 +13,7 @@ import httpx
 from lab.envoy import command
 from lab.processes import Process
 from lab.tree import Json
-from lab.waiting import PATIENCE_SECONDS, wait_until
+from lab.waiting import PATIENCE_SECONDS, await_equal
 from lab.web import answers_ok
 from tests.e2e.harness import envoy_log, scrape
 from tests.e2e.harness.scrape import Families
@@ -113,9 +113,9 @@ class Envoy:
     def port(self, listener: str) -> int:
         return self._ports[listener]
 
-    def families(self) -> Families:
-        """The plugin's metric families now."""
-        return scrape.parse(self.admin("/stats/prometheus").text)
+    def families(self, pattern: str | None = None) -> Families:
+        """The plugin's metric families now, or those of them whose stats' names match: a whole page can be long."""
+        return scrape.parse(self.admin("/stats/prometheus", params={"filter": pattern} if pattern else None).text)
 
     def stats(self, pattern: str) -> dict[str, int]:
         """Envoy's own stats whose name matches, by name."""
@@ -124,7 +124,7 @@ class Envoy:
 
     def await_stat(self, name: str, value: float) -> None:
         """Waits until a stat of Envoy's own has this value."""
-        wait_until(lambda: self.stats(f"^{re.escape(name)}$").get(name) == value, f"{self.name}: {name} = {value}")
+        await_equal(lambda: self.stats(f"^{re.escape(name)}$").get(name), value, f"{self.name}: {name}")
 
     def admin(self, path: str, **options: Any) -> httpx.Response:
         response = self._admin.get(path, **options)

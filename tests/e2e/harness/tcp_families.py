@@ -9,7 +9,7 @@ from functools import cache
 import yaml
 
 from lab.metrics import Labels
-from lab.waiting import wait_until
+from lab.waiting import await_equal
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.golden import GOLDEN
 from tests.e2e.harness.mesh import Mesh
@@ -79,7 +79,7 @@ def totals(envoy: Envoy) -> Counts:
 
 
 def await_totals(envoy: Envoy, counts: Counts) -> None:
-    wait_until(lambda: totals(envoy) == counts, f"{envoy.name}: totals of {counts}")
+    await_equal(lambda: totals(envoy), counts, f"{envoy.name}: totals")
 
 
 def flags(envoy: Envoy) -> set[str]:

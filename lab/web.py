@@ -8,9 +8,9 @@ from lab.waiting import PATIENCE_SECONDS
 _DIRECT = build_opener(ProxyHandler({}))
 
 
-def read(url: str, data: bytes | None = None, seconds: float = PATIENCE_SECONDS) -> str:
+def read(url: str, data: bytes | None = None) -> str:
     """What a GET answers, or a POST of some data."""
-    with _DIRECT.open(url, data, timeout=seconds) as response:
+    with _DIRECT.open(url, data, timeout=PATIENCE_SECONDS) as response:
         text: bytes = response.read()
     return text.decode()
 

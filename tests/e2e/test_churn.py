@@ -26,6 +26,8 @@ from tests.e2e.harness.tcp import TcpSidecar
 from tests.e2e.harness.workloads import STOCK_SERVICE
 
 SECONDS = float(os.environ.get("CHURN_SECONDS", "15"))
+# Changes of each kind, however long they take.
+LEAST_OF_EACH = 2
 # Until the connections of an old listener are cut. A gRPC client uses one until it is told of its end, which is
 # when the next stream begins, so it takes two streams and some time.
 DRAIN_SECONDS = 8
@@ -92,11 +94,10 @@ def test_every_request_message_and_byte_is_counted(
             workers = envoy.stats(r"^listener\..*\.worker_\d+\.downstream_cx_total$")
             assert len(workers) == 2 and all(workers.values()), f"{envoy.name}: idle workers: {workers}"
         with ThreadPoolExecutor(len(churns)) as pool:
-            made = dict(zip(before, pool.map(lambda churn: churn.go_on(SECONDS), churns), strict=True))
+            made = dict(zip(before, pool.map(lambda churn: churn.go_on(SECONDS, LEAST_OF_EACH), churns), strict=True))
 
     for envoy, (vms, memory) in before.items():
         _await_end(envoy, vms, _wanted(envoy, load.done))
-        assert min(made[envoy].values()) >= SECONDS / 10
         assert not any(envoy.stats(REFUSALS).values())
         print(f"{envoy.name}: {dict(made[envoy])}, {envoy.stats(CREATED)}")
         growth = resident_bytes(envoy.pid) - memory

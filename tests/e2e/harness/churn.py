@@ -31,8 +31,11 @@ class Churn:
         self._version = dict(build)["tag"]
         self._numbers = itertools.count(1)
 
-    def go_on(self, seconds: float) -> Counter[str]:
-        """One change after the other, of all kinds in turn; returns how many there were of each."""
+    def go_on(self, seconds: float, least: int) -> Counter[str]:
+        """One change after the other, of all kinds in turn, for so long, and until there were so many of each.
+
+        Returns how many there were.
+        """
         kinds = (
             self.replace_listeners,
             self.replace_stats_module,
@@ -40,7 +43,7 @@ class Churn:
             self.reconfigure,
             self.replace_exchange_module,
         )
-        made: Counter[str] = Counter()
+        made = Counter({change.__name__: 0 for change in kinds})
         due = time.monotonic()
         end = due + seconds
         for change in itertools.cycle(kinds):
@@ -48,7 +51,7 @@ class Churn:
             made[change.__name__] += 1
             # Envoy may need longer than that on a busy machine.
             due = max(due + EVERY_SECONDS, time.monotonic())
-            if due >= end:
+            if due >= end and min(made.values()) >= least:
                 break
             time.sleep(max(0, due - time.monotonic()))
         return made

@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 WASM_TARGET := wasm32-wasip1
 LINKED := $(or $(CARGO_TARGET_DIR),target)/$(WASM_TARGET)/release
 # A module over this size fails the build: each VM compiles and keeps its own.
-STATS_MAX_KB := 320
+MAX_KB := 320
 
 SOAK_MINUTES := 10
 BENCH_MODULES := out/bench/modules
@@ -22,8 +22,8 @@ build: ## dist/istio_stats.wasm and dist/metadata_exchange.wasm
 	@scripts/setup build
 	@scripts/build-wasm
 	@cargo build --package istio-stats-tools
-	@$(PACK) --artefact istio-stats --max-kb $(STATS_MAX_KB) $(LINKED)/istio_stats_module.wasm dist/istio_stats.wasm
-	@$(PACK) --artefact metadata-exchange $(LINKED)/metadata_exchange_module.wasm dist/metadata_exchange.wasm
+	@$(PACK) --artefact istio-stats --max-kb $(MAX_KB) $(LINKED)/istio_stats_module.wasm dist/istio_stats.wasm
+	@$(PACK) --artefact metadata-exchange --max-kb $(MAX_KB) $(LINKED)/metadata_exchange_module.wasm dist/metadata_exchange.wasm
 
 demo: ## two Envoys in two Kubernetes clusters, real requests, their metrics as a table (DEMO_KEEP=1: stays up)
 	@scripts/setup demo

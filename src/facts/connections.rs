@@ -5,12 +5,12 @@ use super::identity::Identity;
 use crate::attribute::element::Element;
 use crate::attribute::Attributes;
 use crate::catalogue::reporter::Reporter;
-use crate::collections::recent::Slots;
+use crate::collections::recent::Recent;
 
 /// Facts of downstream connections by their ids, which a process gives only once.
 #[derive(Debug, Default)]
 pub struct Connections {
-    known: Slots<u64, (Reporter, Option<Identity>)>,
+    known: Recent<u64, (Reporter, Option<Identity>)>,
 }
 
 // === impl Connections ===

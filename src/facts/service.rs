@@ -8,7 +8,7 @@ use crate::attribute::element::Element;
 use crate::attribute::Attributes;
 use crate::catalogue::label_value::LabelValue;
 use crate::catalogue::reporter::Reporter;
-use crate::collections::recent::Slots;
+use crate::collections::recent::Recent;
 use crate::wire::pairs::Pairs;
 
 /// What the labels `destination_service*` say; absent parts have other sources.
@@ -41,7 +41,7 @@ const SERVICE_METADATA: [&str; 6] = ["xds", "cluster_metadata", "filter_metadata
 #[derive(Debug, Default)]
 pub struct UpstreamClusters {
     hasher: DefaultHashBuilder,
-    known: Slots<Vec<u8>, UpstreamCluster>,
+    known: Recent<Vec<u8>, UpstreamCluster>,
 }
 
 /// What names the service behind an upstream cluster.

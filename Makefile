@@ -63,7 +63,7 @@ fuzz: ## libFuzzer on whatever reads foreign bytes, for long (FUZZ_RUNS=10000000
 coverage: ## how much of the core its tests run; fails below COVERAGE_MIN percent
 	@scripts/coverage
 
-mutants: ## changes one thing at a time; the tests must notice (MUTANTS="src/label.rs src/tcp.rs"; default: what changed)
+mutants: ## changes one thing at a time; the tests must notice (MUTANTS="src/catalogue/label_value.rs src/stats/tcp.rs"; default: what changed)
 	@scripts/mutants $(MUTANTS)
 
 soak: ## mixed traffic while peers and configurations change: nothing may grow, everything is counted (SOAK_MINUTES=10)

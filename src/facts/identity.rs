@@ -2,8 +2,8 @@
 
 use super::needs::Needs;
 use crate::attribute::element::Element;
-use crate::attribute::{Attributes, Path};
-use crate::catalogue::dimension::Dimension;
+use crate::attribute::Attributes;
+use crate::catalogue::dimension::Dimension as D;
 use crate::catalogue::label_value::{LabelValue, UNKNOWN};
 use crate::catalogue::reporter::Reporter;
 
@@ -28,47 +28,60 @@ impl Identity {
     /// Reads principals and policy as this reporter can know them, as far as
     /// labels show them.
     pub fn read(attributes: &Attributes<'_>, reporter: Reporter, needs: &Needs) -> Self {
-        use Dimension as D;
+        match reporter {
+            Reporter::Source => Self::of_upstream(attributes, needs),
+            Reporter::Destination | Reporter::Waypoint => Self::of_downstream(attributes, reporter, needs),
+        }
+    }
+
+    /// Of the connection to the destination, which is the peer.
+    fn of_upstream(attributes: &Attributes<'_>, needs: &Needs) -> Self {
         let read =
-            |labels: &[D], path: Path<'_>| needs.any_label(labels).then(|| attributes.label(path)).flatten();
-        // The principal of the peer tells its namespace, too.
-        let (own_label, peer_labels, own_path, peer_path) = match reporter {
-            Reporter::Source => (
-                D::SourcePrincipal,
-                [D::DestinationPrincipal, D::DestinationWorkloadNamespace, D::DestinationServiceNamespace],
-                Path::Listed(Element::UpstreamLocalSan),
-                Path::Listed(Element::UpstreamPeerSan),
-            ),
-            Reporter::Destination | Reporter::Waypoint => (
-                D::DestinationPrincipal,
-                [D::SourcePrincipal, D::SourceWorkloadNamespace, D::ConnectionSecurityPolicy],
-                Path::Named(&["connection", "uri_san_local_certificate"]),
-                Path::Named(&["connection", "uri_san_peer_certificate"]),
-            ),
-        };
-        let shows_any = needs.any_label(&[own_label]) || needs.any_label(&peer_labels);
-        // Without TLS to the upstream one look tells that both are absent.
-        if !shows_any || reporter == Reporter::Source && attributes.bytes(Element::UpstreamTls).is_none() {
+            |labels: &[D], element| needs.any_label(labels).then(|| attributes.label(element)).flatten();
+        let own_labels = [D::SourcePrincipal];
+        let peer_labels =
+            [D::DestinationPrincipal, D::DestinationWorkloadNamespace, D::DestinationServiceNamespace];
+        let shows_any = needs.any_label(&own_labels) || needs.any_label(&peer_labels);
+        // Without TLS one look tells that both are absent.
+        if !shows_any || attributes.bytes(Element::UpstreamTls).is_none() {
             return Self::default();
         }
-        let is_waypoint = reporter == Reporter::Waypoint;
-        // What left a tunnel shows no certificate; Istio's waypoint keeps whose it was.
-        let of_tunnel = || read(&peer_labels, Path::Named(&["filter_state", "io.istio.peer_principal"]));
-        let tunnel = is_waypoint.then(of_tunnel).flatten();
-        let mutual_tls = match reporter {
-            Reporter::Source => None,
-            _ if !needs.any_label(&[D::ConnectionSecurityPolicy]) => None,
-            _ if tunnel.is_some() => Some(true),
-            _ => attributes.flag(&["connection", "mtls"]),
-        };
-        let peer = tunnel.or_else(|| read(&peer_labels, peer_path));
+        let peer = read(&peer_labels, Element::UpstreamPeerSan);
+        Self {
+            source_principal: read(&own_labels, Element::UpstreamLocalSan),
+            peer_namespace: peer.as_ref().and_then(spiffe_namespace),
+            destination_principal: peer,
+            mutual_tls: None,
+        }
+    }
+
+    /// Of the connection from the source, which is the peer. What left a tunnel
+    /// (HBONE) shows no certificate: Istio keeps in the filter state whose it was, and
+    /// that goes before the connection's own.
+    fn of_downstream(attributes: &Attributes<'_>, reporter: Reporter, needs: &Needs) -> Self {
+        let peer_labels = [D::SourcePrincipal, D::SourceWorkloadNamespace, D::ConnectionSecurityPolicy];
+        let shows_peer = needs.any_label(&peer_labels);
         // A waypoint shows its own certificate, which is not the destination's.
-        let of_own = || read(&[own_label], own_path);
-        let own = (!is_waypoint).then(of_own).flatten();
-        let peer_namespace = peer.as_ref().and_then(spiffe_namespace);
-        let (source_principal, destination_principal) =
-            if reporter == Reporter::Source { (own, peer) } else { (peer, own) };
-        Self { source_principal, destination_principal, peer_namespace, mutual_tls }
+        let shows_own = reporter == Reporter::Destination && needs.any_label(&[D::DestinationPrincipal]);
+        let read = |shown: bool, path: &[&str]| shown.then(|| attributes.label(path)).flatten();
+        let of_tunnel = read(shows_peer || shows_own, &["filter_state", "io.istio.peer_principal"]);
+        let (peer, own) = if of_tunnel.is_some() {
+            (of_tunnel.clone(), read(shows_own, &["filter_state", "io.istio.local_principal"]))
+        } else {
+            let peer = read(shows_peer, &["connection", "uri_san_peer_certificate"]);
+            (peer, read(shows_own, &["connection", "uri_san_local_certificate"]))
+        };
+        let mutual_tls = match of_tunnel {
+            _ if !needs.any_label(&[D::ConnectionSecurityPolicy]) => None,
+            Some(_) => Some(true),
+            None => attributes.flag(&["connection", "mtls"]),
+        };
+        Self {
+            peer_namespace: peer.as_ref().and_then(spiffe_namespace),
+            source_principal: peer,
+            destination_principal: own,
+            mutual_tls,
+        }
     }
 
     /// The label `connection_security_policy`.

@@ -142,18 +142,32 @@ fn a_waypoint_is_neither_side() {
 }
 
 #[test]
-fn a_waypoint_knows_whose_tunnel_it_was() {
-    let principal = "spiffe://td/ns/shop/sa/web";
-    let labels = |root_id: &str, configuration: &str| {
+fn whoever_is_behind_a_tunnel_knows_whose_it_was() {
+    let (peer, own) = ("spiffe://td/ns/shop/sa/web", "spiffe://td/ns/stars/sa/reviews");
+    let labels = |root_id: &str, configuration: &str, certificate: Option<&str>| {
         let story = Story::new(root_id, configuration);
         let id = story.open();
-        story.host.set_attribute(&["filter_state", "io.istio.peer_principal"], principal);
-        story.host.set_attribute(&["connection", "mtls"], false);
+        story.host.set_attribute(&["filter_state", "io.istio.peer_principal"], peer);
+        story.host.set_attribute(&["filter_state", "io.istio.local_principal"], own);
+        story.host.set_attribute(&["connection", "mtls"], certificate.is_some());
+        if let Some(certificate) = certificate {
+            story.host.set_attribute(&["connection", "uri_san_peer_certificate"], certificate);
+            story.host.set_attribute(&["connection", "uri_san_local_certificate"], certificate);
+        }
         story.finish(id);
-        let names = ["source_principal", "source_workload_namespace", "connection_security_policy"];
+        let names = [
+            "source_principal",
+            "source_workload_namespace",
+            "destination_principal",
+            "connection_security_policy",
+        ];
         pick(&story.request_labels(), names)
     };
-    assert_eq!(labels("", r#"{"reporter": "SERVER_GATEWAY"}"#), [principal, "shop", "mutual_tls"]);
-    // Elsewhere the connection itself tells.
-    assert_eq!(labels(INBOUND, "{}"), ["unknown", "unknown", "none"]);
+    let waypoint = r#"{"reporter": "SERVER_GATEWAY"}"#;
+    assert_eq!(labels("", waypoint, None), [peer, "shop", "unknown", "mutual_tls"]);
+    assert_eq!(labels(INBOUND, "{}", None), [peer, "shop", own, "mutual_tls"]);
+    // What was kept goes before what the connection shows.
+    assert_eq!(labels(INBOUND, "{}", Some("spiffe://td/ns/x/sa/x")), [peer, "shop", own, "mutual_tls"]);
+    // The source's own connection to the client is no tunnel's end.
+    assert_eq!(labels(OUTBOUND, "{}", None), ["unknown", "shop", "unknown", "unknown"]);
 }

@@ -142,15 +142,38 @@ const fn named(names: &'static [&'static str]) -> Option<Path<'static>> {
     Some(Path::Named(names))
 }
 
-/// The sources that streams of this kind are asked: always, or ever.
-fn asked(attachment: Attachment, ever: bool) -> Rows {
-    let is_asked = |source: &Source| match source.asked.get(attachment as usize) {
-        Some(Asked::Always) => true,
-        Some(Asked::Sometimes) => ever,
-        Some(Asked::Never) | None => false,
-    };
-    let asked = SOURCES.iter().enumerate().filter(|(_, source)| is_asked(source));
-    asked.map(|(row, _)| row).collect()
+/// The sources that streams of one kind are asked.
+struct Asks {
+    always: Rows,
+    ever: Rows,
+}
+
+const OF_HTTP: Asks = Asks::of(Attachment::Http);
+const OF_TCP: Asks = Asks::of(Attachment::Tcp);
+
+// === impl Asks ===
+
+impl Asks {
+    /// Counted out once, by the compiler: each stream asks.
+    const fn of(attachment: Attachment) -> Self {
+        let (mut always, mut ever, mut bit) = (0, 0, 1u32);
+        let mut rest: &[Source] = &SOURCES;
+        while let Some((source, others)) = rest.split_first() {
+            let [http, tcp] = source.asked;
+            let asked = match attachment {
+                Attachment::Http => http,
+                Attachment::Tcp => tcp,
+            };
+            match asked {
+                Asked::Always => (always, ever) = (always | bit, ever | bit),
+                Asked::Sometimes => ever |= bit,
+                Asked::Never => {}
+            }
+            bit = bit.wrapping_shl(1);
+            rest = others;
+        }
+        Self { always: Rows::of_bits(always), ever: Rows::of_bits(ever) }
+    }
 }
 
 // === impl Sources ===
@@ -163,11 +186,15 @@ impl Sources {
         attachment: Attachment,
         side: Side,
     ) -> Option<Cow<'a, [u8]>> {
-        let known = self.known.and(asked(attachment, true));
+        let Asks { always, ever } = match attachment {
+            Attachment::Http => OF_HTTP,
+            Attachment::Tcp => OF_TCP,
+        };
+        let known = self.known.and(ever);
         self.look_into(attributes, side, known).or_else(|| {
             let everywhere = self.misses < EVERYWHERE || self.misses % ONE_IN == 0;
             self.misses = self.misses.wrapping_add(1);
-            self.look_into(attributes, side, asked(attachment, everywhere).minus(known))
+            self.look_into(attributes, side, if everywhere { ever } else { always }.minus(known))
         })
     }
 

@@ -41,9 +41,9 @@ class WaypointChains(Chains):
         ]
 
     def _exchange(self, attachment: str) -> Json:
-        """Over TCP: there is none inside the tunnel, and so it says."""
-        nobody = istio_peers.set_filter_state("peer_not_found", "true", network=True)
-        return {**nobody, "name": "istio.metadata_exchange"}
+        """Over TCP: nobody answers inside the tunnel, so it asks Istio's workload discovery."""
+        found = istio_peers.set_filter_state("upstream_peer", _peer(STOCK), network=True)
+        return {**found, "name": "istio.metadata_exchange"}
 
 
 def listeners(chains: Chains, identity: Identity) -> list[Json]:

@@ -11,16 +11,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 @dataclass(frozen=True)
 class Identity:
-    """Files of a certificate and its key, and whom they prove."""
+    """Files of a certificate, its key and who vouches for it."""
 
     certificate: str
     key: str
     authority: str
-    spiffe_id: str
 
 
 class Authority:
-    """Issues certificates whose subject alternative name is a SPIFFE ID."""
+    """Issues certificates to workloads, whose name is a SPIFFE ID, and to hosts."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -30,10 +29,16 @@ class Authority:
         self._file = self._write("root.pem", _pem(own.sign(self._key, hashes.SHA256())))
 
     def issue(self, spiffe_id: str) -> Identity:
-        name = spiffe_id.rpartition("/")[2]
+        return self._issue(spiffe_id.rpartition("/")[2], x509.UniformResourceIdentifier(spiffe_id))
+
+    def issue_for_host(self, host: str) -> Identity:
+        """As certificates outside of meshes are: without a SPIFFE ID."""
+        return self._issue(host, x509.DNSName(host))
+
+    def _issue(self, name: str, alternative_name: x509.GeneralName) -> Identity:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        san = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(spiffe_id)])
+        san = x509.SubjectAlternativeName([alternative_name])
         certificate = self._builder(subject, key).add_extension(san, False).sign(self._key, hashes.SHA256())
         key_pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -42,7 +47,6 @@ class Authority:
             certificate=self._write(f"{name}.pem", _pem(certificate)),
             key=self._write(f"{name}.key", key_pem),
             authority=self._file,
-            spiffe_id=spiffe_id,
         )
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:

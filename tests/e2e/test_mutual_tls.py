@@ -1,11 +1,14 @@
 """Principals, security policy and namespaces from SPIFFE certificates."""
 
+import ssl
+
 import httpx
 import pytest
 
 from lab import bootstrap
-from lab.certs import Identity
+from lab.certs import Authority, Identity
 from lab.tree import Json
+from lab.waiting import wait_until
 from tests.e2e.harness import clients
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
@@ -57,6 +60,24 @@ def test_tls_without_a_client_certificate_is_not_mutual(mesh: Mesh, backend: int
     # The client cannot verify a certificate that names a workload instead of an address.
     assert httpx.get(f"https://127.0.0.1:{port}/", verify=False, trust_env=False).status_code == 200
     mesh.expect("tls_without_client_certificate.yaml")
+
+
+def test_a_certificate_without_a_spiffe_id_is_mutual_all_the_same(
+    mesh: Mesh, backend: int, authority: Authority, stock_identity: Identity
+) -> None:
+    port = mesh.start(west(backend, tls=bootstrap.downstream_tls(stock_identity)))
+    client = authority.issue_for_host("client.example.com")
+    # The client cannot verify a certificate that names a workload instead of an address.
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(client.certificate, client.key)
+    assert httpx.get(f"https://127.0.0.1:{port}/", verify=context, trust_env=False).status_code == 200
+    counted = wait_until(lambda: mesh["west"].families().get("istio_requests_total"), "the request to be counted")
+    (series,) = counted.series
+    labels = dict(series)
+    assert labels["connection_security_policy"] == "mutual_tls"
+    assert labels["source_principal"] == "unknown"
+    assert labels["destination_principal"] == STOCK.spiffe_id()
 
 
 def _claiming(workload: Workload, namespace: str) -> Json:

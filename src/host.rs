@@ -7,6 +7,7 @@
 pub mod excerpt;
 #[cfg(not(target_family = "wasm"))]
 pub mod fake;
+pub mod metric_name;
 pub mod say;
 #[cfg(target_family = "wasm")]
 pub mod wasm;
@@ -16,6 +17,8 @@ use core::time::Duration;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
+
+use metric_name::MetricName;
 
 /// What a plugin asks of the proxy. Calls act on the current stream or, after
 /// [`Host::set_effective_context`], on the one named there.
@@ -70,12 +73,12 @@ pub trait Host {
     /// The current callback holds no data of that direction.
     fn replace_data(&self, direction: Data, length: usize, bytes: &[u8]) -> Result<(), HostError>;
 
-    /// Defines (or finds) the metric with this stat name. A repeated call
-    /// yields a fresh id and leaks about 35 bytes in the host: keep the id.
+    /// Defines (or finds) the metric with this name and these labels. A repeated
+    /// call yields a fresh id and leaks about 35 bytes in the host: keep the id.
     ///
     /// # Errors
     /// The host refused the definition.
-    fn define_metric(&self, kind: MetricKind, stat_name: &str) -> Result<MetricId, HostError>;
+    fn define_metric(&self, kind: MetricKind, name: MetricName<'_>) -> Result<MetricId, HostError>;
 
     /// Adds to a counter (only above zero) or a gauge (also below).
     ///

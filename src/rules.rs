@@ -16,7 +16,7 @@ use crate::facts::needs::Needs;
 use crate::host::excerpt::quoted;
 use crate::host::{Host, HostError};
 use expression::{Condition, Number, Text};
-use plan::{Conditions, MetricIndex, Plans, Variant};
+use plan::{Conditions, MetricIndex, MetricShape, Plans, Variant};
 use rewrite::rewrite;
 use sample::Sample;
 
@@ -82,6 +82,11 @@ impl Rules {
             .map(|text| found.check("metrics: match", text, Condition::create(host, text)))
             .collect();
         Self { plans, texts, numbers, conditions }
+    }
+
+    /// Every metric that streams may be recorded in.
+    pub fn metrics(&self) -> Vec<MetricShape> {
+        self.plans.metrics()
     }
 
     /// What they need to know of a stream.

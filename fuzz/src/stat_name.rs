@@ -5,6 +5,7 @@ use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::catalogue::label_value::{LabelValue, MAX_VALUE_BYTES, UNKNOWN};
 use istio_stats::catalogue::metric::Metric;
 use istio_stats::catalogue::stat_name;
+use istio_stats::host::metric_name::MetricName;
 
 use super::input::Input;
 use super::tags::{anchored, unanchored, well_formed, Found, PREFIX};
@@ -20,6 +21,9 @@ pub fn run(data: &[u8]) {
     let written = values.iter().enumerate().filter(|(n, _)| is_written(*n));
     let labels: Vec<_> = written.map(|(_, (tag, value))| (*tag, value.as_str())).collect();
     let stat_name = stat_name::encode(labels.iter().copied(), metric.name());
+    let read = MetricName::of(&stat_name);
+    assert_eq!(read.name(), format!("istio_{}", metric.name()));
+    assert!(read.labels().eq(labels.iter().copied()), "{stat_name:?}");
     assert_eq!(well_formed(&stat_name), (metric.name(), labels));
 
     let name = format!("{PREFIX}{stat_name}");
@@ -54,7 +58,11 @@ fn clean(bytes: &[u8]) -> String {
 /// `^wasmcustom\.component\.[^.]+\.(tag\.([^;]+);\.)` on the build's stat name.
 fn check_build(version: &str) {
     let version = if version.is_empty() { UNKNOWN } else { version };
-    let name = format!("{PREFIX}{}", stat_name::build("proxy", version, "istio_build"));
+    let stat_name = stat_name::build("proxy", version, "istio_build");
+    let read = MetricName::of(&stat_name);
+    assert_eq!(read.name(), "istio_build");
+    assert!(read.labels().eq([("component", "proxy"), ("tag", version)]), "{stat_name:?}");
+    let name = format!("{PREFIX}{stat_name}");
     let rest = name.strip_prefix("wasmcustom.component.").expect("begins so");
     let (component, rest) = rest.split_once('.').expect("goes on so");
     assert_eq!(component, "proxy");

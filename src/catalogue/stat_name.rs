@@ -1,12 +1,12 @@
 //! The stat name that carries labels through Envoy's Wasm interface.
 //!
-//! The interface knows metrics by one string and no labels, so the labels are
-//! written into it, as Istio's Wasm plugin did: `tag=.=value;.;` for each,
-//! then the metric's name. The bootstrap's `stats_tags` take them out again.
+//! The labels are written into it, as Istio's Wasm plugin did (the form is
+//! [`crate::host::metric_name`]'s). The bootstrap's `stats_tags` take them out again.
 //! Values are [`crate::catalogue::label_value::LabelValue`]s or constants: none can hold a
 //! separator.
 
 use crate::catalogue::metric::PREFIX;
+use crate::host::metric_name::{AFTER_VALUE, BEFORE_VALUE};
 
 /// Writes the stat name of `metric` (without `istio_`) with these labels.
 ///
@@ -30,7 +30,7 @@ pub fn encode_with_prefix<'a>(
     // 25 labels with long SPIFFE names make about 1 kB.
     let mut stat_name = String::with_capacity(1024);
     for (tag, value) in labels {
-        for part in [tag, "=.=", value, ";.;"] {
+        for part in [tag, BEFORE_VALUE, value, AFTER_VALUE] {
             stat_name.push_str(part);
         }
     }

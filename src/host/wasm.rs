@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::metric_name::MetricName;
 use super::{Data, ExpressionToken, HeaderMap, Host, HostError, MetricId, MetricKind, QueueId, Shared, Vm};
 
 /// The proxy this module runs in.
@@ -204,12 +205,13 @@ impl Host for WasmHost {
         check("proxy_set_buffer_bytes", status)
     }
 
-    fn define_metric(&self, kind: MetricKind, stat_name: &str) -> Result<MetricId, HostError> {
+    fn define_metric(&self, kind: MetricKind, name: MetricName<'_>) -> Result<MetricId, HostError> {
         let kind = match kind {
             MetricKind::Counter => 0,
             MetricKind::Gauge => 1,
             MetricKind::Histogram => 2,
         };
+        let stat_name = name.stat_name();
         let mut id = 0;
         let status = unsafe { proxy_define_metric(kind, stat_name.as_ptr(), stat_name.len(), &mut id) };
         check("proxy_define_metric", status)?;

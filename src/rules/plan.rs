@@ -79,6 +79,17 @@ struct Tag {
     removed: bool,
 }
 
+/// A metric without the values of its labels.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MetricShape {
+    /// How it counts.
+    pub kind: MetricKind,
+    /// Its name, with the prefix.
+    pub name: String,
+    /// The names of its labels, in order.
+    pub labels: Vec<String>,
+}
+
 /// Where a label's value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TagValue {
@@ -254,6 +265,23 @@ impl Plans {
             }
         });
         needs
+    }
+
+    /// Every metric that streams may be recorded in: once for each list of labels
+    /// that it has in some variant.
+    pub fn metrics(&self) -> Vec<MetricShape> {
+        let mut shapes = Vec::new();
+        self.each_variant(|variant| {
+            for plan in variant.plans() {
+                let name = [variant.prefix.as_str(), &plan.name].concat();
+                let labels = plan.labels().map(|(label, _)| label.to_owned()).collect();
+                let shape = MetricShape { kind: plan.kind, name, labels };
+                if !shapes.contains(&shape) {
+                    shapes.push(shape);
+                }
+            }
+        });
+        shapes
     }
 
     /// Every label that some metric carries in some variant, in the order of the

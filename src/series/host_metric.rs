@@ -1,5 +1,6 @@
 //! A metric that the host has defined.
 
+use crate::host::metric_name::MetricName;
 use crate::host::{Host, HostError, MetricId, MetricKind};
 
 /// What it takes to record samples.
@@ -18,7 +19,7 @@ impl HostMetric {
     /// # Errors
     /// The host refused the definition.
     pub fn define(host: &dyn Host, kind: MetricKind, stat_name: &str) -> Result<Self, HostError> {
-        Ok(Self { kind, id: host.define_metric(kind, stat_name)? })
+        Ok(Self { kind, id: host.define_metric(kind, MetricName::of(stat_name))? })
     }
 
     /// Records a sample.

@@ -10,6 +10,7 @@ use core::mem;
 
 use crate::catalogue::dimension::Values;
 use crate::catalogue::stat_name;
+use crate::host::metric_name::MetricName;
 use crate::host::{Host, HostError, MetricId, MetricKind};
 use crate::rules::sample::Sample;
 use crate::series::background::Background;
@@ -29,7 +30,7 @@ pub struct Registry {
 }
 
 /// Counts the reports that were folded into the overflow.
-const OVERFLOW_METRIC: &str = "stats_series_overflow_total";
+pub const OVERFLOW_METRIC: &str = "stats_series_overflow_total";
 /// Label sets that are kept, of all VMs together.
 const SERIES_METRIC: &str = "stats_series";
 
@@ -46,7 +47,8 @@ impl Registry {
         max_series: usize,
         background: Option<Background>,
     ) -> (Self, Result<(), HostError>) {
-        let series_gauge = host.define_metric(MetricKind::Gauge, &stat_name::encode([], SERIES_METRIC));
+        let stat_name = stat_name::encode([], SERIES_METRIC);
+        let series_gauge = host.define_metric(MetricKind::Gauge, MetricName::of(&stat_name));
         let registry = Self {
             store: SeriesStore::default(),
             waiting: Waiting::new(background),
@@ -168,7 +170,7 @@ impl Registry {
     fn count_overflow(&mut self, host: &dyn Host) -> Result<(), HostError> {
         if self.overflow_total.is_none() {
             let stat_name = stat_name::encode([], OVERFLOW_METRIC);
-            self.overflow_total = Some(host.define_metric(MetricKind::Counter, &stat_name)?);
+            self.overflow_total = Some(host.define_metric(MetricKind::Counter, MetricName::of(&stat_name))?);
         }
         self.overflow_total.map_or(Ok(()), |id| host.increment_metric(id, 1))
     }

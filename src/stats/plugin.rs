@@ -7,21 +7,22 @@ use std::cell::RefCell;
 use hashbrown::HashMap;
 
 use super::clock::Clock;
-use super::recorder::Recorder;
+use super::recorder::{self, Recorder};
 use super::self_report;
 use super::streams::AnyStream;
 use crate::attachment::Attachment;
 use crate::attribute::bulk::Bulk;
 use crate::attribute::era::Era;
 use crate::attribute::Attributes;
+use crate::catalogue::metric::PREFIX;
 use crate::config::Config;
 use crate::facts::reader::CallReader;
 use crate::host::say::{log_failure, say};
-use crate::host::Host;
-use crate::rules::plan::Plans;
+use crate::host::{Host, MetricKind};
+use crate::rules::plan::{MetricShape, Plans};
 use crate::rules::{OpeningValues, Rules};
 use crate::series::background::Background;
-use crate::series::registry::Registry;
+use crate::series::registry::{self, Registry};
 use crate::workload::labels::WorkloadLabels;
 
 /// One configured stats plugin in one VM.
@@ -78,6 +79,20 @@ impl StatsPlugin {
             recorder: Recorder { era, local, bulk: Bulk::new(era), calls, rules, registry, clock },
             open: RefCell::default(),
         })
+    }
+
+    /// Every metric that is defined later than now, for hosts that have to know their
+    /// labels when they configure.
+    pub fn metrics(&self) -> Vec<MetricShape> {
+        let own = |name, labels: &[&str]| MetricShape {
+            kind: MetricKind::Counter,
+            name: [PREFIX, name].concat(),
+            labels: labels.iter().map(ToString::to_string).collect(),
+        };
+        let mut metrics = self.recorder.rules.metrics();
+        metrics.push(own(registry::OVERFLOW_METRIC, &[]));
+        metrics.push(own(recorder::DECODE_ERRORS_METRIC, &[recorder::REASON]));
+        metrics
     }
 
     /// The kind of the stream being created.

@@ -13,6 +13,7 @@ use crate::catalogue::stat_name;
 use crate::facts::call::Call;
 use crate::facts::needs::Needs;
 use crate::facts::reader::CallReader;
+use crate::host::metric_name::MetricName;
 use crate::host::say::log_failure;
 use crate::host::{Host, MetricKind};
 use crate::peer::Peer;
@@ -40,7 +41,9 @@ pub(crate) struct Recorder {
 }
 
 /// Peers whose metadata could not be decoded, by reason.
-const DECODE_ERRORS_METRIC: &str = "stats_peer_decode_errors_total";
+pub(super) const DECODE_ERRORS_METRIC: &str = "stats_peer_decode_errors_total";
+/// Its label.
+pub(super) const REASON: &str = "reason";
 
 // === impl Recorder ===
 
@@ -78,8 +81,8 @@ impl Recorder {
     /// Counts a peer whose metadata could not be decoded.
     pub(crate) fn count_decode_errors(&self, host: &dyn Host, call: &Call) {
         for reason in [&call.downstream, &call.upstream].into_iter().filter_map(Peer::decode_error) {
-            let stat_name = stat_name::encode([("reason", reason)], DECODE_ERRORS_METRIC);
-            let result = host.define_metric(MetricKind::Counter, &stat_name);
+            let stat_name = stat_name::encode([(REASON, reason)], DECODE_ERRORS_METRIC);
+            let result = host.define_metric(MetricKind::Counter, MetricName::of(&stat_name));
             let result = result.and_then(|id| host.increment_metric(id, 1));
             log_failure(host, "counting a decode error", result);
         }

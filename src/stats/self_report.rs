@@ -6,6 +6,7 @@ use crate::catalogue::metric::PREFIX;
 use crate::catalogue::stat_name;
 use crate::config::issue::Issue;
 use crate::config::Config;
+use crate::host::metric_name::MetricName;
 use crate::host::say::{log_failure, say};
 use crate::host::{Host, MetricKind};
 use crate::version::VERSION;
@@ -59,7 +60,7 @@ pub(crate) fn issues(host: &dyn Host, issues: &[Issue]) {
 }
 
 fn set_gauge(host: &dyn Host, stat_name: &str, value: u64) {
-    let result = host.define_metric(MetricKind::Gauge, stat_name);
+    let result = host.define_metric(MetricKind::Gauge, MetricName::of(stat_name));
     let result = result.and_then(|id| host.record_metric(id, value));
     log_failure(host, "setting a gauge", result);
 }

@@ -29,6 +29,7 @@ mod messages;
 mod mutation;
 mod overrides;
 mod security;
+mod shapes;
 mod sides;
 mod story;
 mod struct_configuration;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::host::metric_name::MetricName;
 use crate::host::{
     Data, ExpressionToken, HeaderMap, Host, HostError, MetricId, MetricKind, QueueId, Shared, Vm,
 };
@@ -130,9 +131,9 @@ impl Host for FakeHost {
         self.with_data(Hostcall::ReplaceData, direction, |pipe| pipe.replace(length, bytes))
     }
 
-    fn define_metric(&self, kind: MetricKind, stat_name: &str) -> Result<MetricId, HostError> {
+    fn define_metric(&self, kind: MetricKind, name: MetricName<'_>) -> Result<MetricId, HostError> {
         self.answer(Hostcall::DefineMetric, || {
-            let place = self.process.borrow_mut().define_metric(kind, stat_name, self.module);
+            let place = self.process.borrow_mut().define_metric(kind, name.stat_name(), self.module);
             self.metrics.borrow_mut().add(place).map(MetricId)
         })
     }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::host::metric_name::MetricName;
 use crate::host::{Data, Flow, HeaderMap, Host, HostError, MetricId, MetricKind};
 
 fn text(read: Result<Option<Vec<u8>>, HostError>) -> Option<String> {
@@ -155,9 +156,9 @@ fn a_property_is_written_once_and_has_two_names() {
 fn metrics_are_shared_by_name_across_ids_and_vms() {
     let fake = FakeHost::new();
     let worker = fake.another_vm();
-    let one = fake.define_metric(MetricKind::Counter, "n").unwrap();
-    let two = fake.define_metric(MetricKind::Counter, "n").unwrap();
-    let other = worker.define_metric(MetricKind::Counter, "n").unwrap();
+    let one = fake.define_metric(MetricKind::Counter, MetricName::of("n")).unwrap();
+    let two = fake.define_metric(MetricKind::Counter, MetricName::of("n")).unwrap();
+    let other = worker.define_metric(MetricKind::Counter, MetricName::of("n")).unwrap();
     assert_ne!(one, two);
     fake.increment_metric(one, 1).unwrap();
     fake.increment_metric(two, 2).unwrap();
@@ -167,11 +168,11 @@ fn metrics_are_shared_by_name_across_ids_and_vms() {
     for delta in [0, -1] {
         assert_eq!(status(fake.increment_metric(one, delta)), HostError::BAD_ARGUMENT);
     }
-    let samples = fake.define_metric(MetricKind::Histogram, "n").unwrap();
+    let samples = fake.define_metric(MetricKind::Histogram, MetricName::of("n")).unwrap();
     fake.record_metric(samples, 7).unwrap();
     assert_eq!(status(fake.increment_metric(samples, 1)), HostError::BAD_ARGUMENT);
     assert_eq!(fake.histogram("n"), Some(vec![7]));
-    let gauge = fake.define_metric(MetricKind::Gauge, "g").unwrap();
+    let gauge = fake.define_metric(MetricKind::Gauge, MetricName::of("g")).unwrap();
     fake.record_metric(gauge, 5).unwrap();
     fake.increment_metric(gauge, -6).unwrap();
     assert_eq!(fake.gauge("g"), Some(u64::MAX));

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from lab import bootstrap, plugins
 from lab.paths import module
 from lab.tree import Json
+from tests.e2e.harness import istio_peers
 from tests.e2e.harness.istio import extensions
 
 _ROOT_IDS = {
@@ -40,23 +41,29 @@ class Chains:
     # Whether Istio's own metrics are on.
     own_metrics: bool
 
-    def http(self, name: str, routes: list[Json]) -> list[Json]:
-        filters = [*self._http_filters(), *self._stats("http")]
+    def http(self, name: str, routes: list[Json], exchanges: bool = True) -> list[Json]:
+        """With Istio's exchange, which is not in what comes out of a tunnel."""
+        exchange = [self._exchange("http")] if exchanges else []
+        filters = [*exchange, *self._http_filters(), *self._stats("http")]
         route_config = {"name": name, "virtual_hosts": [bootstrap.virtual_host("any", routes)]}
         return [*self._network_plugins(), bootstrap.http_manager(name, filters, route_config)]
 
-    def tcp(self, name: str, upstream_cluster: str) -> list[Json]:
+    def tcp(self, name: str, upstream_cluster: str, exchanges: bool = True) -> list[Json]:
+        """Istio's exchange is here in any case, but inside a tunnel nobody answers it."""
         return [
-            self._exchange("tcp"),
+            self._exchange("tcp") if exchanges else self._unanswered_exchange(),
             *self._network_plugins(),
             *self._stats("tcp"),
             bootstrap.tcp_proxy(name, upstream_cluster),
         ]
 
+    def _unanswered_exchange(self) -> Json:
+        nobody = istio_peers.set_filter_state("peer_not_found", "true", network=True)
+        return {**nobody, "name": "istio.metadata_exchange"}
+
     def _http_filters(self) -> list[Json]:
-        """Those in front of Istio's metrics."""
+        """Those in front of Istio's metrics, behind the exchange."""
         return [
-            self._exchange("http"),
             *self._plugins("HTTP", "AUTHN", "AUTHZ", "STATS", "UNSPECIFIED"),
             *self._http_features(),
         ]

@@ -39,8 +39,6 @@ class Pod:
     unapplied: list[Json] = field(default_factory=list)
     workers: int = 1
     arguments: tuple[str, ...] = ()
-    # Whether it has listeners that are reached from within.
-    has_internal_listeners: bool = False
     expected_log: tuple[str, ...] = ()
     permitted_log: str | None = None
 
@@ -63,9 +61,8 @@ class Pod:
         agent.mounted(listeners, self.annotations)
         self.unapplied = patcher.unapplied()
         whole = bootstrap.bootstrap(self.node, listeners, clusters)
-        if self.has_internal_listeners:
-            internal = bootstrap.extension("bootstrap.internal_listener.v3.InternalListener")
-            whole["bootstrap_extensions"] = [internal]
+        # Tunnels need it.
+        whole["bootstrap_extensions"] = [bootstrap.extension("bootstrap.internal_listener.v3.InternalListener")]
         whole["stats_config"] = stats_config(self.default_config, self.annotations)
         return whole
 
@@ -105,7 +102,6 @@ def waypoint(name: str, workload: Workload, backends: Sequence[int], identity: I
         "waypoint",
         {"WAYPOINT": lambda chains: waypoints.listeners(chains, identity)},
         {"WAYPOINT": waypoints.clusters(backends)},
-        has_internal_listeners=True,
         **of_pod,
     )
 

@@ -2,9 +2,9 @@
 
 A sidecar has an outbound listener for each service port and two virtual ones; the
 inbound ports of the pod are filter chains of `virtualInbound`, with and without
-TLS. A gateway has a listener for each of its servers. As there is no redirection
-of connections here, outbound listeners are bound, and `virtualInbound` listens on
-the pod's ports itself.
+TLS, and once more of `main_internal`, for what comes out of a tunnel. A gateway has
+a listener for each of its servers. As there is no redirection of connections here,
+outbound listeners are bound, and `virtualInbound` listens on the pod's ports itself.
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from lab import bootstrap
 from lab.certs import Identity
 from lab.tree import Json
 from tests.e2e.harness import usual, workloads
+from tests.e2e.harness.istio import tunnel
 from tests.e2e.harness.istio.chains import Chains
 from tests.e2e.harness.workloads import STOCK_SERVICE, Workload
 
@@ -129,7 +130,11 @@ def sidecar_inbound(chains: Chains, ports: Ports, identity: Identity) -> list[Js
     listener["additional_addresses"] = [{"address": bootstrap.socket_address("127.0.0.1", ports.tcp)}]
     inspector = bootstrap.extension("filters.listener.tls_inspector.v3.TlsInspector")
     listener["listener_filters"] = [inspector]
-    return [listener]
+    tunnelled = [
+        _from_tunnel(ports.http, chains.http("inbound", _routes("inbound"), exchanges=False)),
+        _from_tunnel(ports.tcp, chains.tcp("inbound", "inbound|5432||", exchanges=False)),
+    ]
+    return [listener, *tunnel.listeners(identity, tunnelled)]
 
 
 def gateway(chains: Chains) -> list[Json]:
@@ -139,6 +144,7 @@ def gateway(chains: Chains) -> list[Json]:
     return [
         _listener(GATEWAY_HTTP, "OUTBOUND", [{"filters": chains.http(GATEWAY_HTTP, routes)}]),
         _listener(GATEWAY_TCP, "OUTBOUND", [{"filters": chains.tcp(GATEWAY_TCP, _service(5432))}]),
+        *tunnel.originates("PassthroughCluster"),
     ]
 
 
@@ -162,6 +168,7 @@ def inbound_clusters(ports: Ports) -> list[Json]:
         usual.upstream_cluster("inbound|9090||", [ports.grpc_backend], [STOCK_SERVICE], protocol="http2"),
         usual.upstream_cluster("inbound|5432||", [ports.tcp_backend], [STOCK_SERVICE]),
         _passthrough("InboundPassthroughCluster"),
+        tunnel.to_main_internal(),
     ]
 
 
@@ -191,6 +198,13 @@ def _pod_port(filters: list[Json], port: int, identity: Identity) -> list[Json]:
         },
         {"name": name, "filter_chain_match": {**match, "transport_protocol": "raw_buffer"}, "filters": filters},
     ]
+
+
+def _from_tunnel(port: int, filters: list[Json]) -> Json:
+    """The filter chain of one port of the pod in `main_internal`."""
+    own_address = [{"address_prefix": STOCK.address, "prefix_len": 32}]
+    match = {"destination_port": port, "prefix_ranges": own_address}
+    return {"name": f"0.0.0.0_{port}", "filter_chain_match": match, "filters": filters}
 
 
 def _listener(name: str, direction: str, filter_chains: list[Json], port: int = 0) -> Json:

@@ -3,7 +3,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from lab import tree
 from lab.certs import Identity
 from lab.tree import Json
 from tests.e2e.harness import clients, golden, tcp_traffic
-from tests.e2e.harness.istio import control_plane, proxies, samples, waypoint
+from tests.e2e.harness.istio import control_plane, proxies, samples, tunnel, waypoint
 from tests.e2e.harness.istio.control_plane import Pod
 from tests.e2e.harness.istio.proxies import Ports
 from tests.e2e.harness.mesh import Mesh
@@ -68,9 +68,21 @@ class Builder:
     def start_waypoint(self, resources: list[Json]) -> "WaypointWorld":
         """A waypoint as `resources` change it, and the tunnel to it, running."""
         pod = self._pod(control_plane.waypoint, "waypoint", waypoint.WAYPOINT, self._backends, resources=resources)
-        port = self._mesh.run(pod).port(waypoint.CONNECT_TERMINATE)
-        self._mesh.run(waypoint.Ztunnel("ztunnel", port, self._identities["shop"]))
+        self._dig(pod, waypoint.WAYPOINT, waypoint.ADDRESSES)
         return WaypointWorld(self._mesh, [pod])
+
+    def start_tunnel(self, resources: list[Json]) -> "TunnelWorld":
+        """The called pod as `resources` change it, and a tunnel to it, running."""
+        own_ports = self._ports()
+        pod = self._pod(control_plane.sidecar, "stock", proxies.STOCK, own_ports, own_ports, resources=resources)
+        ports = {waypoint.HTTP: own_ports.http, waypoint.TCP: own_ports.tcp}
+        self._dig(pod, proxies.STOCK, {kind: f"{proxies.STOCK.address}:{port}" for kind, port in ports.items()})
+        return TunnelWorld(self._mesh, [pod])
+
+    def _dig(self, pod: Pod, workload: Workload, addresses: Mapping[str, str]) -> None:
+        """A tunnel to the pod of that workload, once it runs."""
+        port = self._mesh.run(pod).port(tunnel.CONNECT_TERMINATE)
+        self._mesh.run(tunnel.Ztunnel("ztunnel", workload, port, addresses, self._identities["shop"]))
 
     def _pod(self, make: Callable[..., Pod], name: str, workload: Workload, *ports: Any, **of_pod: Any) -> Pod:
         values = yaml.safe_load(VALUES.read_text())
@@ -147,12 +159,18 @@ class WaypointWorld(World):
     golden = "istio_waypoint.yaml"
 
     def send(self) -> None:
-        tunnel = self.mesh["ztunnel"]
-        with clients.http1(tunnel.port(waypoint.HTTP)) as caller:
+        ztunnel = self.mesh["ztunnel"]
+        with clients.http1(ztunnel.port(waypoint.HTTP)) as caller:
             assert [caller.get("/").status_code for _ in range(2)] == [200] * 2
-        with clients.grpc_client(tunnel.port(waypoint.HTTP)) as caller:
+        with clients.grpc_client(ztunnel.port(waypoint.HTTP)) as caller:
             caller.reserve(b"")
-        tcp_traffic.converse(tunnel.port(waypoint.TCP))
+        tcp_traffic.converse(ztunnel.port(waypoint.TCP))
+
+
+class TunnelWorld(WaypointWorld):
+    """The same to a sidecar."""
+
+    golden = "istio_tunnel.yaml"
 
 
 def plugins(pod: Pod) -> list[Json]:

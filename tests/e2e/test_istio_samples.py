@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from lab import tree
 from lab.certs import Authority
 from lab.tree import Json
 from tests.e2e.harness.doctor import diagnose
 from tests.e2e.harness.istio import samples, world
 from tests.e2e.harness.istio.proxies import GATEWAY, SHOP, STOCK
+from tests.e2e.harness.istio.tunnel import OWN_LISTENERS
 from tests.e2e.harness.istio.waypoint import WAYPOINT as WAYPOINT_WORKLOAD
 from tests.e2e.harness.istio.world import Builder
 from tests.e2e.harness.mesh import Mesh
@@ -59,6 +61,26 @@ def test_instead_of_istios_metrics_the_names_are_istios(istio: Builder, way: str
     running.expect("istio_")
     assert not running.idle_patches()
     assert running.vm_counts() == {2 * VMS_PER_ID}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_tunnel_is_not_counted_beside_what_comes_out_of_it(istio: Builder, way: str) -> None:
+    """Istio's own metrics are not in `connect_terminate`."""
+    running = istio.start_tunnel(samples.build(BESIDE / way).resources)
+    running.send()
+    running.expect("istio_", "mesh_")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_listeners_of_tunnels_themselves_are_left_out(istio: Builder, way: str) -> None:
+    pods = istio.pods(samples.build(BESIDE / way).resources)
+    listeners = [one for pod in pods for one in pod.bootstrap()["static_resources"]["listeners"]]
+    own = [one for one in listeners if one["name"] in OWN_LISTENERS]
+    assert {one["name"] for one in own} == set(OWN_LISTENERS)
+    # A gateway's filters are discovered, a logger is told to pass them over.
+    assert not list(tree.values(own, "config_discovery"))
+    loggers = [one for one in tree.nodes(own) if one.get("name") == "envoy.access_loggers.wasm"]
+    assert all("filter" in one for one in loggers)
 
 
 def test_a_waypoint_beside_istios_metrics_reports_the_same_under_names_of_its_own(istio: Builder) -> None:

@@ -40,7 +40,14 @@ impl HttpExchange {
         let map = HeaderMap::Request;
         let metadata =
             exchange_header(host, map, METADATA_HEADER, own.and_then(|own| own.metadata.as_deref()));
-        let id = exchange_header(host, map, ID_HEADER, own.and_then(|own| own.id.as_deref()));
+        let id = match own.and_then(|own| own.id.as_deref()) {
+            // The application gets no answer, so it does not matter what it says.
+            Some(own) if direction == Direction::Outbound => {
+                note(host, ID_HEADER, host.set_header(map, ID_HEADER, own.as_bytes()));
+                Vec::new()
+            }
+            own => exchange_header(host, map, ID_HEADER, own),
+        };
 
         let told = !metadata.is_empty() || !id.is_empty();
         if told && exchange.trusts(Side::Downstream, &attributes) {

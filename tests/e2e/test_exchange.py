@@ -115,11 +115,18 @@ def test_with_trust_mtls_a_peer_without_a_certificate_is_neither_heard_nor_answe
 
 
 @pytest.mark.parametrize(
-    "name, metadata",
-    [("PassthroughCluster", {}), ("outbound|443||example.org", {"external": True})],
-    ids=["passthrough", "external"],
+    "name, metadata, skip_external",
+    [
+        ("PassthroughCluster", {}, True),
+        ("outbound|443||example.org", {"external": True}, True),
+        # Istio marks those so that are reached by tunnel.
+        ("outbound|80||example.org", {"disable_mx": True}, False),
+    ],
+    ids=["passthrough", "external", "disable_mx"],
 )
-def test_with_skip_external_nobody_outside_is_told(mesh: Mesh, backend: int, name: str, metadata: Json) -> None:
+def test_who_is_outside_or_excluded_is_told_nothing(
+    mesh: Mesh, backend: int, name: str, metadata: Json, skip_external: bool
+) -> None:
     outside = usual.upstream_cluster(name, [backend])
     outside["metadata"] = {"filter_metadata": {"istio": metadata}}
     proxy = east(
@@ -127,7 +134,7 @@ def test_with_skip_external_nobody_outside_is_told(mesh: Mesh, backend: int, nam
         upstream_clusters=[outside],
         routes=[bootstrap.route("/", name)],
         stats=ABSENT,
-        exchange={"skip_external": True},
+        exchange={"skip_external": skip_external},
     )
     with clients.http1(mesh.start(proxy)) as caller:
         assert found_in(caller.get("/", headers={METADATA: SHOP_METADATA}).json()) == []

@@ -74,7 +74,7 @@ fn bad_fields_are_named_and_the_rest_is_followed() {
             "metadata-exchange: configuration: colour: unknown field with value \"red\"; ignored",
         ]
     );
-    let served = proxy.serve_after(to("PassthroughCluster", None), &[]);
+    let served = proxy.serve_after(to("PassthroughCluster", "external", None), &[]);
     assert_eq!(served.pair(Request), NOTHING);
 }
 

@@ -267,7 +267,7 @@ fn hostcalls_stay_within_their_budget() {
     assert_eq!(cost(&inbound, &[], &[]), (5, 1));
     // And two taken, one kept, two set.
     assert_eq!(cost(&inbound, &exchanged, &[]), (10, 3));
-    // The direction; four headers looked for, two set.
+    // The direction, whether the upstream cluster is excluded; three headers looked for, two set.
     assert_eq!(cost(&outbound, &[], &[]), (7, 1));
     // And two taken, one kept.
     assert_eq!(cost(&outbound, &[], &exchanged), (10, 3));

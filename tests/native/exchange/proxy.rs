@@ -125,13 +125,13 @@ pub fn peer() -> Option<Vec<u8>> {
     Some(PEER.into())
 }
 
-/// Says to which upstream cluster a stream goes, and whether that is out of the mesh.
-pub fn to(upstream_cluster: &str, external: Option<Value>) -> impl Fn(&FakeHost) + '_ {
+/// Says to which upstream cluster a stream goes, and how Istio marked that.
+pub fn to<'a>(upstream_cluster: &'a str, mark: &'a str, value: Option<Value>) -> impl Fn(&FakeHost) + 'a {
     move |host| {
         host.set_attribute(&["xds", "cluster_name"], upstream_cluster);
-        if let Some(external) = &external {
-            let path = ["xds", "cluster_metadata", "filter_metadata", "istio", "external"];
-            host.set_attribute(&path, external.clone());
+        if let Some(value) = &value {
+            let path = ["xds", "cluster_metadata", "filter_metadata", "istio", mark];
+            host.set_attribute(&path, value.clone());
         }
     }
 }

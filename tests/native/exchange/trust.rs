@@ -71,28 +71,48 @@ fn external_upstreams_are_told_nothing_if_so_configured() {
     let shop = "outbound|80||shop";
     let skips = Proxy::of("east", OUTBOUND, r#"{"skip_external": true}"#);
     let tells = Proxy::of("east", OUTBOUND, "{}");
-    for (upstream_cluster, external, told) in [
-        ("PassthroughCluster", None, false),
-        (shop, Some(Value::from(true)), false),
-        (shop, Some(Value::from("true")), false),
-        (shop, Some(Value::from(false)), true),
-        (shop, Some(Value::from("false")), true),
-        (shop, Some(Value::from(1.0)), true),
-        (shop, Some(Value::Null), true),
-        (shop, None, true),
-    ] {
-        let case = format!("{upstream_cluster} {external:?}");
-        for (proxy, told) in [(&skips, told), (&tells, true)] {
-            let mut served =
-                proxy.serve_after(to(upstream_cluster, external.clone()), &[(METADATA_HEADER, PEER)]);
-            let expected = if told { both(proxy.own()) } else { NOTHING };
-            assert_eq!(served.pair(Request), expected, "{case}");
-            // Nor is an answer believed that was not asked for.
-            served.respond(&[(METADATA_HEADER, PEER), (ID_HEADER, PEER_ID)]);
-            assert_eq!(served.pair(Response), NOTHING, "{case}");
-            assert_eq!(served.peers(), (peer(), told.then(|| PEER.into())), "{case}");
+    expect_told(&skips, "PassthroughCluster", "external", None, false);
+    expect_told(&tells, "PassthroughCluster", "external", None, true);
+    for (mark, set) in marks() {
+        expect_told(&skips, shop, "external", mark.clone(), !set);
+        expect_told(&tells, shop, "external", mark, true);
+    }
+}
+
+#[test]
+fn an_upstream_that_istio_excludes_is_told_nothing_however_configured() {
+    for configuration in ["{}", r#"{"skip_external": true}"#] {
+        for direction in [OUTBOUND, UNSPECIFIED] {
+            let proxy = Proxy::of("east", direction, configuration);
+            for (mark, set) in marks() {
+                expect_told(&proxy, "outbound|80||shop", "disable_mx", mark, !set);
+            }
         }
     }
+}
+
+/// Values that a mark may have, and whether they set it.
+fn marks() -> [(Option<Value>, bool); 7] {
+    [
+        (Some(Value::from(true)), true),
+        (Some(Value::from("true")), true),
+        (Some(Value::from(false)), false),
+        (Some(Value::from("false")), false),
+        (Some(Value::from(1.0)), false),
+        (Some(Value::Null), false),
+        (None, false),
+    ]
+}
+
+/// Whether an upstream cluster with that mark is told who we are.
+fn expect_told(proxy: &Proxy, upstream_cluster: &str, mark: &str, value: Option<Value>, told: bool) {
+    let case = format!("{upstream_cluster} {mark}={value:?}");
+    let mut served = proxy.serve_after(to(upstream_cluster, mark, value), &[(METADATA_HEADER, PEER)]);
+    let expected = if told { both(proxy.own()) } else { NOTHING };
+    assert_eq!(served.pair(Request), expected, "{case}");
+    // Nor is an answer believed that was not asked for.
+    served.respond(&[(METADATA_HEADER, PEER), (ID_HEADER, PEER_ID)]);
+    assert_eq!(served.peers(), (peer(), told.then(|| PEER.into())), "{case}");
 }
 
 #[test]

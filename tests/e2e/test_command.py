@@ -6,6 +6,7 @@ import re
 from lab.tree import Json
 from tests.e2e.harness import clients
 from tests.e2e.harness.command import istio_stats
+from tests.e2e.harness.customised import Customised
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID
 from tests.e2e.harness.sidecar import east, west
@@ -85,6 +86,43 @@ def test_check_refuses_the_conditions_that_envoy_does(mesh: Mesh, backend: int) 
     assert checked == {"metrics[0].match", "metrics[1].match", "metrics[5].match"}
     assert set(texts[:2]) <= set(refused)
     assert texts[2] not in refused
+
+
+# What `check` takes for a field, and a plain request over HTTP has no value of.
+NO_VALUE = {
+    "request.id",
+    "request.referer",
+    "connection.termination_details",
+    "connection.transport_failure_reason",
+}
+# Not in the oldest Envoy.
+NEWER = {"request.headers_bytes", "response.headers_bytes"}
+
+
+def test_check_knows_the_fields_of_attributes_that_envoy_has(mesh: Mesh, backend: int) -> None:
+    """Each that it lists has a value, but for what such a request does not have; what it warns of has none."""
+    wrong = {"request": "metod", "response": "cod", "connection": "sni", "upstream": "adress", "xds": "cluster_names"}
+    listed = {f"{root}.{field}" for root in [*wrong, "source", "destination"] for field in _fields_of(root)}
+    listed -= {name for name in listed if "cert" in name or "tls" in name}
+    names = sorted(listed | {f"{root}.{field}" for root, field in wrong.items()})
+    # Maps and messages cannot be printed: that they are there is enough.
+    labels = {name.replace(".", "_"): f"has({name}) ? 'yes' : 'no'" for name in names}
+    stats = {"attachment": "http", "metrics": [{"name": "requests_total", "dimensions": labels}]}
+    with clients.http1(mesh.start(Customised(west(backend, stats=stats)))) as caller:
+        assert caller.get("/").status_code == 200
+    mesh.await_total("west", "istio_requests_total", 1)
+    (series,) = mesh["west"].families()["istio_requests_total"].series
+    values = dict(series)
+    absent = {name for name in names if values[name.replace(".", "_")] == "no"}
+    assert absent - NEWER == NO_VALUE | {f"{root}.{field}" for root, field in wrong.items()}
+
+
+def _fields_of(attribute: str) -> list[str]:
+    """Those that `check` lists when it meets one that is not like any."""
+    stats = {"metrics": [{"dimensions": {"label": f"{attribute}.zzz"}}]}
+    printed = istio_stats("check", "--json", "-", stdin=json.dumps(stats))
+    (problem,) = json.loads(printed)["problems"]
+    return problem["suggestion"].removeprefix(f"{attribute} has: ").split(", ")
 
 
 def test_peer_header_prints_what_the_exchange_sends(mesh: Mesh, backend: int) -> None:

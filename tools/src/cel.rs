@@ -4,6 +4,7 @@
 //! none of the extensions, and nothing that nests deeper than 32. All that is
 //! said here is tried in real Envoys (tests/e2e/test_command.py).
 
+mod fields;
 mod inspect;
 mod vocabulary;
 
@@ -79,9 +80,11 @@ fn judge_here(text: &str, purpose: Purpose) -> Opinion {
     Opinion { is_plain: refused.is_none() && !own.calls, refused, unknown_names, changes }
 }
 
-/// What an expression can begin with.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    NAMES.into_iter()
+/// What may stand in place of an unknown name, or of its part behind the dot: the
+/// fields of its attribute, else what an expression can begin with.
+pub(crate) fn instead_of(unknown: &str) -> Vec<&'static str> {
+    let fields = unknown.split_once('.').and_then(|(attribute, _)| fields::of(attribute));
+    fields.map_or_else(|| NAMES.to_vec(), Iterator::collect)
 }
 
 // === impl Opinion ===

@@ -8,6 +8,7 @@ mod endpoint;
 mod exposition;
 mod extraction;
 mod find;
+mod istio_metrics;
 mod names;
 mod output;
 mod pack;

@@ -1,8 +1,10 @@
 //! Goes through an expression as Envoy's compiler would.
 
-use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr};
+use cel::common::ast::operators::INDEX;
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 use cel::parser::{ParseErrors, Parser};
 
+use super::fields;
 use super::vocabulary::{arguments_of, MACROS, NAMES};
 
 /// Longest expression that is judged, in bytes.
@@ -17,7 +19,7 @@ pub(super) struct Inspection<'a> {
     source: &'a str,
     info: cel::common::ast::SourceInfo,
     pub(super) refused: Option<String>,
-    /// Those that Envoy does not have.
+    /// Those that Envoy does not have, fields with their attribute.
     pub(super) names: Vec<String>,
     /// Whether any function is called or any message made.
     pub(super) calls: bool,
@@ -81,7 +83,10 @@ impl Inspection<'_> {
                 self.calls = true;
                 message.entries.iter().for_each(|entry| self.entry(&entry.expr, below));
             }
-            Expr::Select(select) => self.expression(&select.operand, below),
+            Expr::Select(select) => {
+                self.field(&select.operand, &select.field);
+                self.expression(&select.operand, below);
+            }
             Expr::Literal(_) | Expr::Unspecified => {}
         }
     }
@@ -102,6 +107,11 @@ impl Inspection<'_> {
         if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
             self.calls = true;
             self.function(name, call.target.is_some(), call.args.len());
+        }
+        if let (INDEX, [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(field)), .. }]) =
+            (name, &call.args[..])
+        {
+            self.field(operand, field.inner());
         }
         match call.target.as_deref() {
             // `math.greatest`: no value, the first part of a function's name.
@@ -148,8 +158,25 @@ impl Inspection<'_> {
     fn name(&mut self, name: &str) {
         let bare = name.strip_prefix('.').unwrap_or(name);
         let is_known = NAMES.contains(&bare) || self.variables.iter().any(|variable| variable == name);
-        if !is_known && !bare.starts_with('@') && !self.names.iter().any(|known| known == bare) {
-            self.names.push(bare.to_owned());
+        if !is_known && !bare.starts_with('@') {
+            self.unknown(bare);
+        }
+    }
+
+    fn field(&mut self, operand: &IdedExpr, field: &str) {
+        let Expr::Ident(name) = &operand.expr else {
+            return;
+        };
+        let bare = name.strip_prefix('.').unwrap_or(name);
+        let is_variable = self.variables.iter().any(|variable| variable == name);
+        if fields::of(bare).is_some_and(|mut known| !is_variable && known.all(|known| known != field)) {
+            self.unknown(&format!("{bare}.{field}"));
+        }
+    }
+
+    fn unknown(&mut self, name: &str) {
+        if !self.names.iter().any(|known| known == name) {
+            self.names.push(name.to_owned());
         }
     }
 }

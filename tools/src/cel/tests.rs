@@ -61,6 +61,28 @@ fn names_that_envoy_does_not_have_are_unknown() {
 }
 
 #[test]
+fn fields_that_an_attribute_does_not_have_are_unknown() {
+    let unknown = |text| judge(text, Purpose::Label).unknown_names;
+    for (text, expected) in [
+        ("request.metod", "request.metod"),
+        ("request['metod']", "request.metod"),
+        ("has(.response.cod) ? 'a' : 'b'", "response.cod"),
+        ("node.idd", ""),
+        ("cluster_names", "cluster_names"),
+        ("xds.cluster_names", "xds.cluster_names"),
+        ("source.workload.name", "source.workload"),
+        ("connection.tls_versio", "connection.tls_versio"),
+        ("upstream.uri_san_peer_certificate + string(upstream.port)", ""),
+        ("[{'metod': 1}].map(request, request.metod)", ""),
+        ("metadata.filter_metadata.x + filter_state['y']", ""),
+    ] {
+        assert_eq!(unknown(text).join(" "), expected, "{text}");
+    }
+    assert!(instead_of("request.metod").contains(&"method"));
+    assert!(instead_of("reqest").contains(&"request"));
+}
+
+#[test]
 fn only_what_calls_nothing_is_plain() {
     for text in ["request.method", "'a' + request.path", "has(request.id) ? 'a' : 'b'", "upstream_peer.app"] {
         assert!(judge(text, Purpose::Label).is_plain, "{text}");

@@ -14,6 +14,7 @@ use super::suggest::{nearest, suggest};
 use crate::artefact::Artefact;
 use crate::cel::{self, Purpose};
 use crate::find::found::Found;
+use crate::istio_metrics::{of_telemetry, ALL_METRICS};
 
 /// Checks what was found.
 pub(super) fn check(found: &Found, problems: &mut Problems) {
@@ -68,7 +69,16 @@ fn name_instead_of(issue: &Issue, config: &Config) -> Option<String> {
     }
     let is_metric = issue.path.starts_with("metrics[") && issue.path.ends_with(".name");
     let name = in_quotes.strip_prefix(PREFIX).unwrap_or(in_quotes);
-    is_metric.then(|| suggest(name, metrics(config))).flatten()
+    is_metric.then(|| istio_name(name).or_else(|| suggest(name, metrics(config)))).flatten()
+}
+
+/// What to say instead of a name that Istio's Telemetry has for a metric.
+fn istio_name(name: &str) -> Option<String> {
+    if name.eq_ignore_ascii_case(ALL_METRICS) {
+        return Some("an entry without a name is for all metrics".to_owned());
+    }
+    let metric = of_telemetry(name)?;
+    Some(format!("did you mean {:?}? {name} is its name in Istio's Telemetry", metric.name()))
 }
 
 fn metrics(config: &Config) -> impl Iterator<Item = &str> + '_ {
@@ -112,9 +122,16 @@ fn attribute_instead_of(name: &str) -> String {
     if name.ends_with("stream_peer") {
         return format!("of a peer only what becomes a label is known, {name}.app for example");
     }
-    match nearest(name, cel::names()) {
-        Some(near) => format!("did you mean {near:?}?"),
-        None => "it has no value unless another Wasm filter sets a property of this name".to_owned(),
+    let (attribute, known) = (name.split_once('.'), cel::instead_of(name));
+    match attribute {
+        Some((attribute, field)) => match nearest(field, known.iter().copied()) {
+            Some(near) => format!("did you mean {:?}?", format!("{attribute}.{near}")),
+            None => format!("{attribute} has: {}", known.join(", ")),
+        },
+        None => match nearest(name, known) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => "it has no value unless another Wasm filter sets a property of this name".to_owned(),
+        },
     }
 }
 

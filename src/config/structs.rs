@@ -1,10 +1,10 @@
 //! A configuration given as a `google.protobuf.Struct`: Envoy hands it on as the
 //! serialised message, not as JSON.
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::wire::proto::{FieldValue, Malformed, Message};
-use crate::wire::structs::each_entry;
+use crate::wire::structs::{each_entry, plain_number};
 
 /// How deep lists and objects may nest.
 const MAX_DEPTH: usize = 16;
@@ -43,7 +43,7 @@ fn value(bytes: &[u8], depth: usize) -> Result<Value, Malformed> {
     let mut last = Value::Null;
     while let Some((number, field)) = message.next_value()? {
         last = match (number, field) {
-            (number::NUMBER_VALUE, FieldValue::Fixed64(bits)) => number_of(f64::from_bits(bits)),
+            (number::NUMBER_VALUE, FieldValue::Fixed64(bits)) => plain_number(f64::from_bits(bits)),
             (number::STRING_VALUE, FieldValue::Content(text)) => {
                 Value::String(core::str::from_utf8(text).map_err(|_| Malformed)?.to_owned())
             }
@@ -54,15 +54,6 @@ fn value(bytes: &[u8], depth: usize) -> Result<Value, Malformed> {
         };
     }
     Ok(last)
-}
-
-/// As people write it: protobuf has doubles only, and `7` is one of them.
-fn number_of(double: f64) -> Value {
-    let whole = double as i64;
-    if whole as f64 == double {
-        return Value::Number(Number::from(whole));
-    }
-    Number::from_f64(double).map_or(Value::Null, Value::Number)
 }
 
 fn list(bytes: &[u8], depth: usize) -> Result<Vec<Value>, Malformed> {

@@ -127,8 +127,8 @@ pub fn to_header(metadata: &[u8]) -> String {
     BASE64.encode(metadata)
 }
 
-/// Decodes what a peer sent. Unknown keys, and values that are no text, are
-/// passed over; of a key that comes twice the last one counts.
+/// Decodes what a peer sent. Unknown keys, and values that are neither text, number
+/// nor boolean, are passed over; of a key that comes twice the last one counts.
 ///
 /// # Errors
 /// The bytes hold no workload.
@@ -162,7 +162,7 @@ pub fn decode_struct(metadata: &[u8]) -> Result<Workload, DecodeError> {
 /// What is not asked for need not even be a text.
 fn put(fact: Option<&mut Option<String>>, value: &[u8]) -> Result<(), DecodeError> {
     if let Some(fact) = fact {
-        *fact = structs::text(value)?.and_then(cut);
+        *fact = structs::text(value)?.and_then(|text| cut(&text));
     }
     Ok(())
 }

@@ -1,7 +1,11 @@
-//! `google.protobuf.Struct`: a map from text to values that are texts or maps
-//! again (numbers, lists and nulls are passed over).
+//! `google.protobuf.Struct`: a map from text to values that are texts, what can be
+//! written as one, or maps again (lists and nulls are passed over).
 
-use super::proto::{put_field, Malformed, Message};
+use std::borrow::Cow;
+
+use serde_json::{Number, Value};
+
+use super::proto::{put_field, FieldValue, Malformed, Message};
 
 /// Field numbers of google/protobuf/struct.proto.
 mod number {
@@ -11,10 +15,18 @@ mod number {
     pub(super) const KEY: u32 = 1;
     /// The value of a map's entry, in any protobuf.
     pub(super) const VALUE: u32 = 2;
+    /// `Value.null_value`, the first of its kinds.
+    pub(super) const NULL_VALUE: u32 = 1;
+    /// `Value.number_value`.
+    pub(super) const NUMBER_VALUE: u32 = 2;
     /// `Value.string_value`.
     pub(super) const STRING_VALUE: u32 = 3;
+    /// `Value.bool_value`.
+    pub(super) const BOOL_VALUE: u32 = 4;
     /// `Value.struct_value`.
     pub(super) const STRUCT_VALUE: u32 = 5;
+    /// `Value.list_value`, the last of its kinds.
+    pub(super) const LIST_VALUE: u32 = 6;
 }
 
 /// Shows key and `Value` of each entry of a `Struct`.
@@ -36,13 +48,52 @@ pub fn each_entry<'a, E: From<Malformed>>(
     Ok(())
 }
 
-/// The text of a `Value`; `None` if it holds something else.
+/// The text of a `Value`, or what a person would have written for its number or
+/// boolean; `None` if it holds something else.
 ///
 /// # Errors
 /// The bytes are no `Value`, or the text is not UTF-8.
-pub fn text(value: &[u8]) -> Result<Option<&str>, Malformed> {
-    let bytes = last_field(value, number::STRING_VALUE)?;
-    bytes.map(core::str::from_utf8).transpose().map_err(|_| Malformed)
+pub fn text(value: &[u8]) -> Result<Option<Cow<'_, str>>, Malformed> {
+    let mut message = Message::new(value);
+    let mut last = None;
+    while let Some((number, field)) = message.next_value()? {
+        last = match (number, field) {
+            (number::STRING_VALUE, FieldValue::Content(bytes)) => {
+                Some(core::str::from_utf8(bytes).map_err(|_| Malformed)?.into())
+            }
+            (number::NUMBER_VALUE, FieldValue::Fixed64(bits)) => {
+                number_text(f64::from_bits(bits)).map(Cow::Owned)
+            }
+            (number::BOOL_VALUE, FieldValue::Varint(flag)) => Some(flag_text(flag != 0).into()),
+            (number::NULL_VALUE..=number::LIST_VALUE, _) => None,
+            _ => last,
+        };
+    }
+    Ok(last)
+}
+
+/// A number as people write it: protobuf has doubles only, and `7` is one of them.
+/// Null for what is none.
+pub fn plain_number(double: f64) -> Value {
+    let whole = double as i64;
+    if whole as f64 == double {
+        return Value::Number(Number::from(whole));
+    }
+    Number::from_f64(double).map_or(Value::Null, Value::Number)
+}
+
+/// The same as a text: `1`, `1.1`.
+pub fn number_text(double: f64) -> Option<String> {
+    Some(plain_number(double)).filter(Value::is_number).map(|number| number.to_string())
+}
+
+/// A boolean as people write it.
+pub fn flag_text(flag: bool) -> &'static str {
+    if flag {
+        "true"
+    } else {
+        "false"
+    }
 }
 
 /// The nested `Struct` of a `Value`; `None` if it holds something else.
@@ -100,12 +151,25 @@ mod tests {
         put_text(&mut outer, "NAME", "web-1");
         let mut seen = Vec::new();
         each_entry::<Malformed>(&outer, |key, value| {
-            seen.push((key.to_vec(), text(value)?, nested(value)?));
+            seen.push((key.to_vec(), text(value)?.map(Cow::into_owned), nested(value)?));
             Ok(())
         })
         .unwrap();
-        let expected =
-            [(b"LABELS".to_vec(), None, Some(&inner[..])), (b"NAME".to_vec(), Some("web-1"), None)];
+        let expected = [
+            (b"LABELS".to_vec(), None, Some(&inner[..])),
+            (b"NAME".to_vec(), Some("web-1".to_owned()), None),
+        ];
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn numbers_are_written_as_people_do() {
+        let written = |double| number_text(double);
+        for (double, text) in
+            [(1.0, "1"), (1.1, "1.1"), (-2.5, "-2.5"), (0.0, "0"), (123_456_789_012.0, "123456789012")]
+        {
+            assert_eq!(written(double).as_deref(), Some(text));
+        }
+        assert_eq!((written(f64::NAN), written(f64::INFINITY)), (None, None));
     }
 }

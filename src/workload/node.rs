@@ -4,9 +4,10 @@ use super::fact::Fact;
 use super::{cut, Workload};
 use crate::host::excerpt::quoted_bytes;
 use crate::host::Host;
+use crate::wire::structs::{flag_text, number_text};
 
-/// Reads the local workload, and a warning for each key whose value is no text: it
-/// counts as absent.
+/// Reads the local workload, and a warning for each key whose value is neither text,
+/// number nor boolean: it counts as absent.
 ///
 /// Keys are read one at a time, since one null anywhere makes a read of the
 /// whole map fail. For configure time; costs a dozen hostcalls.
@@ -42,13 +43,26 @@ struct NodeMetadata<'a> {
 // === impl NodeMetadata ===
 
 impl NodeMetadata<'_> {
-    /// The text at this key. The wire tells no types: a number is eight bytes,
-    /// a boolean one, a map binary. What is invalid UTF-8 or holds a control
-    /// character is taken for one of those, and is in no name either.
+    /// The text at this key, or what a person would have written for the number or
+    /// boolean that YAML or JSON made of it: `CLUSTER_ID: 1`, `app: true`.
+    ///
+    /// The wire tells no types: a boolean is one byte, a number eight, a map binary.
+    /// No name is a byte of 0 or 1, but many have eight letters. What is invalid
+    /// UTF-8 or holds a control character is in no name either.
     fn text(&mut self, key: &[&str]) -> Option<String> {
-        let bytes = self.bytes(key)?;
-        let text = core::str::from_utf8(&bytes).ok();
-        let Some(text) = text.filter(|text| !text.chars().any(char::is_control)) else {
+        let (path, bytes) = self.bytes(key)?;
+        match *bytes.as_slice() {
+            [flag @ (0 | 1)] => return cut(flag_text(flag == 1)),
+            [a, b, c, d, e, f, g, h] => {
+                let double = f64::from_le_bytes([a, b, c, d, e, f, g, h]);
+                let is_number = is_number(self.host, &path).unwrap_or_else(|| printable(&bytes).is_none());
+                if let Some(text) = number_text(double).filter(|_| is_number) {
+                    return cut(&text);
+                }
+            }
+            _ => {}
+        }
+        let Some(text) = printable(&bytes) else {
             let excerpt = quoted_bytes(&bytes);
             self.warn(key, &format!("expected a text, found {} bytes, {excerpt}", bytes.len()));
             return None;
@@ -56,11 +70,12 @@ impl NodeMetadata<'_> {
         cut(text)
     }
 
-    /// Below `xds` since Envoy 1.33, at the top level before.
-    fn bytes(&mut self, key: &[&str]) -> Option<Vec<u8>> {
+    /// Below `xds` since Envoy 1.33, at the top level before; with the whole path.
+    fn bytes<'k>(&mut self, key: &[&'k str]) -> Option<(Vec<&'k str>, Vec<u8>)> {
         for prefix in [&["xds", "node", "metadata"] as &[&str], &["node", "metadata"]] {
-            match self.host.property(&[prefix, key].concat()) {
-                Ok(Some(bytes)) => return Some(bytes),
+            let path = [prefix, key].concat();
+            match self.host.property(&path) {
+                Ok(Some(bytes)) => return Some((path, bytes)),
                 Ok(None) => {}
                 Err(error) => {
                     self.warn(key, &format!("expected a text, found nothing readable ({error})"));
@@ -74,4 +89,19 @@ impl NodeMetadata<'_> {
     fn warn(&mut self, key: &[&str], what: &str) {
         self.warnings.push(format!("node metadata {}: {what}; ignored", key.join(".")));
     }
+}
+
+/// Whether the host has a number there, which only its expressions tell; `None`: it
+/// has none. (Numbers of a `Struct` are doubles.)
+fn is_number(host: &dyn Host, path: &[&str]) -> Option<bool> {
+    let (root, keys) = path.split_first()?;
+    let keys: String = keys.iter().map(|key| format!("['{key}']")).collect();
+    let token = host.create_expression(&format!("type({root}{keys}) == double")).ok()?;
+    let answer = host.evaluate_expression(token);
+    host.delete_expression(token);
+    Some(answer.ok()? == [1])
+}
+
+fn printable(bytes: &[u8]) -> Option<&str> {
+    core::str::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control))
 }

@@ -11,6 +11,7 @@ from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.usual import ABSENT
+from tests.e2e.harness.workloads import SHOP
 
 # What Envoy compiles and what it does not, of each kind of thing that an expression can hold.
 EXPRESSIONS = [
@@ -126,7 +127,10 @@ def _fields_of(attribute: str) -> list[str]:
 
 
 def test_peer_header_prints_what_the_exchange_sends(mesh: Mesh, backend: int) -> None:
-    proxy = east(backend, stats=ABSENT, exchange={"local": {"namespace": "elsewhere"}})
+    # Some of it without quotes.
+    metadata = {"CLUSTER_ID": 1, "WORKLOAD_NAME": "frontend", "MESH_ID": 1.5, "LABELS": {"app": True}}
+    node = {**SHOP.node(), "metadata": metadata}
+    proxy = east(backend, node=node, stats=ABSENT, exchange={"local": {"namespace": "elsewhere"}})
     with clients.http1(mesh.start(proxy)) as caller:
         reached = dict(caller.get("/").json())
     document = json.dumps(proxy.bootstrap())

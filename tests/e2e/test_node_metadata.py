@@ -10,20 +10,33 @@ from tests.e2e.harness.workloads import SHOP, STOCK, Workload
 
 MISSING: Json = {}
 ODD = {
-    "NAME": 1,
+    "NAME": [],
     "NAMESPACE": ["a", "list"],
-    "WORKLOAD_NAME": 42,
+    "WORKLOAD_NAME": {},
     "CLUSTER_ID": None,
     "MESH_ID": {"nested": "struct"},
-    "OWNER": True,
-    "ISTIO_VERSION": 1.5,
+    "OWNER": None,
+    "ISTIO_VERSION": [1.5],
     "LABELS": {
         "app": {"nested": "struct"},
-        "version": 2,
+        "version": [2],
         "service.istio.io/canonical-name": None,
         "service.istio.io/canonical-revision": ["a", "list"],
-        "app.kubernetes.io/name": False,
+        "app.kubernetes.io/name": [False],
         "app.kubernetes.io/version": [],
+    },
+}
+# As a template engine writes what nobody quoted; texts of eight letters, which are as long as a number.
+UNQUOTED = {
+    "NAMESPACE": 7,
+    "WORKLOAD_NAME": "frontend",
+    "CLUSTER_ID": 1,
+    "ISTIO_VERSION": 1.5,
+    "LABELS": {
+        "app": True,
+        "version": 1.1,
+        "service.istio.io/canonical-name": "eight-88",
+        "service.istio.io/canonical-revision": 20261129,
     },
 }
 ODD_LABELS = {"LABELS": "a text"}
@@ -45,6 +58,15 @@ def test_unusable_facts_are_unknown_on_both_sides(mesh: Mesh, backend: int, meta
     with clients.http1(port) as caller:
         assert caller.get("/").status_code == 200
     mesh.expect("node_unknown.yaml")
+
+
+@pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
+def test_numbers_and_booleans_are_texts_on_both_sides(mesh: Mesh, backend: int, logger: bool) -> None:
+    west_port = mesh.start(west(backend, node=_node(STOCK, UNQUOTED), logger=logger))
+    port = mesh.start(east(west_port, node=_node(SHOP, UNQUOTED), endpoint_metadata=None, logger=logger))
+    with clients.http1(port) as caller:
+        assert caller.get("/").status_code == 200
+    mesh.expect("node_unquoted.yaml")
 
 
 def test_without_labels_the_workload_stands_for_the_canonical_service(mesh: Mesh, backend: int) -> None:

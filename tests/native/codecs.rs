@@ -9,6 +9,7 @@ use istio_stats::host::fake::pairs;
 use istio_stats::peer::metadata::{decode, encode, DecodeError, MAX_ENCODED_BYTES, TOO_LARGE};
 use istio_stats::wire::pairs::{Pairs, MAX_ENTRIES};
 use istio_stats::wire::proto::{put_field, Malformed, Message};
+use istio_stats::wire::structs::number_text;
 use istio_stats::workload::fact::Fact;
 use istio_stats::workload::Workload;
 use prost::Message as _;
@@ -102,6 +103,8 @@ fn reference(encoded: &[u8]) -> Option<Workload> {
     let message = Struct::decode(STANDARD.decode(encoded).ok()?.as_slice()).ok()?;
     let read = |fields: &BTreeMap<String, Value>, key: &str| match fields.get(key)?.kind.as_ref()? {
         Kind::StringValue(text) if !text.is_empty() => Some(text.clone()),
+        Kind::NumberValue(number) if number.is_finite() => number_text(*number),
+        Kind::BoolValue(flag) => Some(flag.to_string()),
         _ => None,
     };
     let mut workload = Workload::default();
@@ -126,6 +129,25 @@ fn istios_metadata_is_understood() {
     let unpadded = STANDARD_NO_PAD.encode(istio_metadata().encode_to_vec());
     assert_ne!(unpadded.as_bytes(), encoded, "the sample needs padding");
     assert_eq!(decode(unpadded.as_bytes()), Ok(istio_workload()));
+}
+
+#[test]
+fn numbers_and_booleans_of_a_peer_are_what_a_person_would_have_written() {
+    let labels =
+        structure([("version", value(Kind::NumberValue(1.1))), ("app", value(Kind::BoolValue(true)))]);
+    let encoded = base64(&structure([
+        ("CLUSTER_ID", value(Kind::NumberValue(1.0))),
+        ("LABELS", value(Kind::StructValue(labels))),
+        ("NAMESPACE", value(Kind::NumberValue(f64::NAN))),
+        ("WORKLOAD_NAME", value(Kind::BoolValue(false))),
+    ]));
+    let expected = Workload::default()
+        .with(Fact::ClusterId, "1")
+        .with(Fact::AppVersion, "1.1")
+        .with(Fact::App, "true")
+        .with(Fact::Workload, "false");
+    assert_eq!(decode(&encoded), Ok(expected.clone()));
+    assert_eq!(reference(&encoded), Some(expected));
 }
 
 #[test]
@@ -165,7 +187,7 @@ fn a_full_workload_of_long_facts_stays_below_the_cap() {
 
 #[test]
 fn each_kind_of_bad_metadata_has_its_reason() {
-    let no_facts = base64(&structure([("UNKNOWN_KEY", text("x")), ("NAME", value(Kind::BoolValue(true)))]));
+    let no_facts = base64(&structure([("UNKNOWN_KEY", text("x")), ("NAME", value(Kind::NullValue(0)))]));
     let empty_fact = base64(&structure([("NAME", text(""))]));
     let mut cut_short = istio_metadata().encode_to_vec();
     cut_short.pop();

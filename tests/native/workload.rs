@@ -98,15 +98,55 @@ fn recommended_labels_win_over_short_ones() {
 }
 
 #[test]
-fn values_that_are_no_text_are_absent_and_named() {
+fn numbers_and_booleans_are_what_a_person_would_have_written() {
     let fake = istio_node();
     fake.set_node_metadata("CLUSTER_ID", 7.0);
     fake.set_node_metadata("MESH_ID", true);
+    fake.set_node_metadata("OWNER", 123_456_789_012.0);
+    fake.set_node_metadata("ISTIO_VERSION", 1.5);
+    fake.set_node_label("version", 1.1);
+    fake.set_node_label("app.kubernetes.io/name", false);
+    let workload = read(&fake);
+    for (fact, text) in [
+        (Fact::ClusterId, "7"),
+        (Fact::MeshId, "true"),
+        (Fact::Owner, "123456789012"),
+        (Fact::AppVersion, "1.1"),
+        (Fact::App, "false"),
+    ] {
+        assert_eq!(workload.get(fact), Some(text), "{fact:?}");
+    }
+    assert_eq!(istio_version(&fake), some("1.5"));
+}
+
+#[test]
+fn a_text_of_eight_bytes_is_no_number_nor_the_other_way_round() {
+    let readable = f64::from_le_bytes(*b"east-eu1");
+    let fake = istio_node();
+    fake.set_node_metadata("CLUSTER_ID", "east-eu1");
+    fake.set_node_metadata("NAME", readable);
+    fake.set_node_label("app.kubernetes.io/name", "east-eu2");
+    let workload = read(&fake);
+    assert_eq!(workload.get(Fact::ClusterId), Some("east-eu1"));
+    assert_eq!(workload.get(Fact::App), Some("east-eu2"));
+    assert_eq!(workload.get(Fact::Name).and_then(|name| name.parse().ok()), Some(readable));
+    // A host without expressions: what can be read is a text.
+    fake.set_node_metadata("MESH_ID", 7.0);
+    fake.fail(Hostcall::CreateExpression, 10);
+    let workload = read(&fake);
+    assert_eq!((workload.get(Fact::ClusterId), workload.get(Fact::MeshId)), (Some("east-eu1"), Some("7")));
+}
+
+#[test]
+fn values_that_are_no_scalar_are_absent_and_named() {
+    let fake = istio_node();
+    fake.set_node_metadata("CLUSTER_ID", "eight\nbs");
+    fake.set_node_metadata("MESH_ID", Value::List(vec![]));
     fake.set_node_metadata("NAMESPACE", Value::map([("a", "b")]));
     fake.set_node_metadata("WORKLOAD_NAME", Value::Null);
     fake.set_node_metadata("OWNER", b"\xff\xfe");
     fake.set_node_metadata("NAME", "two\nlines");
-    fake.set_node_label("version", 2.5);
+    fake.set_node_label("version", Value::map::<&str, &str>([]));
     fake.set_node_label("app", Value::List(vec!["x".into()]));
     let (workload, warnings) = node::read(&fake);
     let expected =
@@ -116,12 +156,12 @@ fn values_that_are_no_text_are_absent_and_named() {
         warnings,
         [
             r#"node metadata LABELS.app: expected a text, found 15 bytes, "\u0001\u0000\u0000\u0000\u0001\u0000\u0000\u0000\u0000\u0000\u0000\u0000x\u0000…; ignored"#,
-            r#"node metadata LABELS.version: expected a text, found 8 bytes, "\u0000\u0000\u0000\u0000\u0000\u0000\u0004@"; ignored"#,
+            r#"node metadata LABELS.version: expected a text, found 4 bytes, "\u0000\u0000\u0000\u0000"; ignored"#,
             r#"node metadata NAME: expected a text, found 9 bytes, "two\nlines"; ignored"#,
             r#"node metadata NAMESPACE: expected a text, found 16 bytes, "\u0001\u0000\u0000\u0000\u0001\u0000\u0000\u0000\u0001\u0000\u0000\u0000a\u0000…; ignored"#,
             "node metadata WORKLOAD_NAME: expected a text, found nothing readable (proxy_get_property returned status 3); ignored",
-            r#"node metadata CLUSTER_ID: expected a text, found 8 bytes, "\u0000\u0000\u0000\u0000\u0000\u0000\u001c@"; ignored"#,
-            r#"node metadata MESH_ID: expected a text, found 1 bytes, "\u0001"; ignored"#,
+            r#"node metadata CLUSTER_ID: expected a text, found 8 bytes, "eight\nbs"; ignored"#,
+            r#"node metadata MESH_ID: expected a text, found 4 bytes, "\u0000\u0000\u0000\u0000"; ignored"#,
             r#"node metadata OWNER: expected a text, found 2 bytes, "��"; ignored"#,
         ]
     );

@@ -5,6 +5,7 @@ mod bootstrap;
 mod compile;
 mod configuration;
 mod locals;
+mod node;
 mod problem;
 mod show;
 mod suggest;

@@ -13,6 +13,7 @@ mod names;
 mod output;
 mod pack;
 mod peer_header;
+mod scalar;
 mod stat_names;
 mod tags;
 mod top;

@@ -9,10 +9,12 @@ use istio_stats::host::fake::{FakeHost, Phase, Value};
 use istio_stats::host::HeaderMap;
 use istio_stats::peer::metadata;
 use istio_stats::workload::fact::Fact;
+use serde::de::IgnoredAny;
 use serde_json::{json, Value as Json};
 
 use crate::find;
-use crate::yaml::{self, Node};
+use crate::scalar::in_envoy;
+use crate::yaml::{self, Content, Node};
 
 /// Prints the value of the header x-envoy-peer-metadata for a node
 ///
@@ -38,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let [root] = roots.as_slice() else {
         bail!("{name}: expected one document, found {}", roots.len());
     };
-    let headers = Headers::of(root).with_context(|| name.clone())?;
+    let headers = Headers::of(root, is_json(&text)).with_context(|| name.clone())?;
     for warning in headers.warnings {
         eprintln!("warning: {warning}");
     }
@@ -63,13 +65,13 @@ struct Headers {
 
 impl Headers {
     /// Asks the metadata exchange itself, in a proxy that is this node.
-    fn of(root: &Node) -> Result<Self> {
+    fn of(root: &Node, is_json: bool) -> Result<Self> {
         let proxy = FakeHost::new();
         let (metadata, id) = node_of(root)?;
         for (key, value) in
             metadata.iter().flat_map(|metadata| metadata.entries()).map(|e| (&e.key, &e.value))
         {
-            proxy.set_node_metadata(key, attribute(&value.to_json()));
+            proxy.set_node_metadata(key, attribute(value, is_json));
         }
         if let Some(id) = id {
             proxy.set_attribute(&["xds", "node", "id"], id);
@@ -118,15 +120,31 @@ fn node_of(root: &Node) -> Result<(Option<&Node>, Option<&str>)> {
     Ok((node.get("metadata"), node.text_at(&["id"])))
 }
 
+/// Envoy's readers of YAML and of JSON differ in what they make of numbers.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
 /// A value of node metadata as Envoy holds it, in a protobuf Struct.
-fn attribute(value: &Json) -> Value {
+fn attribute(node: &Node, is_json: bool) -> Value {
+    match (&node.content, node.unquoted()) {
+        (Content::List(elements), _) => {
+            Value::List(elements.iter().map(|node| attribute(node, is_json)).collect())
+        }
+        (Content::Map(entries), _) => {
+            Value::map(entries.iter().map(|entry| (entry.key.clone(), attribute(&entry.value, is_json))))
+        }
+        (Content::Plain(Json::Null, _), _) => Value::Null,
+        (_, Some(written)) if !is_json => scalar(&in_envoy(written)),
+        _ => scalar(&node.to_json()),
+    }
+}
+
+fn scalar(value: &Json) -> Value {
     match value {
-        Json::Null => Value::Null,
         Json::Bool(flag) => Value::Bool(*flag),
         Json::Number(number) => Value::Double(number.as_f64().unwrap_or_default()),
-        Json::String(text) => Value::Bytes(text.clone().into_bytes()),
-        Json::Array(elements) => Value::List(elements.iter().map(attribute).collect()),
-        Json::Object(fields) => Value::map(fields.iter().map(|(key, value)| (key.clone(), attribute(value)))),
+        other => other.as_str().unwrap_or_default().into(),
     }
 }
 

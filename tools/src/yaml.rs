@@ -24,8 +24,8 @@ pub(crate) struct Node {
 /// What a value is.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
-    /// Null, a boolean or a number.
-    Plain(Value),
+    /// Null, a boolean or a number; and how it is written.
+    Plain(Value, String),
     Text(Text),
     List(Vec<Node>),
     /// In the order of the file.
@@ -45,8 +45,7 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
     pub(crate) text: String,
-    /// Each of its lines is a line of the file (a block that begins with `|`).
-    is_block: bool,
+    style: ScalarStyle,
 }
 
 /// A text that is no YAML.
@@ -159,6 +158,15 @@ impl Node {
         }
     }
 
+    /// How a value is written that stands there without quotes.
+    pub(crate) fn unquoted(&self) -> Option<&str> {
+        match &self.content {
+            Content::Plain(_, written) => Some(written),
+            Content::Text(Text { text, style: ScalarStyle::Plain }) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The text of a field.
     pub(crate) fn text_at(&self, path: &[&str]) -> Option<&str> {
         self.at(path)?.text()
@@ -183,7 +191,7 @@ impl Node {
     /// The same as JSON.
     pub(crate) fn to_json(&self) -> Value {
         match &self.content {
-            Content::Plain(value) => value.clone(),
+            Content::Plain(value, _) => value.clone(),
             Content::Text(text) => Value::String(text.text.clone()),
             Content::List(elements) => elements.iter().map(Self::to_json).collect(),
             Content::Map(entries) => {
@@ -200,7 +208,8 @@ impl Node {
             return None;
         };
         let mut nested = parse(&text.text).ok()?.into_iter().next()?;
-        nested.shift(self.position, text.is_block);
+        // Then each of its lines is a line of the file.
+        nested.shift(self.position, text.style == ScalarStyle::Literal);
         Some(nested)
     }
 
@@ -221,7 +230,7 @@ impl Node {
                 entry.position = shifted(entry.position);
                 entry.value.shift(start, is_block);
             }),
-            Content::Plain(_) | Content::Text(_) => {}
+            Content::Plain(..) | Content::Text(_) => {}
         }
     }
 }
@@ -232,16 +241,16 @@ impl Content {
     fn new<'a>(data: &YamlData<'a, MarkedYaml<'a>>) -> Self {
         match data {
             YamlData::Representation(text, style, tag) => {
+                let plain = |value| Self::Plain(value, text.to_string());
                 match Scalar::parse_from_cow_and_metadata(text.clone(), *style, tag.as_ref()) {
-                    Some(Scalar::Null) => Self::Plain(Value::Null),
-                    Some(Scalar::Boolean(flag)) => Self::Plain(Value::Bool(flag)),
-                    Some(Scalar::Integer(number)) => Self::Plain(Value::from(number)),
+                    Some(Scalar::Null) => plain(Value::Null),
+                    Some(Scalar::Boolean(flag)) => plain(Value::Bool(flag)),
+                    Some(Scalar::Integer(number)) => plain(Value::from(number)),
                     Some(Scalar::FloatingPoint(number)) => {
-                        Self::Plain(Number::from_f64(number.into_inner()).map_or(Value::Null, Value::Number))
+                        plain(Number::from_f64(number.into_inner()).map_or(Value::Null, Value::Number))
                     }
                     Some(Scalar::String(_)) | None => {
-                        let is_block = *style == ScalarStyle::Literal;
-                        Self::Text(Text { text: text.to_string(), is_block })
+                        Self::Text(Text { text: text.to_string(), style: *style })
                     }
                 }
             }
@@ -257,7 +266,9 @@ impl Content {
                 Self::Map(entries.iter().map(entry).collect())
             }
             YamlData::Tagged(_, node) => Self::new(&node.data),
-            YamlData::Value(_) | YamlData::Alias(_) | YamlData::BadValue => Self::Plain(Value::Null),
+            YamlData::Value(_) | YamlData::Alias(_) | YamlData::BadValue => {
+                Self::Plain(Value::Null, String::new())
+            }
         }
     }
 }

@@ -69,6 +69,13 @@ fn list_of_attributes(text: &str, at: impl Fn(&[&str]) -> Option<Value>) -> Opti
     items.collect::<Option<Vec<_>>>().map(Value::List)
 }
 
+/// What the question for an attribute's type evaluates to: `type(a.b) == double`.
+pub(super) fn is_double(text: &str, at: impl Fn(&[&str]) -> Option<Value>) -> Option<Value> {
+    let path = plain_path(text.strip_prefix("type(")?.strip_suffix(") == double")?)?;
+    let value = at(&path.iter().map(String::as_str).collect::<Vec<_>>())?;
+    Some(matches!(value, Value::Double(_)).into())
+}
+
 fn is_balanced(text: &str) -> bool {
     let mut depth = 0i32;
     for c in text.chars() {

@@ -3,7 +3,7 @@
 use istio_stats::attachment::Attachment;
 use istio_stats::exchange::http::{ID_HEADER, METADATA_HEADER};
 use istio_stats::exchange::Exchange;
-use istio_stats::host::fake::{FakeHost, Hostcall};
+use istio_stats::host::fake::{FakeHost, Hostcall, Value};
 use istio_stats::host::HeaderMap::{Request, Response};
 use istio_stats::peer::metadata::decode;
 use istio_stats::workload::fact::Fact;
@@ -129,19 +129,21 @@ fn a_node_tells_only_what_it_knows() {
 fn odd_node_values_are_complained_about_and_not_sent() {
     let host = FakeHost::new();
     host.set_attribute(&["xds", "node", "id"], "an\r\nid: x");
-    host.set_node_metadata("CLUSTER_ID", 3.0);
+    host.set_node_metadata("CLUSTER_ID", Value::List(vec![]));
     host.set_node_metadata("NAMESPACE", "shop");
+    host.set_node_metadata("WORKLOAD_NAME", 3.0);
     let proxy = Proxy::with_host(host, OUTBOUND, "{}");
     assert_eq!(
         proxy.complaints(),
         [
-            r#"metadata-exchange: node metadata CLUSTER_ID: expected a text, found 8 bytes, "\u0000\u0000\u0000\u0000\u0000\u0000\b@"; ignored"#,
+            r#"metadata-exchange: node metadata CLUSTER_ID: expected a text, found 4 bytes, "\u0000\u0000\u0000\u0000"; ignored"#,
             r#"metadata-exchange: node id "an\r\nid: x" cannot be a header's value; not sent"#,
         ]
     );
     let (metadata, id) = proxy.serve(&[]).pair(Request);
     let workload = decode(metadata.unwrap().as_bytes()).unwrap();
     assert_eq!((workload.get(Fact::ClusterId), workload.get(Fact::Namespace)), (None, Some("shop")));
+    assert_eq!(workload.get(Fact::Workload), Some("3"));
     assert_eq!(id, None);
 }
 

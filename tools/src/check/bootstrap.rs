@@ -4,6 +4,7 @@
 use istio_stats::config::Config;
 use istio_stats::workload::fact::Fact;
 
+use super::node;
 use super::problem::{Level, Problem, Problems};
 use crate::artefact::Artefact;
 use crate::extraction::StatsTags;
@@ -23,6 +24,7 @@ pub(super) fn check(document: &Document, file: &str, problems: &mut Problems) {
         Some(bootstrap) => {
             check_stats_tags(bootstrap, &configs, file, problems);
             check_cluster_id(bootstrap, &configs, problems);
+            node::check(bootstrap, problems);
         }
         None => configs.iter().for_each(|(found, config)| check_suffixes(found, config, problems)),
     }
@@ -119,8 +121,10 @@ impl Findings {
 }
 
 fn check_cluster_id(bootstrap: &Node, configs: &[(&Found, Config)], problems: &mut Problems) {
-    let is_known = bootstrap.text_at(&["node", "metadata", "CLUSTER_ID"]).is_some_and(|id| !id.is_empty());
-    if is_known || configs.iter().all(|(_, config)| config.local.get(Fact::ClusterId).is_some()) {
+    let id = bootstrap.at(&["node", "metadata", "CLUSTER_ID"]);
+    // One that is no text is not missing.
+    let is_told = id.is_some_and(|id| id.text() != Some(""));
+    if is_told || configs.iter().all(|(_, config)| config.local.get(Fact::ClusterId).is_some()) {
         return;
     }
     let message =

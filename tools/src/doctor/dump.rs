@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::attached::Attached;
 use super::chain::Chain;
-use super::json::{is_true, list, text};
+use super::json::{is_true, list, text, written};
 use super::listeners::{Reader, Rejected};
 use crate::artefact::Artefact;
 use crate::names::Names;
@@ -17,6 +17,8 @@ pub(crate) struct Dump {
     pub(crate) node_id: String,
     /// `CLUSTER_ID` of the node's metadata.
     pub(crate) cluster_id: Option<String>,
+    /// What is there instead of a text: `a list`.
+    pub(crate) unreadable_cluster_id: Option<&'static str>,
     /// Whether Istio made the bootstrap.
     pub(crate) is_istio: bool,
     pub(crate) tags: Vec<Tag>,
@@ -35,6 +37,8 @@ pub(crate) struct Tag {
     /// Does not come from the stat's name: every stat gets the same value.
     pub(crate) fixed: bool,
 }
+
+const CLUSTER_ID: &str = "/node/metadata/CLUSTER_ID";
 
 // === impl Dump ===
 
@@ -55,8 +59,8 @@ impl Dump {
 
         let mut dump = Self {
             node_id: text(bootstrap, "/node/id").to_owned(),
-            cluster_id: Some(text(bootstrap, "/node/metadata/CLUSTER_ID").to_owned())
-                .filter(|id| !id.is_empty()),
+            cluster_id: Some(written(bootstrap, CLUSTER_ID)).filter(|id| !id.is_empty()),
+            unreadable_cluster_id: bootstrap.pointer(CLUSTER_ID).and_then(not_written),
             is_istio: bootstrap.pointer("/node/metadata/PROXY_CONFIG").is_some(),
             tags: list(bootstrap, "/stats_config/stats_tags").iter().map(Tag::parse).collect(),
             stats_matcher: bootstrap.pointer("/stats_config/stats_matcher").cloned().unwrap_or_default(),
@@ -100,6 +104,16 @@ impl Dump {
     /// Whether the bootstrap has a line for a label.
     pub(crate) fn has_tag(&self, label: &str) -> bool {
         self.tags.iter().any(|tag| tag.name == label)
+    }
+}
+
+/// What a value is of which no text can be made.
+fn not_written(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::Null => Some("null"),
+        Value::Array(_) => Some("a list"),
+        Value::Object(_) => Some("a map"),
+        _ => None,
     }
 }
 

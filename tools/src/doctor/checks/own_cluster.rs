@@ -16,18 +16,21 @@ const NO_CLUSTER_ID: Symptom = Symptom {
     code: "no-cluster-id",
     severity: Severity::Problem,
     title: "This Envoy does not know its Kubernetes cluster",
-    why: "`CLUSTER_ID` is not in the bootstrap's `node.metadata`. The label of this side is `unknown`, and \
-         peers learn nothing better.",
+    why:
+        "`CLUSTER_ID` is not in the bootstrap's `node.metadata`, or is neither text, number nor boolean. The \
+         label of this side is `unknown`, and peers learn nothing better.",
     remedy:
         "Say it there, as Kiali or the control plane know it, byte for byte. Where node metadata cannot be \
          set, `local.cluster_id` in the configuration of both plugins does the same.",
 };
 
 pub(crate) fn find(seen: &Seen) -> Vec<Finding> {
-    let facts = match seen.dump() {
+    let mut facts = match seen.dump() {
         Some(dump) => nameless_plugins(dump),
         None => nameless_series(seen),
     };
+    let unreadable = seen.dump().and_then(|dump| dump.unreadable_cluster_id).filter(|_| !facts.is_empty());
+    facts.extend(unreadable.map(|what| format!("CLUSTER_ID is {what}")));
     if facts.is_empty() {
         return Vec::new();
     }
@@ -74,7 +77,15 @@ mod tests {
         let seen = node(&json!({}), &[named.clone(), nameless.clone()]);
         assert_eq!(facts(&find(&seen)), ["metadata_exchange of listener in (HTTP)"]);
         assert_eq!(find(&node(&json!({}), &[named])), []);
-        assert_eq!(find(&node(&json!({"CLUSTER_ID": "x"}), &[nameless])), []);
+        for told in [json!("x"), json!(1), json!(1.5), json!(true)] {
+            assert_eq!(
+                find(&node(&json!({"CLUSTER_ID": told}), std::slice::from_ref(&nameless))),
+                [],
+                "{told}"
+            );
+        }
+        let unreadable = node(&json!({"CLUSTER_ID": ["x"]}), &[nameless]);
+        assert_eq!(facts(&find(&unreadable))[1..], ["CLUSTER_ID is a list"]);
     }
 
     #[test]

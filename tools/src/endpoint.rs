@@ -1,9 +1,14 @@
 //! Where metrics are read from: an Envoy's admin interface, or any URL that
 //! answers with a page in the Prometheus text format.
+//!
+//! Only the hosts that were given are asked: no redirect is followed, no proxy of the
+//! environment is used. Whoever answers may be broken or hostile, so all that comes is
+//! bounded, in time and in size.
 
 use std::time::Duration;
 
 use anyhow::{bail, ensure, Context as _, Result};
+use istio_stats::host::excerpt::quoted_bytes;
 use ureq::Agent;
 
 /// One such place.
@@ -13,10 +18,10 @@ pub(crate) struct Endpoint {
     agent: Agent,
 }
 
-/// Envoy renders a page of 20 000 series in a second.
+/// For all of an answer. Envoy renders a page of 20 000 series in a second.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A page of a proxy with tens of thousands of series, and far more.
-const MAX_BYTES: u64 = 1 << 30;
+const MAX_BYTES: u64 = 1 << 28;
 /// Envoy's own page.
 const PROMETHEUS: &str = "/stats/prometheus";
 
@@ -37,7 +42,8 @@ impl Endpoint {
         };
         let url = url.trim_end_matches('/').to_owned();
         ensure!(url.len() > "http://".len(), "{typed:?} is no URL; http://127.0.0.1:15000 would be one");
-        let agent = Agent::config_builder().timeout_global(Some(TIMEOUT)).build().into();
+        let config = Agent::config_builder().timeout_global(Some(TIMEOUT)).max_redirects(0).proxy(None);
+        let agent = config.build().into();
         Ok(Self { url, agent })
     }
 
@@ -87,6 +93,10 @@ impl Endpoint {
     fn get(&self, url: &str) -> Result<String> {
         let mut response =
             self.agent.get(encode(url)).call().with_context(|| format!("cannot read {url}"))?;
+        if response.status().is_redirection() {
+            let to = response.headers().get("location").map_or(&b"another place"[..], |to| to.as_bytes());
+            bail!("{url} sends on to {}; redirects are not followed", quoted_bytes(to));
+        }
         let body = response.body_mut().with_config().limit(MAX_BYTES).lossy_utf8(true).read_to_string();
         body.with_context(|| format!("cannot read all of {url}"))
     }

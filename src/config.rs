@@ -32,7 +32,8 @@ pub struct Config {
     /// upstream metadata does. Unsaid: only for outbound traffic, since
     /// inbound the client chooses it.
     pub host_header_fallback: Option<bool>,
-    /// Period of the reports made while a stream is open; zero: only at the end.
+    /// Period of the reports made while a stream is open, [`LEAST_PERIOD`] or
+    /// longer; zero: only at the end.
     pub reporting_period: Duration,
     /// Reports as a waypoint (`reporter: SERVER_GATEWAY`).
     pub waypoint: bool,
@@ -85,6 +86,10 @@ const IGNORED: &[&str] = &[
     "graceful_deletion_interval",
 ];
 
+/// The shortest period of reports. Each wakes every worker, and the host's timer
+/// counts whole milliseconds: with less than one it would never.
+pub const LEAST_PERIOD: Duration = Duration::from_millis(100);
+
 // === impl Config ===
 
 impl Default for Config {
@@ -123,7 +128,7 @@ impl Config {
         let definitions = definitions::read(object);
         Self {
             host_header_fallback: object.boolean("disable_host_header_fallback").map(|disabled| !disabled),
-            reporting_period: object.duration("tcp_reporting_duration").unwrap_or(default.reporting_period),
+            reporting_period: reporting_period(object).unwrap_or(default.reporting_period),
             waypoint: object
                 .choice("reporter", &[("UNSPECIFIED", false), ("SERVER_GATEWAY", true)])
                 .unwrap_or_default(),
@@ -138,6 +143,17 @@ impl Config {
             define_in_place: object.boolean("define_in_place").unwrap_or_default(),
         }
     }
+}
+
+/// A period that is too short is not refused: who writes it wants reports often.
+fn reporting_period(object: &mut Object<'_>) -> Option<Duration> {
+    const KEY: &str = "tcp_reporting_duration";
+    let period = object.duration(KEY)?;
+    if period.is_zero() || period >= LEAST_PERIOD {
+        return Some(period);
+    }
+    object.warn(KEY, &format!("{period:?} is less than {LEAST_PERIOD:?}, which is taken instead"));
+    Some(LEAST_PERIOD)
 }
 
 #[cfg(test)]
@@ -189,6 +205,24 @@ mod tests {
                 "attachment: expected one of http, tcp, found \"udp\"; ignored",
             ]
         );
+    }
+
+    #[test]
+    fn the_period_is_the_least_one_or_longer_or_none() {
+        for (text, millis, said) in [
+            ("1ns", 100, "1ns is less than 100ms, which is taken instead"),
+            ("0.4ms", 100, "400µs is less than 100ms, which is taken instead"),
+            ("99.999999ms", 100, "99.999999ms is less than 100ms, which is taken instead"),
+            ("100ms", 100, ""),
+            ("24h", 86_400_000, ""),
+            ("0s", 0, ""),
+        ] {
+            let (config, issues) =
+                Config::compile(format!(r#"{{"tcp_reporting_duration": "{text}"}}"#).as_bytes());
+            assert_eq!(config.unwrap().reporting_period, Duration::from_millis(millis), "{text}");
+            let messages: Vec<_> = issues.iter().map(|issue| issue.message.as_str()).collect();
+            assert_eq!(messages.concat(), said, "{text}");
+        }
     }
 
     #[test]

@@ -73,8 +73,8 @@ impl Clock {
     pub fn keep_pace(&self, host: &dyn Host, is_waiting: bool) {
         self.take_or_leave_duty();
         let wanted = match (is_waiting, self.defines()) {
-            (true, _) => background::WORKER_TICK.min(self.period),
-            (false, true) => background::TICK.min(self.period),
+            (true, _) => background::WORKER_TICK,
+            (false, true) => background::TICK,
             (false, false) => self.period,
         };
         if wanted == self.tick.get() {

@@ -20,6 +20,10 @@ WRONG_STATS = {
     "duration": ({"tcp_reporting_duration": "soon"}, "tcp_reporting_duration", "soon"),
     "duration_type": ({"tcp_reporting_duration": 5}, "tcp_reporting_duration", "5"),
     "negative_duration": ({"tcp_reporting_duration": "-5s"}, "tcp_reporting_duration", "-5s"),
+    # The host's timer counts whole milliseconds: with none, no new series would ever be counted.
+    "duration_of_a_nanosecond": ({"tcp_reporting_duration": "1ns"}, "tcp_reporting_duration", "1ns"),
+    "duration_below_the_least": ({"tcp_reporting_duration": "0.4ms"}, "tcp_reporting_duration", "400µs"),
+    "max_series": ({"max_series": 0}, "max_series", "0"),
     "reporter": ({"reporter": "SIDEWAYS"}, "reporter", "SIDEWAYS"),
     "attachment": ({"attachment": ["udp"]}, "attachment", "udp"),
     "local": ({"local": "west"}, "local", "west"),
@@ -45,11 +49,12 @@ UNUSABLE = {
 }
 
 
+@pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
 @pytest.mark.parametrize("wrong, name, value", WRONG_STATS.values(), ids=WRONG_STATS.keys())
 def test_a_wrong_field_of_the_stats_plugin_is_skipped(
-    mesh: Mesh, backend: int, wrong: Json, name: str, value: str
+    mesh: Mesh, backend: int, wrong: Json, name: str, value: str, logger: bool
 ) -> None:
-    _serve(mesh, west(backend, stats=json.dumps(wrong), expected_log=[_naming(name, value)]))
+    _serve(mesh, west(backend, stats=json.dumps(wrong), expected_log=[_naming(name, value)], logger=logger))
     mesh.expect("plain_client.yaml")
 
 

@@ -154,7 +154,8 @@ impl Story {
 
     /// The period passes that the plugin asked for, and ends in a tick.
     pub fn tick(&self) {
-        self.host.advance(self.host.tick_period().unwrap_or_default());
+        let period = self.host.tick_period().expect("the plugin asked for ticks");
+        self.host.advance(period);
         self.host.enter(Phase::Tick);
         self.plugin.on_tick(&self.host);
     }

@@ -190,6 +190,8 @@ impl Host for FakeHost {
 
     fn set_tick_period(&self, period: Duration) -> Result<(), HostError> {
         self.answer(Hostcall::SetTickPeriod, || {
+            // The host is told whole milliseconds.
+            let period = Duration::from_millis(u64::try_from(period.as_millis()).unwrap_or(u64::MAX));
             self.tick_period.set((!period.is_zero()).then_some(period));
             Ok(())
         })

@@ -50,7 +50,11 @@ def build() -> Json:
     this = [
         stat("Requests", "HTTP and gRPC.", "reqps", requests(TRAFFIC)),
         stat(
-            "Success", "Neither 5xx nor a gRPC status that stands for one.", "percentunit", success(TRAFFIC), GOOD_RATIO
+            "Success",
+            "No 5xx, no gRPC status that stands for one, not broken off by the server.",
+            "percentunit",
+            success(TRAFFIC),
+            GOOD_RATIO,
         ),
         stat("p99", "99% of the requests took at most so long.", "ms", latency(0.99, TRAFFIC)),
         stat("TCP throughput", "Both ways.", "Bps", tcp_bytes(())),

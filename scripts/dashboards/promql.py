@@ -6,8 +6,12 @@ from collections.abc import Sequence
 RANGE = "$__range"
 STEP = "$__rate_interval"
 
-# gRPC statuses that stand for a 5xx: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS.
-GRPC_FAILURES = "2|4|12|13|14|15"
+# A request failed if it has any of these; docs/dashboards.md says why.
+FAILURES = (
+    'response_code=~"5.."',
+    'grpc_response_status=~"2|4|12|13|14|15"',
+    'response_flags=~"(.*,)?(LR|UC|UF|UH|UO|UPE|UR|UT)(,.*)?"',
+)
 
 PAIR = ("source_cluster", "destination_cluster")
 
@@ -24,10 +28,7 @@ def requests(selector: str, by: Sequence[str] = (), window: str = RANGE) -> str:
 def success(selector: str, by: Sequence[str] = (), window: str = RANGE) -> str:
     """Which part of the requests did not fail. None where there were none."""
     metric = "istio_requests_total"
-    failed = (
-        f'rate({metric}{{{selector}, response_code=~"5.."}}[{window}])'
-        f' or rate({metric}{{{selector}, grpc_response_status=~"{GRPC_FAILURES}"}}[{window}])'
-    )
+    failed = " or ".join(f"rate({metric}{{{selector}, {failure}}}[{window}])" for failure in FAILURES)
     every = requests(selector, by, window)
     return f"1 - (sum{_by(by)}({failed}) or {every} * 0) / ({every} > 0)"
 

@@ -75,7 +75,11 @@ def build() -> Json:
     panels = [
         stat("Requests", "HTTP and gRPC.", "reqps", requests(SERVED)),
         stat(
-            "Success", "Neither 5xx nor a gRPC status that stands for one.", "percentunit", success(SERVED), GOOD_RATIO
+            "Success",
+            "No 5xx, no gRPC status that stands for one, not broken off by the server.",
+            "percentunit",
+            success(SERVED),
+            GOOD_RATIO,
         ),
         *(
             stat(f"p{q * 100:.0f}", "So many percent took at most so long.", "ms", latency(q, SERVED))

@@ -63,7 +63,7 @@ dimensions! {
     ResponseFlags "response_flags" "Envoy's response flags, `-` if there are none.",
     ConnectionSecurityPolicy "connection_security_policy" "`mutual_tls` or `none`; the source does not know it: `unknown`.",
     ResponseCode "response_code" "HTTP status, `0` if there was no response.",
-    GrpcResponseStatus "grpc_response_status" "gRPC status; empty if the request was not gRPC.",
+    GrpcResponseStatus "grpc_response_status" "gRPC status; empty if nobody sent one, or the request was not gRPC.",
 }
 
 /// How many of the labels a metric carries, counted from the first.

@@ -14,8 +14,7 @@ pub struct Outcome {
     pub response_code: u64,
     /// Envoy's response flags as a bitmask.
     pub response_flags: u64,
-    /// gRPC status, for gRPC only. Envoy derives it from the HTTP status where
-    /// the response has none.
+    /// gRPC status, for gRPC only; `None` if nobody sent one.
     pub grpc_status: Option<i64>,
     /// Time from the first byte received to the last sent, in milliseconds.
     pub duration_ms: Option<u64>,
@@ -25,7 +24,7 @@ pub struct Outcome {
     pub response_bytes: u64,
 }
 
-/// The gRPC status when there was no response to derive one from: UNKNOWN.
+/// The gRPC status UNKNOWN, an error of the server's.
 const GRPC_UNKNOWN: i64 = 2;
 
 // === impl Outcome ===
@@ -37,16 +36,16 @@ impl Outcome {
         let count = |needed: bool, element: Element| needed.then(|| attributes.count(element)).flatten();
         let label = |label| needs.any_label(&[label]);
         let is_grpc = protocol == Protocol::Grpc && label(Dimension::GrpcResponseStatus);
-        let grpc_status = || attributes.int(&["response", "grpc_status"]).unwrap_or(GRPC_UNKNOWN);
         Self {
             response_code: count(label(Dimension::ResponseCode), Element::ResponseCode).unwrap_or(0),
             response_flags: count(label(Dimension::ResponseFlags), Element::ResponseFlags).unwrap_or(0),
-            grpc_status: is_grpc.then(grpc_status),
+            grpc_status: is_grpc.then(|| grpc_status(attributes)).flatten(),
             duration_ms: needs.metric(Metric::RequestDuration).then(|| duration_ms(attributes)).flatten(),
             request_bytes: count(needs.metric(Metric::RequestBytes), Element::RequestSize).unwrap_or(0),
             response_bytes: count(needs.metric(Metric::ResponseBytes), Element::ResponseSize).unwrap_or(0),
         }
     }
+
     /// What a finished request adds to each HTTP metric. Without a duration (the
     /// request never completed) that histogram gets nothing.
     pub fn measured(&self) -> [(Metric, Option<u64>); 4] {
@@ -57,6 +56,19 @@ impl Outcome {
             (Metric::ResponseBytes, Some(self.response_bytes)),
         ]
     }
+}
+
+/// The status that the server sent. Where there is none Envoy derives one from the
+/// HTTP status. What it makes of an error (14 of 503) gRPC's clients make of it, too;
+/// but of 200, which came before the client or the server broke off, it makes UNKNOWN.
+fn grpc_status(attributes: &Attributes<'_>) -> Option<i64> {
+    let status = attributes.int(&["response", "grpc_status"])?;
+    let is_in = |part| attributes.bytes(&["response", part, "grpc-status"]).is_some();
+    let is_derived = status == GRPC_UNKNOWN
+        && !is_in("trailers")
+        && !is_in("headers")
+        && attributes.count(Element::ResponseCode) == Some(200);
+    Some(status).filter(|_| !is_derived)
 }
 
 /// How long a request took, or a TCP connection was open, in milliseconds;

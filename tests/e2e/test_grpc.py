@@ -3,16 +3,19 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import grpc
 import pytest
 
+from lab.waiting import await_equal
 from tests.e2e.harness import clients
 from tests.e2e.harness.clients import GrpcClient
+from tests.e2e.harness.grpc_backend import UNANSWERED
 from tests.e2e.harness.grpc_stream import Stream
 from tests.e2e.harness.mesh import Mesh
-from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.sidecar import BACKEND, east, west
 
 # Streams are reported several times before a test gives up waiting.
 PERIOD_SECONDS = 1
@@ -52,12 +55,35 @@ def test_messages_of_an_open_stream_are_counted_and_exact_at_its_end(mesh: Mesh,
         mesh.expect("grpc_stream_closed.yaml")
 
 
-def test_a_stream_that_the_client_resets_keeps_its_messages(mesh: Mesh, grpc_backend_port: int) -> None:
-    with _calling(mesh, grpc_backend_port) as caller:
+@pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
+def test_a_stream_that_the_client_resets_keeps_its_messages(mesh: Mesh, grpc_backend_port: int, logger: bool) -> None:
+    with _calling(mesh, grpc_backend_port, logger=logger) as caller:
         stream = Stream(caller)
         stream.exchange(2)
         stream.cancel()
         mesh.expect("grpc_cancelled.yaml")
+
+
+@pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
+def test_who_breaks_off_leaves_no_status(mesh: Mesh, grpc_backend_port: int, logger: bool) -> None:
+    """A client before the answer, a server after it had begun: only the flags tell them apart."""
+    with _calling(mesh, grpc_backend_port, logger=logger) as caller:
+        unanswered = Stream(caller)
+        unanswered.send(UNANSWERED)
+        mesh["west"].await_stat(f"cluster.{BACKEND}.upstream_rq_active", 1)
+        unanswered.cancel()
+        left = {("0", "DR", ""): 1.0}
+        for name in ("east", "west"):
+            _expect_ends(mesh, name, left)
+        answered = Stream(caller)
+        answered.exchange(1)
+        mesh["west"].terminate()
+        _expect_ends(mesh, "east", left | {("200", "UC", ""): 1.0})
+
+
+def _expect_ends(mesh: Mesh, name: str, expected: dict[tuple[str, ...], float]) -> None:
+    labels = ("response_code", "response_flags", "grpc_response_status")
+    await_equal(partial(mesh.requests, name, labels), expected, f"how requests ended in {name}")
 
 
 def test_a_stream_named_by_its_host_header_has_one_series(mesh: Mesh, grpc_backend_port: int) -> None:

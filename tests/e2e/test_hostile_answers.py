@@ -63,9 +63,9 @@ ANSWERS = {
 }
 
 
-# Of a gRPC status that is none Envoy makes "unknown", 2.
+# Of a gRPC status that is no number Envoy makes -1; an empty one is none.
 CODES = {"0", "99", "101", "200", "502", "503", "999", "20000"}
-GRPC_STATUSES = {"", "-1", "2"}
+GRPC_STATUSES = {"", "-1"}
 WORKLOADS = {"stock-v1", "waypoint-v1", "unknown", "_._reporter=_=x_._"}
 
 

@@ -25,7 +25,7 @@ fn grpc_is_told_by_its_content_type() {
 }
 
 #[test]
-fn a_client_that_leaves_is_code_0_and_grpc_status_2() {
+fn a_client_that_leaves_is_code_0_and_has_no_grpc_status() {
     let story = Story::new(OUTBOUND, "{}");
     let id = story.open();
     story.grpc_messages(1, 0);
@@ -34,9 +34,38 @@ fn a_client_that_leaves_is_code_0_and_grpc_status_2() {
     story.host.set_attribute(&["response", "flags"], 0x4000i64);
     story.finish(id);
     let names = ["response_code", "response_flags", "grpc_response_status"];
-    assert_eq!(pick(&story.request_labels(), names), ["0", "DC", "2"]);
+    assert_eq!(pick(&story.request_labels(), names), ["0", "DC", ""]);
     assert_eq!(story.series("request_duration_milliseconds"), []);
     assert_eq!(story.series("request_bytes").len(), 1);
+}
+
+#[test]
+fn the_grpc_status_is_the_one_that_was_sent() {
+    for (code, headers, trailers, status) in [
+        // Trailers win, of a response of headers alone they are the headers.
+        (200i64, None, Some("0"), "0"),
+        (200, Some("5"), None, "5"),
+        (200, None, Some("2"), "2"),
+        (200, Some("2"), None, "2"),
+        // It broke off after the headers: Envoy says 2.
+        (200, None, None, ""),
+        // An error of HTTP's stands for one of gRPC's.
+        (503, None, None, "14"),
+        (500, None, None, "2"),
+    ] {
+        let story = Story::new(OUTBOUND, "{}");
+        let id = story.open();
+        story.grpc_messages(1, 0);
+        story.host.set_attribute(&["response", "code"], code);
+        if let Some(sent) = headers {
+            story.host.set_header_to(HeaderMap::Response, "grpc-status", sent);
+        }
+        if let Some(sent) = trailers {
+            story.host.set_attribute(&["response", "trailers", "grpc-status"], sent);
+        }
+        story.finish(id);
+        assert_eq!(pick(&story.request_labels(), ["grpc_response_status"]), [status], "{code} {headers:?}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from lab.paths import ROOT
+from scripts.dashboards import promql
 from tests.prometheus.checks import pods, rules, server
 
 UNIT_TESTS = ROOT / "tests" / "prometheus" / "rules"
@@ -62,6 +63,22 @@ def test_a_wrong_rule_fails_its_unit_test(tmp_path: Path) -> None:
 
 
 WORKLOAD = rules.DIRECTORY / "rules" / "workload.yaml"
+
+
+def test_what_fails_is_what_the_document_says() -> None:
+    """In rules and dashboards; the command has a test of its own."""
+    (rule,) = [
+        rule
+        for rule in rules.load(rules.DIRECTORY / "rules" / "cross-cluster.yaml")
+        if rule.get("record") == "cross_cluster:istio_request_errors:rate5m"
+    ]
+    assert tuple(re.findall(r'source", (.*?)}', rule["expr"])) == promql.FAILURES
+    rows = (ROOT / "docs" / "dashboards.md").read_text().partition("<!-- failures -->")[2].partition("\n\n")[0]
+    documented = re.findall(r"^\| `(\w+)` \| (.*?) \|", rows, re.MULTILINE)
+    assert len(documented) == len(promql.FAILURES)
+    for (label, values), failure in zip(documented, promql.FAILURES, strict=True):
+        regex = values.replace("`", "").replace(", ", "|")
+        assert failure in (f'{label}=~"{regex}"', f'{label}=~"(.*,)?({regex})(,.*)?"')
 
 
 def test_every_metric_is_recorded_for_workloads() -> None:

@@ -1,6 +1,7 @@
 //! `istio-stats top`: which Kubernetes cluster calls which, and how it goes.
 
 mod choice;
+mod failure;
 mod latency;
 mod live;
 mod measure;

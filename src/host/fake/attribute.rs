@@ -31,7 +31,29 @@ pub(super) fn find(contexts: &Contexts, path: &[&str]) -> Option<Value> {
         (["request", "total_size"], Some(_)) if only_body(HeaderMap::Request) => body("request"),
         (["response", "total_size"], Some(_)) if only_body(HeaderMap::Response) => body("response"),
         (_, Some(value)) => Some(value),
+        (["response", "grpc_status"], None) => {
+            let trailer = set(&["response", "trailers", "grpc-status"]);
+            let sent = trailer.and_then(|sent| sent.to_wire().ok());
+            let sent = sent.or_else(|| stream?.headers(HeaderMap::Response).first("grpc-status"));
+            match (sent, set(&["response", "code"])) {
+                (Some(sent), _) => Some(Value::Int(str::from_utf8(&sent).ok()?.parse().unwrap_or(-1))),
+                (None, Some(Value::Int(code))) => Some(Value::Int(grpc_status_of(code))),
+                _ => None,
+            }
+        }
         (_, None) => derived(stream?, path).map(Value::Bytes),
+    }
+}
+
+/// What Envoy makes of an HTTP status where the response has no gRPC status.
+fn grpc_status_of(code: i64) -> i64 {
+    match code {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
     }
 }
 

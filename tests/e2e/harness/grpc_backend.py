@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import grpc
 
 SERVICE = "test.Stock"
+# Until another message it keeps even the head of its answer.
+UNANSWERED = b"unanswered"
 
 
 def _reserve(request: bytes, _context: grpc.ServicerContext) -> bytes:
@@ -19,7 +21,8 @@ def _refuse(_request: bytes, context: grpc.ServicerContext) -> None:
 
 def _watch(requests: Iterator[bytes], _context: grpc.ServicerContext) -> Iterator[bytes]:
     for request in requests:
-        yield b"seen " + request
+        if request != UNANSWERED:
+            yield b"seen " + request
 
 
 _METHODS: "dict[str, grpc.RpcMethodHandler[bytes, bytes]]" = {

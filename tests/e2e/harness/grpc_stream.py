@@ -14,9 +14,12 @@ class Stream:
         self._outgoing: queue.Queue[bytes | None] = queue.Queue()
         self._answers = caller.watch(iter(self._outgoing.get, None))
 
+    def send(self, message: bytes) -> None:
+        self._outgoing.put(message)
+
     def exchange(self, messages: int) -> None:
         for number in range(messages):
-            self._outgoing.put(b"item %d" % number)
+            self.send(b"item %d" % number)
             assert next(self._answers) == b"seen item %d" % number
 
     def end(self) -> None:

@@ -1,6 +1,8 @@
 """A set of running Envoys and what they are expected to export."""
 
 import time
+from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -69,6 +71,15 @@ class Mesh:
 
         wait_until(reached, f"{name}: {family} summing up to {total}")
         time.sleep(LATE_SECONDS)
+
+    def requests(self, name: str, labels: Iterable[str]) -> dict[tuple[str, ...], float]:
+        """How many requests a proxy counted, by the values of these labels."""
+        found: dict[tuple[str, ...], float] = defaultdict(float)
+        family = self._envoys[name].families().get("istio_requests_total")
+        for series, value in family.series.items() if family else ():
+            told = dict(series)
+            found[tuple(told[label] for label in labels)] += value
+        return dict(found)
 
     def _differences(self, wanted: dict[str, Families]) -> list[str]:
         lines: list[str] = []

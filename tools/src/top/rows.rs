@@ -7,6 +7,7 @@ use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::catalogue::label_value::UNKNOWN;
 
 use super::choice::{By, Whose};
+use super::failure::failed;
 use super::latency::Buckets;
 use super::measure::{Flow, Measure};
 use crate::exposition::Labels;
@@ -68,7 +69,7 @@ impl Row {
                 }
                 _ => {
                     http.requests += amount;
-                    if !succeeded(flow.labels) {
+                    if failed(flow.labels) {
                         http.failed += amount;
                     }
                 }
@@ -134,15 +135,6 @@ pub(crate) fn rows(flows: &[Flow<'_>], by: By, whose: Whose, unit: Unit) -> Vec<
     // Stable, so that equally busy ones stay in the order of their labels.
     rows.sort_by_key(Row::busyness);
     rows
-}
-
-/// As in Istio's dashboards, HTTP succeeds unless the code is 5xx (0, no response, is
-/// the client's doing); gRPC succeeds with status 0, whatever the HTTP code says.
-fn succeeded(labels: &Labels) -> bool {
-    if value(labels, Dimension::RequestProtocol) == "grpc" {
-        return value(labels, Dimension::GrpcResponseStatus) == "0";
-    }
-    !value(labels, Dimension::ResponseCode).starts_with('5')
 }
 
 fn pair<'a>(flow: &Flow<'a>) -> Pair<'a> {

@@ -12,7 +12,7 @@ const GRPC_STATUSES: [&str; 6] = ["2", "4", "12", "13", "14", "15"];
 const RESPONSE_FLAGS: [&str; 8] = ["LR", "UC", "UF", "UH", "UO", "UPE", "UR", "UT"];
 
 /// Whether requests with these labels failed. A client that leaves is no failure.
-pub(super) fn failed(labels: &Labels) -> bool {
+pub(crate) fn failed(labels: &Labels) -> bool {
     let value = |label: Dimension| labels.get(label.name()).unwrap_or_default();
     value(Dimension::ResponseCode).starts_with(RESPONSE_CODE)
         || GRPC_STATUSES.contains(&value(Dimension::GrpcResponseStatus))

@@ -52,7 +52,7 @@ pub(crate) enum Unit {
 }
 
 /// Between whom: what two proxies that report the same agree on.
-type Pair<'a> = (bool, [&'a str; 6]);
+pub(crate) type Pair<'a> = (bool, [&'a str; 6]);
 
 // === impl Row ===
 
@@ -60,31 +60,9 @@ impl Row {
     /// Adds what a series did, `amount` of it.
     fn add(&mut self, flow: &Flow<'_>, amount: f64) {
         if flow.measure.is_http() {
-            let http = self.http.get_or_insert_default();
-            match flow.measure {
-                Measure::DurationBucket => {
-                    if let Some(bound) = flow.labels.get("le").and_then(|bound| bound.parse().ok()) {
-                        http.duration_ms.add(bound, amount);
-                    }
-                }
-                _ => {
-                    http.requests += amount;
-                    if failed(flow.labels) {
-                        http.failed += amount;
-                    }
-                }
-            }
-            return;
-        }
-        let tcp = self.tcp.get_or_insert_default();
-        match flow.measure {
-            Measure::Opened => {
-                tcp.open += flow.total;
-                tcp.opened += amount;
-            }
-            Measure::Closed => tcp.open -= flow.total,
-            Measure::Received => tcp.received_bytes += amount,
-            _ => tcp.sent_bytes += amount,
+            self.http.get_or_insert_default().add(flow, amount);
+        } else {
+            self.tcp.get_or_insert_default().add(flow, amount);
         }
     }
 
@@ -103,22 +81,61 @@ impl Row {
     }
 }
 
-/// One row for each combination of labels, the busiest first.
-pub(crate) fn rows(flows: &[Flow<'_>], by: By, whose: Whose, unit: Unit) -> Vec<Row> {
-    let mut reporters: HashMap<Pair<'_>, HashSet<&str>> = HashMap::new();
+// === impl Http ===
+
+impl Http {
+    /// Adds what a series of its measures did, `amount` of it.
+    pub(crate) fn add(&mut self, flow: &Flow<'_>, amount: f64) {
+        if flow.measure == Measure::DurationBucket {
+            if let Some(bound) = flow.labels.get("le").and_then(|bound| bound.parse().ok()) {
+                self.duration_ms.add(bound, amount);
+            }
+            return;
+        }
+        self.requests += amount;
+        if failed(flow.labels) {
+            self.failed += amount;
+        }
+    }
+}
+
+// === impl Tcp ===
+
+impl Tcp {
+    /// Adds what a series of its measures did, `amount` of it.
+    pub(crate) fn add(&mut self, flow: &Flow<'_>, amount: f64) {
+        match flow.measure {
+            Measure::Opened => {
+                self.open += flow.total;
+                self.opened += amount;
+            }
+            Measure::Closed => self.open -= flow.total,
+            Measure::Received => self.received_bytes += amount,
+            _ => self.sent_bytes += amount,
+        }
+    }
+}
+
+/// Of what several proxies report about the same, what counts.
+pub(crate) fn counted<'f, 'a>(flows: &'f [Flow<'a>], whose: Whose) -> impl Iterator<Item = &'f Flow<'a>> {
+    let mut reporters: HashMap<Pair<'a>, HashSet<&'a str>> = HashMap::new();
     for flow in flows {
         reporters.entry(pair(flow)).or_default().insert(reporter(flow.labels));
     }
-    let counts = |flow: &&Flow<'_>| {
+    flows.iter().filter(move |flow| {
         let reporter = reporter(flow.labels);
         match whose {
             Whose::Both => true,
             Whose::Auto => reporters.get(&pair(flow)).is_none_or(|all| preferred(all) == reporter),
             _ => whose.only() == Some(reporter),
         }
-    };
+    })
+}
+
+/// One row for each combination of labels, the busiest first.
+pub(crate) fn rows(flows: &[Flow<'_>], by: By, whose: Whose, unit: Unit) -> Vec<Row> {
     let mut rows: BTreeMap<Vec<&str>, Row> = BTreeMap::new();
-    for flow in flows.iter().filter(counts) {
+    for flow in counted(flows, whose) {
         let labels = || by.labels().iter().chain(&[Dimension::Reporter]);
         let key = labels().map(|label| value(flow.labels, *label)).collect();
         let row = rows.entry(key).or_insert_with(|| Row {
@@ -137,7 +154,7 @@ pub(crate) fn rows(flows: &[Flow<'_>], by: By, whose: Whose, unit: Unit) -> Vec<
     rows
 }
 
-fn pair<'a>(flow: &Flow<'a>) -> Pair<'a> {
+pub(crate) fn pair<'a>(flow: &Flow<'a>) -> Pair<'a> {
     let of = |dimension| value(flow.labels, dimension);
     let names = [
         of(Dimension::SourceClusterId),
@@ -161,7 +178,7 @@ fn reporter(labels: &Labels) -> &str {
 }
 
 /// A label that was left out is as good as unknown.
-fn value(labels: &Labels, dimension: Dimension) -> &str {
+pub(crate) fn value(labels: &Labels, dimension: Dimension) -> &str {
     labels.get(dimension.name()).unwrap_or(UNKNOWN)
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 /// Short names in bit order, as of Envoy 1.40 (`CoreResponseFlag`). Custom
 /// flags that other filters register are not in the attribute's bitmask.
-const NAMES: [&str; 30] = [
+pub const NAMES: [&str; 30] = [
     "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", // 0–9
     "FI", "RL", "UAEX", "RLSE", "DC", "URX", "SI", "IH", "DPE", "UMSDR", // 10–19
     "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO", // 20–29

@@ -90,6 +90,20 @@ impl Endpoint {
         }
     }
 
+    /// Of an API below the URL, whatever status it answers with.
+    ///
+    /// # Errors
+    /// No answer came; the message names the URL.
+    pub(crate) fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Result<(u16, String)> {
+        let url = format!("{}{path}", self.url);
+        let request = self.agent.get(&url).query_pairs(parameters.iter().copied());
+        // Nobody else is asked: neither whom it names nor whom the environment does.
+        let request = request.config().http_status_as_error(false).max_redirects(0).proxy(None).build();
+        let mut response = request.call().with_context(|| format!("cannot read {url}"))?;
+        let body = response.body_mut().with_config().limit(MAX_BYTES).lossy_utf8(true).read_to_string();
+        Ok((response.status().as_u16(), body.with_context(|| format!("cannot read all of {url}"))?))
+    }
+
     fn get(&self, url: &str) -> Result<String> {
         let mut response =
             self.agent.get(encode(url)).call().with_context(|| format!("cannot read {url}"))?;

@@ -17,6 +17,7 @@ mod scalar;
 mod stat_names;
 mod tags;
 mod top;
+mod ui;
 mod yaml;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ enum Command {
     Doctor(doctor::Args),
     Pack(pack::Args),
     Top(top::Args),
+    Ui(ui::Args),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => return doctor::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Top(args) => top::run(&args),
+        Command::Ui(args) => ui::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,13 +1,13 @@
 //! `istio-stats top`: which Kubernetes cluster calls which, and how it goes.
 
-mod choice;
-mod failure;
-mod latency;
+pub(crate) mod choice;
+pub(crate) mod failure;
+pub(crate) mod latency;
 mod live;
-mod measure;
-mod rows;
-mod show;
-mod sources;
+pub(crate) mod measure;
+pub(crate) mod rows;
+pub(crate) mod show;
+pub(crate) mod sources;
 
 use std::io::{self, IsTerminal as _};
 use std::thread;

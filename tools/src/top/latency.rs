@@ -18,6 +18,13 @@ impl Buckets {
         }
     }
 
+    /// Adds all of another's.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (bound, count) in &other.0 {
+            self.add(*bound, *count);
+        }
+    }
+
     /// The value below which a share `q` of the samples lies, evenly spread within a
     /// bucket; the largest bound if it lies beyond. `None` without samples.
     pub(crate) fn quantile(&self, q: f64) -> Option<f64> {
@@ -69,6 +76,9 @@ mod tests {
         let both = buckets(&[(INF, 4.0), (5.0, 2.0), (1.0, 0.0), (5.0, 2.0), (INF, 0.0)]);
         assert_eq!(both, buckets(&[(1.0, 0.0), (5.0, 4.0), (INF, 4.0)]));
         assert_eq!(both.quantile(0.5), Some(3.0));
+        let mut merged = buckets(&[(INF, 3.0), (5.0, 1.0)]);
+        merged.merge(&buckets(&[(1.0, 0.0), (5.0, 3.0), (INF, 1.0)]));
+        assert_eq!(merged, both);
     }
 
     #[test]

@@ -134,7 +134,7 @@ fn count(value: f64) -> String {
 }
 
 /// Enough digits to tell a small rate from none.
-fn rate(value: f64) -> String {
+pub(crate) fn rate(value: f64) -> String {
     match value {
         0.0 => "0".to_owned(),
         value if value < 10.0 => format!("{value:.2}"),
@@ -144,7 +144,7 @@ fn rate(value: f64) -> String {
 }
 
 /// In thousands, millions and so on.
-fn scaled(value: f64) -> String {
+pub(crate) fn scaled(value: f64) -> String {
     let mut scaled = value;
     for unit in ["", "k", "M", "G"] {
         if scaled < 1000.0 {
@@ -159,7 +159,7 @@ fn scaled(value: f64) -> String {
 }
 
 /// Never 100% unless all succeeded, never 0% unless all failed.
-fn percent(ratio: f64) -> String {
+pub(crate) fn percent(ratio: f64) -> String {
     let hundredths = ratio * 10_000.0;
     let rounded = match hundredths.round() {
         10_000.0 if ratio < 1.0 => 9_999.0,

@@ -1,7 +1,8 @@
 //! Reads all endpoints at once and keeps what was read before.
 
+use std::collections::VecDeque;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -15,14 +16,16 @@ use crate::names;
 #[derive(Clone, Debug)]
 pub(crate) struct Sources(Vec<Source>);
 
-/// An endpoint and its last two pages.
+/// An endpoint and its last pages.
 #[derive(Clone, Debug)]
 struct Source {
     endpoint: Endpoint,
     /// Begins the metrics' names.
     prefix: String,
-    before: Option<Reading>,
-    now: Option<Reading>,
+    /// Over which time rates are taken, as far as it has been read so long.
+    span: Duration,
+    /// The oldest first: what rates are compared with. The last is what is now.
+    readings: VecDeque<Reading>,
     /// Why there is no newer page.
     error: Option<String>,
     /// What to do about a page without these metrics, if that is known.
@@ -35,9 +38,18 @@ const NO_ROWS: &str = "no Istio metrics yet; if there should be some: istio-stat
 // === impl Sources ===
 
 impl Sources {
-    /// Endpoints whose metrics' names begin with this prefix.
+    /// Endpoints whose metrics' names begin with this prefix. Rates are those between
+    /// the last two readings.
     pub(crate) fn new(endpoints: impl IntoIterator<Item = Endpoint>, prefix: &str) -> Self {
         Self(endpoints.into_iter().map(|endpoint| Source::new(endpoint, prefix)).collect())
+    }
+
+    /// Rates are those over this time instead, as soon as that has passed.
+    pub(crate) fn over(mut self, span: Duration) -> Self {
+        for source in &mut self.0 {
+            source.span = span;
+        }
+        self
     }
 
     /// Reads every endpoint, all at the same time.
@@ -54,9 +66,23 @@ impl Sources {
         self.0.iter().flat_map(Source::flows).collect()
     }
 
+    /// The same of each endpoint by itself.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&str, Vec<Flow<'_>>)> {
+        self.0.iter().map(|source| (source.endpoint.url(), source.flows()))
+    }
+
+    /// Over which time rates are taken now; `None` until there are two readings.
+    pub(crate) fn measured(&self) -> Option<Duration> {
+        let of = |source: &Source| {
+            let (first, last) = (source.readings.front()?, source.readings.back()?);
+            Some(last.at.saturating_duration_since(first.at)).filter(|span| !span.is_zero())
+        };
+        self.0.iter().filter_map(of).max()
+    }
+
     /// Totals until there is something to compare.
     pub(crate) fn unit(&self) -> Unit {
-        if self.0.iter().any(|source| source.before.is_some()) {
+        if self.0.iter().any(|source| source.before().is_some()) {
             Unit::PerSecond
         } else {
             Unit::Total
@@ -82,19 +108,39 @@ impl Sources {
 
 impl Source {
     fn new(endpoint: Endpoint, prefix: &str) -> Self {
-        Self { endpoint, prefix: prefix.to_owned(), before: None, now: None, error: None, advice: None }
+        Self {
+            endpoint,
+            prefix: prefix.to_owned(),
+            span: Duration::ZERO,
+            readings: VecDeque::new(),
+            error: None,
+            advice: None,
+        }
     }
 
     /// What its series did between the last two pages; nothing if it does not answer.
     fn flows(&self) -> Vec<Flow<'_>> {
-        let answers = self.now.as_ref().filter(|_| self.error.is_none());
-        answers.map(|now| flows(self.before.as_ref(), now)).unwrap_or_default()
+        let answers = self.readings.back().filter(|_| self.error.is_none());
+        answers.map(|now| flows(self.before(), now)).unwrap_or_default()
+    }
+
+    fn before(&self) -> Option<&Reading> {
+        self.readings.front().filter(|_| self.readings.len() > 1)
+    }
+
+    fn keep(&mut self, now: Reading) {
+        let spans = |reading: &Reading| now.at.saturating_duration_since(reading.at) >= self.span;
+        // The second is old enough, too: the first is no longer needed.
+        while self.readings.get(1).is_some_and(spans) {
+            self.readings.pop_front();
+        }
+        self.readings.push_back(now);
     }
 
     fn read(&mut self) {
         match self.page().and_then(|page| Ok((self.advice_on(&page)?, page))) {
             Ok((advice, page)) => {
-                self.before = self.now.replace(Reading { at: Instant::now(), page });
+                self.keep(Reading { at: Instant::now(), page });
                 self.error = None;
                 self.advice = advice;
             }

@@ -8,6 +8,8 @@ use super::object::Object;
 use super::structs;
 use crate::host::excerpt::{excerpt, quoted_bytes};
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Compiles a plugin configuration, whose object `read` reads; `None` if the
 /// bytes are unusable.
 pub fn compile<T>(bytes: &[u8], read: impl FnOnce(&mut Object<'_>) -> T) -> (Option<T>, Vec<Issue>) {
@@ -24,11 +26,13 @@ pub fn compile<T>(bytes: &[u8], read: impl FnOnce(&mut Object<'_>) -> T) -> (Opt
 
 /// Parses a configuration: JSON whose root is an object, or a serialised
 /// `google.protobuf.Struct` (no JSON is one). Nothing at all counts as `{}`,
-/// since an Envoy user may leave the configuration out.
+/// since an Envoy user may leave the configuration out; a byte order mark, which
+/// editors put before a text, is none of it.
 ///
 /// # Errors
 /// The issue to report when the bytes are anything else.
 pub fn root(bytes: &[u8]) -> Result<Map<String, Value>, Issue> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
@@ -50,6 +54,14 @@ pub fn root(bytes: &[u8]) -> Result<Map<String, Value>, Issue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_none_of_the_text() {
+        assert!(root("\u{feff}".as_bytes()).unwrap().is_empty());
+        assert_eq!(root("\u{feff} {\"a\": 1}".as_bytes()), root(b"{\"a\": 1}"));
+        assert!(root("\u{feff}\u{feff}{}".as_bytes()).is_err());
+        assert!(root("{\u{feff}}".as_bytes()).is_err());
+    }
 
     #[test]
     fn a_root_that_is_no_object_is_an_error() {

@@ -93,6 +93,14 @@ def test_no_configuration_means_the_defaults(mesh: Mesh, backend: int, nothing: 
     assert "istio_stats_config_errors" not in mesh["west"].families()
 
 
+@pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
+def test_a_byte_order_mark_is_none_of_the_configuration(mesh: Mesh, backend: int, logger: bool) -> None:
+    marked = "\ufeff" + json.dumps({"attachment": "http"})
+    _serve(mesh, west(backend, stats=marked, exchange="\ufeff{}", logger=logger))
+    mesh.expect("plain_client.yaml")
+    assert "istio_stats_config_errors" not in mesh["west"].families()
+
+
 def _serve(mesh: Mesh, sidecar: Runnable) -> None:
     with clients.http1(mesh.start(sidecar)) as caller:
         assert caller.get("/").status_code == 200

@@ -57,7 +57,8 @@ pub(crate) fn local_of(root: &Node) -> Option<serde_json::Value> {
 }
 
 fn find(text: &str, bare: Artefact) -> Result<Vec<Document>, yaml::Malformed> {
-    let looks_bare = text.trim_start().starts_with('{') || text.trim().is_empty();
+    let trimmed = yaml::without_mark(text).trim_start();
+    let looks_bare = trimmed.starts_with('{') || trimmed.is_empty();
     let roots = match yaml::parse(text) {
         // The plugin's own words are better for a configuration by itself.
         Err(_) if looks_bare => return Ok(vec![bare_document(text, None, bare)]),
@@ -105,7 +106,9 @@ mod tests {
 
     #[test]
     fn a_configuration_by_itself_reaches_the_plugin_byte_for_byte() {
-        for text in ["", "{}", " {\"labels\": []}\n", "{oops", "{\"a\": \t1}"] {
+        for text in
+            ["", "{}", " {\"labels\": []}\n", "{oops", "{\"a\": \t1}", "\u{feff}", "\u{feff}{\"a\": 1}"]
+        {
             let documents = find(text, Artefact::MetadataExchange).unwrap();
             let [found] = &documents[0].found[..] else { panic!("{documents:?}") };
             assert_eq!(found.artefact, Artefact::MetadataExchange);

@@ -62,11 +62,16 @@ pub(crate) struct Malformed {
 pub(crate) fn parse(text: &str) -> Result<Vec<Node>, Malformed> {
     let mut loader = YamlLoader::<MarkedYaml<'_>>::default();
     loader.early_parse(false);
-    let result = Parser::new_from_str(text).load(&mut loader, true);
+    let result = Parser::new_from_str(without_mark(text)).load(&mut loader, true);
     if let Some(error) = result.err().or_else(|| loader.error().cloned()) {
         return Err(Malformed { position: Position::of(error.marker()), why: error.info().to_owned() });
     }
     Ok(loader.into_documents().iter().map(Node::new).collect())
+}
+
+/// A text without the byte order mark that some editors put before it.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Whether two keys are the same field of a protobuf message: its JSON form

@@ -10,7 +10,8 @@ use hashbrown::DefaultHashBuilder;
 
 use super::metadata::DecodeError;
 use super::{endpoint, forms};
-use crate::collections::index::{is_same_key, Index};
+use crate::collections::generations::{Cached, Generations};
+use crate::collections::index::is_same_key;
 use crate::workload::labels::WorkloadLabels;
 
 /// A decoder's answer, kept also when it failed.
@@ -22,22 +23,11 @@ pub enum Decoded {
     Failed(&'static str),
 }
 
-/// A bounded cache in two generations: when the young one is full it becomes
-/// the old one, and the old one is dropped. What is in use moves back to the
-/// young one, so a flood of new peers costs decoding, never memory.
+/// What all peers told, decoded.
 #[derive(Debug, Default)]
 pub struct PeerCache {
     hasher: DefaultHashBuilder,
-    young: Generation,
-    old: Generation,
-}
-
-#[derive(Debug, Default)]
-struct Generation {
-    entries: Vec<Entry>,
-    /// By their encoded form.
-    index: Index,
-    bytes: usize,
+    known: Generations<Entry>,
 }
 
 #[derive(Debug)]
@@ -76,14 +66,12 @@ impl PeerCache {
 
     fn get(&mut self, form: Form, encoded: &[u8]) -> Decoded {
         let hash = self.hasher.hash_one(encoded);
-        if let Some(found) = self.young.find(hash, form, encoded) {
-            return found;
+        let is_it = |entry: &Entry| entry.form == form && is_same_key(&entry.encoded, encoded);
+        if let Some(known) = self.known.find(hash, is_it) {
+            return known.decoded.clone();
         }
-        let decoded = self.old.find(hash, form, encoded).unwrap_or_else(|| form.decode(encoded));
-        if self.young.is_full(encoded.len()) {
-            self.old = core::mem::take(&mut self.young);
-        }
-        self.young.insert(hash, Entry { form, encoded: encoded.into(), decoded: decoded.clone() });
+        let decoded = form.decode(encoded);
+        self.known.insert(hash, Entry { form, encoded: encoded.into(), decoded: decoded.clone() });
         decoded
     }
 }
@@ -106,24 +94,14 @@ impl Form {
     }
 }
 
-// === impl Generation ===
+// === impl Entry ===
 
-impl Generation {
-    fn find(&self, hash: u64, form: Form, encoded: &[u8]) -> Option<Decoded> {
-        let entry = |number| self.entries.get(number);
-        let is_it = |entry: &Entry| entry.form == form && is_same_key(&entry.encoded, encoded);
-        let number = self.index.find(hash, |number| entry(number).is_some_and(is_it))?;
-        Some(entry(number)?.decoded.clone())
-    }
+impl Cached for Entry {
+    const MAX_BYTES: usize = MAX_BYTES;
+    const MAX_ENTRIES: usize = MAX_ENTRIES;
 
-    fn insert(&mut self, hash: u64, entry: Entry) {
-        self.bytes = self.bytes.saturating_add(entry.encoded.len());
-        self.index.insert(hash, self.entries.len());
-        self.entries.push(entry);
-    }
-
-    fn is_full(&self, more_bytes: usize) -> bool {
-        self.entries.len() >= MAX_ENTRIES || self.bytes.saturating_add(more_bytes) > MAX_BYTES
+    fn bytes(&self) -> usize {
+        self.encoded.len()
     }
 }
 
@@ -132,39 +110,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_peers_is_bounded_and_keeps_who_is_in_use() {
+    fn a_peer_is_decoded_once() {
         let mut cache = PeerCache::default();
-        let Decoded::Workload(steady) = cache.endpoint(b"steady;ns;svc;v1;west") else { panic!("decodes") };
-        for i in 0..20_000 {
-            let text = format!("pod-{i};ns;svc;v1;west");
-            assert!(matches!(cache.endpoint(text.as_bytes()), Decoded::Workload(_)));
-            if i % 100 == 0 {
-                let Decoded::Workload(again) = cache.endpoint(b"steady;ns;svc;v1;west") else {
-                    panic!("decodes")
-                };
-                assert!(Rc::ptr_eq(&steady, &again), "decoded again at {i}");
-            }
-            for generation in [&cache.young, &cache.old] {
-                assert!(generation.entries.len() <= MAX_ENTRIES && generation.bytes <= MAX_BYTES);
-            }
-        }
-    }
-
-    #[test]
-    fn large_entries_are_bounded_by_their_bytes() {
-        // One size fills a generation to the last byte, the other leaves a rest.
-        for size in [8192, 5000] {
-            let mut cache = PeerCache::default();
-            let mut most = 0;
-            for i in 0..1000u32 {
-                let mut encoded = vec![b'!'; size];
-                encoded[..4].copy_from_slice(&i.to_be_bytes());
-                assert!(matches!(cache.exchanged(&encoded), Decoded::Failed(_)));
-                most = most.max(cache.young.bytes);
-                assert!(cache.old.bytes <= MAX_BYTES);
-            }
-            assert_eq!(most, MAX_BYTES - MAX_BYTES % size);
-        }
+        let mut decoded = || match cache.endpoint(b"steady;ns;svc;v1;west") {
+            Decoded::Workload(labels) => labels,
+            Decoded::Failed(reason) => panic!("{reason}"),
+        };
+        assert!(Rc::ptr_eq(&decoded(), &decoded()));
     }
 
     #[test]

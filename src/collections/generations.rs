@@ -1,0 +1,130 @@
+//! A bounded cache in two generations: when the young one is full it becomes the
+//! old one, and the old one is dropped. What is in use moves back to the young one,
+//! so a flood of new entries costs making them, never memory.
+
+use core::mem;
+
+use hashbrown::HashTable;
+
+/// What can be cached.
+pub trait Cached {
+    /// Most bytes that one generation holds; an entry beyond that has one for itself.
+    const MAX_BYTES: usize;
+    /// Most entries that one generation holds.
+    const MAX_ENTRIES: usize;
+
+    /// What it takes, roughly.
+    fn bytes(&self) -> usize;
+}
+
+/// Entries by the hashes of their keys, which are in them.
+#[derive(Debug)]
+pub struct Generations<E> {
+    young: Generation<E>,
+    old: Generation<E>,
+}
+
+#[derive(Debug)]
+struct Generation<E> {
+    entries: HashTable<(u64, E)>,
+    bytes: usize,
+}
+
+// === impl Generations ===
+
+impl<E: Cached> Generations<E> {
+    /// The entry with this hash that `is_it`.
+    pub fn find(&mut self, hash: u64, is_it: impl Fn(&E) -> bool) -> Option<&E> {
+        let is_it = |(known, entry): &(u64, E)| *known == hash && is_it(entry);
+        if self.young.entries.find(hash, is_it).is_none() {
+            let (entry, _) = self.old.entries.find_entry(hash, is_it).ok()?.remove();
+            return Some(self.insert(entry.0, entry.1));
+        }
+        self.young.entries.find(hash, is_it).map(|(_, entry)| entry)
+    }
+
+    /// Adds a new entry.
+    pub fn insert(&mut self, hash: u64, entry: E) -> &E {
+        let bytes = self.young.bytes.saturating_add(entry.bytes());
+        if self.young.entries.len() >= E::MAX_ENTRIES || bytes > E::MAX_BYTES {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.bytes = self.young.bytes.saturating_add(entry.bytes());
+        let entry = self.young.entries.insert_unique(hash, (hash, entry), |(hash, _)| *hash);
+        &entry.into_mut().1
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl<E> Default for Generations<E> {
+    fn default() -> Self {
+        Self { young: Generation::default(), old: Generation::default() }
+    }
+}
+
+impl<E> Default for Generation<E> {
+    fn default() -> Self {
+        Self { entries: HashTable::new(), bytes: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Text(String);
+
+    impl Cached for Text {
+        const MAX_BYTES: usize = 1000;
+        const MAX_ENTRIES: usize = 50;
+
+        fn bytes(&self) -> usize {
+            self.0.len()
+        }
+    }
+
+    /// All have the same hash.
+    fn find(cache: &mut Generations<Text>, text: &str) -> bool {
+        cache.find(7, |known| known.0 == text).is_some()
+    }
+
+    fn assert_bounded(cache: &Generations<Text>) {
+        for generation in [&cache.young, &cache.old] {
+            assert!(generation.entries.len() <= Text::MAX_ENTRIES && generation.bytes <= Text::MAX_BYTES);
+            let bytes: usize = generation.entries.iter().map(|(_, entry)| entry.bytes()).sum();
+            assert!(bytes <= generation.bytes);
+        }
+    }
+
+    #[test]
+    fn a_flood_is_bounded_and_keeps_what_is_in_use() {
+        for length in [5, 30, 70] {
+            let mut cache = Generations::default();
+            cache.insert(7, Text("steady".into()));
+            for number in 0..2000 {
+                let text = format!("{number:0length$}");
+                assert!(!find(&mut cache, &text));
+                cache.insert(7, Text(text.clone()));
+                assert!(find(&mut cache, &text));
+                assert!(number % 10 > 0 || find(&mut cache, "steady"), "{number}");
+                assert_bounded(&cache);
+            }
+            assert!(!find(&mut cache, &format!("{:0length$}", 0)));
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_is_cleared() {
+        let mut cache = Generations::default();
+        for number in 0..60 {
+            cache.insert(7, Text(number.to_string()));
+        }
+        cache.clear();
+        assert!((0..60).all(|number| !find(&mut cache, &number.to_string())));
+        assert_eq!(cache.young.bytes + cache.old.bytes, 0);
+    }
+}

@@ -67,8 +67,11 @@ impl<'a> Attributes<'a> {
             (_, names) => names,
         };
         let bytes = self.host.property(names).ok().flatten();
-        if let (Some(batch), Path::Listed(element)) = (self.batch, path) {
-            batch.note(element, bytes.is_some());
+        if let Some(batch) = self.batch {
+            batch.note_read();
+            if let Path::Listed(element) = path {
+                batch.note(element, bytes.is_some());
+            }
         }
         bytes
     }

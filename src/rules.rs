@@ -97,6 +97,11 @@ impl Rules {
         self.plans.needs(texts || numbers || conditions)
     }
 
+    /// Whether no stream has to be looked at to know what they say of it.
+    pub fn are_the_same_for_all(&self) -> bool {
+        self.texts.is_empty() && self.numbers.is_empty() && self.conditions.is_empty()
+    }
+
     /// What the rules say in a callback of the stream.
     pub fn at_end(&self, host: &dyn Host, call: &Call) -> StreamPlan {
         let conditions = self.holding(|condition| condition.holds(host, call));

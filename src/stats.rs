@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod http;
+pub mod memo;
 pub mod plugin;
 pub mod recorder;
 pub mod report;

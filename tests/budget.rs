@@ -20,6 +20,7 @@ use std::cell::Cell;
 
 use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
 use istio_stats::host::fake::{FakeHost, Hostcall, Phase, Value};
+use istio_stats::host::{ExpressionToken, Host as _};
 use istio_stats::peer::metadata;
 use istio_stats::workload::fact::Fact;
 use istio_stats::workload::Workload;
@@ -247,6 +248,35 @@ fn opening_a_stream_costs_no_hostcall() {
     let id = story.open_unseen();
     let http = istio_stats::attachment::Attachment::Http;
     assert_eq!(cost_of(&story.host, || story.plugin.on_open(&story.host, id, http)).calls, 0);
+}
+
+#[test]
+fn a_request_like_one_before_costs_no_allocation() {
+    for root_id in [OUTBOUND, INBOUND] {
+        let story = Story::new(root_id, "{}");
+        let allocations = |run: &dyn Fn(u32)| {
+            let id = story.open();
+            proxied(&story);
+            story.host.enter_stream(id, Phase::Log);
+            let before = ALLOCATIONS.with(Cell::get);
+            run(id);
+            let after = ALLOCATIONS.with(Cell::get);
+            story.plugin.on_close(id);
+            after - before
+        };
+        let log = |id| story.plugin.on_log(&story.host, id, istio_stats::attachment::Attachment::Http);
+        for _ in 0..WARM_UP {
+            allocations(&log);
+        }
+        let again = allocations(&log);
+        // The fake host's own: the plugin has one list, and the last is its.
+        let tokens: Vec<_> = (0..WINDOW as u32).map(ExpressionToken).collect();
+        let list = tokens.into_iter().rfind(|token| story.host.evaluate_expression(*token).is_ok()).unwrap();
+        assert_eq!(again, allocations(&|_| drop(story.host.evaluate_expression(list))));
+        // What is remembered is forgotten with each report.
+        story.tick();
+        assert!(allocations(&log) > again);
+    }
 }
 
 /// Allocations of the plugin itself: those of the fake host are counted aside, by

@@ -10,6 +10,7 @@ pub mod flat_node;
 pub mod http_story;
 pub mod input;
 pub mod istio_peer;
+pub mod likeness;
 pub mod pairs;
 pub mod peer_header;
 pub mod stat_name;
@@ -20,7 +21,7 @@ pub mod tcp_frame;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("configuration", configuration::run),
     ("peer_header", peer_header::run),
     ("tcp_frame", tcp_frame::run),
@@ -29,4 +30,5 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("istio_peer", istio_peer::run),
     ("stat_name", stat_name::run),
     ("http_story", http_story::run),
+    ("likeness", likeness::run),
 ];

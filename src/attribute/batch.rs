@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 
-use super::element::{Element, Elements};
+use super::element::{Element, Elements, TESTABLE, VALUES, VOLATILE};
 use super::era::Era;
 use crate::wire::pairs;
 
-/// What a list is made of: values first, then tests, each in their order.
+/// What a list is made of: values, then tests, each in their order; at the end the
+/// values that are volatile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Content {
     /// Attributes.
@@ -34,7 +35,14 @@ pub struct Batch<'a> {
     items: [&'a [u8]; Element::ALL.len()],
     found: Cell<Elements>,
     lacked: Cell<Elements>,
+    /// Whether something was read that it did not bring.
+    insufficient: Cell<bool>,
 }
+
+/// The bytes of a volatile value.
+const NUMBER_BYTES: usize = 8;
+/// The same with the terminators of key and value.
+const VOLATILE_BYTES: usize = NUMBER_BYTES + 2;
 
 // === impl Content ===
 
@@ -55,17 +63,70 @@ impl Content {
         self.values.len().saturating_add(self.tests.len())
     }
 
+    /// The values that are not volatile.
+    fn stable(self) -> Elements {
+        self.values.minus(VOLATILE)
+    }
+
+    /// The values that are.
+    fn volatile(self) -> Elements {
+        self.values.and(VOLATILE)
+    }
+
+    /// The place in the list of an element that is in it as a value.
+    fn place_of_value(self, element: Element) -> usize {
+        let place = self.values.before(element);
+        if VOLATILE.contains(element) {
+            place.saturating_add(self.tests.len())
+        } else {
+            place
+        }
+    }
+
+    /// The same of a test.
+    fn place_of_test(self, element: Element) -> usize {
+        self.stable().len().saturating_add(self.tests.before(element))
+    }
+
     /// The expression.
     pub fn text(self, era: Era) -> String {
-        let values = each(self.values).map(|element| era.name_of(&element.text()).to_owned());
+        let value = |element: Element| era.name_of(&element.text()).to_owned();
         let tests = each(self.tests).map(Element::test);
+        let values = each(self.stable()).map(value).chain(tests).chain(each(self.volatile()).map(value));
         let mut text = String::new();
-        for item in values.chain(tests) {
+        for item in values {
             text.push(if text.is_empty() { '[' } else { ',' });
             text.push_str(&item);
         }
         text.push(']');
         text
+    }
+}
+
+// === impl Fetched ===
+
+impl Fetched {
+    /// All but the volatile values, where these are what they should be. Of two lists
+    /// with the same content and stable bytes nothing else differs: the lengths of all
+    /// values are in them.
+    pub fn stable(&self) -> Option<&[u8]> {
+        let volatile = self.content.volatile().len();
+        let length = self.bytes.len().checked_sub(volatile.checked_mul(VOLATILE_BYTES)?)?;
+        let (count, mut lengths) = pairs::last_lengths(&self.bytes, volatile)?;
+        let are_numbers = lengths.all(|lengths| lengths == (NUMBER_BYTES, 0));
+        (count == self.content.len() && are_numbers).then(|| self.bytes.get(..length))?
+    }
+
+    /// A volatile value, of a list that has [`Self::stable`] bytes; below zero it counts
+    /// as zero.
+    pub fn number(&self, element: Element) -> Option<u64> {
+        let volatile = self.content.volatile();
+        if !volatile.contains(element) {
+            return None;
+        }
+        let after = volatile.len().saturating_sub(volatile.before(element)).saturating_mul(VOLATILE_BYTES);
+        let rest = self.bytes.get(self.bytes.len().checked_sub(after)?..)?;
+        rest.first_chunk().map(|bytes| u64::try_from(i64::from_le_bytes(*bytes)).unwrap_or(0))
     }
 }
 
@@ -81,6 +142,7 @@ impl<'a> Batch<'a> {
             items: Default::default(),
             found: Cell::default(),
             lacked: Cell::default(),
+            insufficient: Cell::default(),
         };
         let Some((count, mut entries)) =
             pairs::walk(&fetched.bytes).filter(|(count, _)| *count == tried.len())
@@ -102,29 +164,34 @@ impl<'a> Batch<'a> {
         self.tried
     }
 
-    /// What the stream had, of all that it was asked for.
-    pub fn found(&self) -> Elements {
-        self.found.get()
-    }
-
-    /// What it lacked of that.
-    pub fn lacked(&self) -> Elements {
-        self.lacked.get()
-    }
-
     /// Whether the list brought nothing.
     pub fn failed(&self) -> bool {
         self.content != self.tried
     }
 
+    /// What the stream had and lacked that a list may bring.
+    pub fn seen(&self) -> Content {
+        Content { values: self.found.get().and(VALUES), tests: self.lacked.get().and(TESTABLE) }
+    }
+
+    /// Whether it brought all that was asked for.
+    pub fn sufficed(&self) -> bool {
+        !self.failed() && !self.insufficient.get()
+    }
+
+    /// Something was read that is not in it.
+    pub fn note_read(&self) {
+        self.insufficient.set(true);
+    }
+
     /// The bytes of an element; none if the stream lacks it. `None`: the list does
     /// not tell.
     pub fn get(&self, element: Element) -> Option<&'a [u8]> {
-        let Content { values, tests } = self.content;
-        let item = if values.contains(element) {
-            self.items.get(values.before(element)).copied()
-        } else if tests.contains(element) {
-            let test = self.items.get(values.len().saturating_add(tests.before(element)));
+        let content = self.content;
+        let item = if content.values.contains(element) {
+            self.items.get(content.place_of_value(element)).copied()
+        } else if content.tests.contains(element) {
+            let test = self.items.get(content.place_of_test(element));
             test.filter(|test| **test == [0]).map(|_| &[][..])
         } else {
             None

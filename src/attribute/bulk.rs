@@ -10,7 +10,6 @@
 use std::cell::{Cell, RefCell};
 
 use super::batch::{Batch, Content, Fetched};
-use super::element::{TESTABLE, VALUES};
 use super::era::Era;
 use crate::host::{ExpressionToken, Host};
 
@@ -81,11 +80,16 @@ impl Bulk {
 
     /// Learns from a stream that was read, for the next ones.
     pub fn learn(&self, host: &dyn Host, batch: &Batch<'_>) {
-        let stream = Content { values: batch.found().and(VALUES), tests: batch.lacked().and(TESTABLE) };
-        if batch.failed() && batch.tried().values.minus(stream.values).is_empty() {
+        let seen = batch.seen();
+        if batch.failed() && batch.tried().values.minus(seen.values).is_empty() {
             // Nothing was missing, so it would go on failing.
             self.give_up(host, batch.tried());
         }
+        self.follow(seen);
+    }
+
+    /// The next streams are read by what the last ones had and lacked.
+    pub fn follow(&self, stream: Content) {
         let streams = self.streams.get().saturating_add(1);
         let common = if streams == 1 { stream } else { self.common.get().and(stream) };
         self.common.set(common);

@@ -37,12 +37,8 @@ macro_rules! elements {
 elements! {
     ResponseCode &["response", "code"], Value, "HTTP status.";
     ResponseFlags &["response", "flags"], Value, "Envoy's response flags.";
-    Duration &["request", "duration"], Value, "In nanoseconds.";
-    RequestSize &["request", "total_size"], Value, "In bytes, with headers.";
-    ResponseSize &["response", "total_size"], Value, "In bytes, with headers and trailers.";
     UpstreamCluster &["xds", "cluster_name"], Value, "Envoy's name for a set of upstream endpoints.";
     ContentType &["request", "headers", "content-type"], Either, "Of the request.";
-    ConnectionId &["connection", "id"], Value, "Of the downstream connection.";
     DownstreamPeer &[DOWNSTREAM_PEER_KEY], Either, "What our exchange left of the downstream peer.";
     UpstreamPeer &[UPSTREAM_PEER_KEY], Either, "What our exchange left of the upstream peer.";
     IstioDownstreamPeer &["filter_state", "downstream_peer"], Test,
@@ -56,6 +52,10 @@ elements! {
     UpstreamTls &["upstream", "tls_version"], Either, "Version of TLS towards the upstream, if it is used.";
     UpstreamLocalSan &["upstream", "uri_san_local_certificate"], Value, "Own identity towards the upstream.";
     UpstreamPeerSan &["upstream", "uri_san_peer_certificate"], Value, "Identity of the upstream.";
+    Duration &["request", "duration"], Value, "In nanoseconds.";
+    RequestSize &["request", "total_size"], Value, "In bytes, with headers.";
+    ResponseSize &["response", "total_size"], Value, "In bytes, with headers and trailers.";
+    ConnectionId &["connection", "id"], Value, "Of the downstream connection.";
 }
 
 /// Some of the elements.
@@ -72,6 +72,14 @@ enum StandsAs {
 
 /// What may be in a list as a value.
 pub const VALUES: Elements = those_that_stand_as(StandsAs::Value);
+/// Those that differ from request to request of the same kind: numbers of eight bytes.
+/// Last in the table, and in a list.
+pub const VOLATILE: Elements = Elements::of_numbers(&[
+    Element::Duration as usize,
+    Element::RequestSize as usize,
+    Element::ResponseSize as usize,
+    Element::ConnectionId as usize,
+]);
 /// What may be in a list as a test.
 pub const TESTABLE: Elements = those_that_stand_as(StandsAs::Test);
 

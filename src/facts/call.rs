@@ -27,4 +27,9 @@ impl Call {
     pub fn is_pending(&self) -> bool {
         self.downstream.is_pending() || self.upstream.is_pending()
     }
+
+    /// Why the metadata of peers could not be decoded.
+    pub fn decode_errors(&self) -> impl Iterator<Item = &'static str> + '_ {
+        [&self.downstream, &self.upstream].into_iter().filter_map(Peer::decode_error)
+    }
 }

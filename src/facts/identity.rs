@@ -8,7 +8,7 @@ use crate::catalogue::label_value::{LabelValue, UNKNOWN};
 use crate::catalogue::reporter::Reporter;
 
 /// Facts that hold from the first byte to the last: who talks to whom.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// First URI SAN of the certificate that the source showed.
     pub source_principal: Option<LabelValue>,

@@ -7,7 +7,7 @@ use crate::attribute::Attributes;
 use crate::catalogue::dimension::Dimension;
 use crate::catalogue::metric::Metric;
 
-/// How a request ended. Sizes are in bytes.
+/// How a request ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// HTTP status; zero if there was no response.
@@ -16,6 +16,14 @@ pub struct Outcome {
     pub response_flags: u64,
     /// gRPC status, for gRPC only; `None` if nobody sent one.
     pub grpc_status: Option<i64>,
+    /// What it took.
+    pub measures: Measures,
+}
+
+/// What a request took; it differs from request to request, and no label shows it.
+/// Sizes are in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measures {
     /// Time from the first byte received to the last sent, in milliseconds.
     pub duration_ms: Option<u64>,
     /// Size of the request with headers.
@@ -24,31 +32,46 @@ pub struct Outcome {
     pub response_bytes: u64,
 }
 
+/// How many metrics a finished request adds to.
+pub const MEASURED: usize = 4;
+
 /// The gRPC status UNKNOWN, an error of the server's.
 const GRPC_UNKNOWN: i64 = 2;
 
 // === impl Outcome ===
 
 impl Outcome {
-    /// Reads the end of a request, as far as labels and metrics show it; the
-    /// header parts of the sizes are there only while it is logged.
+    /// Reads the end of a request, as far as labels and metrics show it; the header
+    /// parts of the sizes are there only while it is logged.
     pub fn read(attributes: &Attributes<'_>, protocol: Protocol, needs: &Needs) -> Self {
-        let count = |needed: bool, element: Element| needed.then(|| attributes.count(element)).flatten();
         let label = |label| needs.any_label(&[label]);
+        let number = |shown, element: Element| label(shown).then(|| attributes.count(element)).flatten();
         let is_grpc = protocol == Protocol::Grpc && label(Dimension::GrpcResponseStatus);
         Self {
-            response_code: count(label(Dimension::ResponseCode), Element::ResponseCode).unwrap_or(0),
-            response_flags: count(label(Dimension::ResponseFlags), Element::ResponseFlags).unwrap_or(0),
+            response_code: number(Dimension::ResponseCode, Element::ResponseCode).unwrap_or(0),
+            response_flags: number(Dimension::ResponseFlags, Element::ResponseFlags).unwrap_or(0),
             grpc_status: is_grpc.then(|| grpc_status(attributes)).flatten(),
-            duration_ms: needs.metric(Metric::RequestDuration).then(|| duration_ms(attributes)).flatten(),
-            request_bytes: count(needs.metric(Metric::RequestBytes), Element::RequestSize).unwrap_or(0),
-            response_bytes: count(needs.metric(Metric::ResponseBytes), Element::ResponseSize).unwrap_or(0),
+            measures: Measures::read(|element| attributes.count(element), needs),
+        }
+    }
+}
+
+// === impl Measures ===
+
+impl Measures {
+    /// Reads them, as far as metrics show them.
+    pub fn read(count: impl Fn(Element) -> Option<u64>, needs: &Needs) -> Self {
+        let read = |metric, element| needs.metric(metric).then(|| count(element)).flatten();
+        Self {
+            duration_ms: read(Metric::RequestDuration, Element::Duration).map(milliseconds),
+            request_bytes: read(Metric::RequestBytes, Element::RequestSize).unwrap_or(0),
+            response_bytes: read(Metric::ResponseBytes, Element::ResponseSize).unwrap_or(0),
         }
     }
 
     /// What a finished request adds to each HTTP metric. Without a duration (the
     /// request never completed) that histogram gets nothing.
-    pub fn measured(&self) -> [(Metric, Option<u64>); 4] {
+    pub fn measured(&self) -> [(Metric, Option<u64>); MEASURED] {
         [
             (Metric::Requests, Some(1)),
             (Metric::RequestDuration, self.duration_ms),
@@ -71,9 +94,12 @@ fn grpc_status(attributes: &Attributes<'_>) -> Option<i64> {
     Some(status).filter(|_| !is_derived)
 }
 
-/// How long a request took, or a TCP connection was open, in milliseconds;
-/// `None` until it is over.
+/// How long a TCP connection was open, in milliseconds; `None` until it is over.
 pub fn duration_ms(attributes: &Attributes<'_>) -> Option<u64> {
+    attributes.count(Element::Duration).map(milliseconds)
+}
+
+fn milliseconds(nanoseconds: u64) -> u64 {
     const NANOS_PER_MILLI: u64 = 1_000_000;
-    attributes.count(Element::Duration).map(|nanos| nanos / NANOS_PER_MILLI)
+    nanoseconds / NANOS_PER_MILLI
 }

@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 
 use super::call::Call;
-use super::connections::Connections;
+use super::connections::{Connection, ConnectionKind, Connections};
 use super::identity::Identity;
 use super::needs::Needs;
 use super::service::{Service, UpstreamClusters};
 use crate::attachment::Attachment;
+use crate::attribute::batch::Fetched;
 use crate::attribute::direction::Direction;
+use crate::attribute::element::Element;
 use crate::attribute::Attributes;
 use crate::catalogue::label_value::LabelValue;
 use crate::catalogue::reporter::Reporter;
@@ -64,17 +66,26 @@ impl CallReader {
     }
 
     /// The same for an HTTP stream, and what is known of its connection.
-    pub fn connection(&self, attributes: &Attributes<'_>) -> (Reporter, Option<Identity>) {
+    pub fn connection(&self, attributes: &Attributes<'_>) -> Connection {
         // Of a source it is the other connection that has the identities.
         if self.reporter == Some(Reporter::Source) {
-            return (Reporter::Source, None);
+            return Connection { reporter: Reporter::Source, identity: None };
         }
         let read = || {
             let reporter = self.reporter(attributes);
             let read = || Identity::read(attributes, reporter, &self.needs);
-            (reporter, (reporter != Reporter::Source).then(read))
+            Connection { reporter, identity: (reporter != Reporter::Source).then(read) }
         };
         self.connections.borrow_mut().find(attributes, read)
+    }
+
+    /// Which kind of connection an HTTP stream has, by what was fetched of it, if that
+    /// is known.
+    pub fn connection_kind(&self, fetched: &Fetched) -> Option<ConnectionKind> {
+        if self.reporter == Some(Reporter::Source) {
+            return Some(ConnectionKind::ANY);
+        }
+        self.connections.borrow().kind(fetched.number(Element::ConnectionId)?)
     }
 
     /// Reads who called whom, as far as metrics show it. `identity` is what was

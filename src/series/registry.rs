@@ -9,11 +9,14 @@
 use core::mem;
 
 use crate::catalogue::dimension::Values;
+use crate::catalogue::metric::Metric;
 use crate::catalogue::stat_name;
 use crate::host::metric_name::MetricName;
 use crate::host::{Host, HostError, MetricId, MetricKind};
+use crate::rules::plan::MetricIndex;
 use crate::rules::sample::Sample;
 use crate::series::background::Background;
+use crate::series::host_metric::HostMetric;
 use crate::series::key::Series;
 use crate::series::metric_state::MetricState;
 use crate::series::store::SeriesStore;
@@ -91,6 +94,28 @@ impl Registry {
         let overflow = series.folded(&values);
         let known = self.store.find(&overflow);
         self.add(host, known, &overflow, samples).and(counted)
+    }
+
+    /// Where samples of these metrics go, as long as this registry is there; `None` for
+    /// a metric that is dropped. `None` altogether if that is not settled for each of
+    /// them, or the series is beyond the bound.
+    pub fn settled<const N: usize>(
+        &mut self,
+        series: &Series<'_>,
+        metrics: [Metric; N],
+    ) -> Option<[Option<HostMetric>; N]> {
+        let number = self.store.find(series)?;
+        let states = self.store.metrics(number)?;
+        let mut settled = [None; N];
+        for (place, metric) in settled.iter_mut().zip(metrics.map(MetricIndex::from)) {
+            if series.plan.variant.plan(metric).is_some() {
+                let MetricState::Recorded(metric) = states.get(metric.as_usize())? else {
+                    return None;
+                };
+                *place = Some(*metric);
+            }
+        }
+        Some(settled)
     }
 
     /// Defines what other VMs requested, for a while.

@@ -55,6 +55,11 @@ impl SeriesStore {
     }
 
     /// The metrics of the label set with this number.
+    pub fn metrics(&self, number: usize) -> Option<&[MetricState]> {
+        self.entries.get(number).map(|known| &*known.metrics)
+    }
+
+    /// The same, to change them.
     pub fn metrics_mut(&mut self, number: usize) -> Option<&mut [MetricState]> {
         self.entries.get_mut(number).map(|known| &mut *known.metrics)
     }

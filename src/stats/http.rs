@@ -16,6 +16,7 @@ use crate::attribute::element::Element;
 use crate::catalogue::dimension::LabelSet;
 use crate::catalogue::reporter::Reporter;
 use crate::facts::call::Call;
+use crate::facts::connections::Connection;
 use crate::facts::messages::Messages;
 use crate::facts::outcome::Outcome;
 use crate::facts::protocol::Protocol;
@@ -43,7 +44,7 @@ impl Stream for HttpStream {
         let Some(messages) = Messages::read(&attributes).filter(|messages| *messages != self.reported) else {
             return;
         };
-        let (reporter, connection) = recorder.calls.connection(&attributes);
+        let Connection { reporter, identity } = recorder.calls.connection(&attributes);
         if reporter != Reporter::Destination && attributes.int(Element::ResponseCode).is_none() {
             // The upstream peer tells who it is in the response headers.
             return;
@@ -51,7 +52,7 @@ impl Stream for HttpStream {
         // The request's headers cannot be read here. A stream that only its host
         // names waits for its end, so that it does not change its name halfway.
         let nameless = Cell::new(false);
-        let call = recorder.calls.read(&attributes, Attachment::Http, reporter, connection, || {
+        let call = recorder.calls.read(&attributes, Attachment::Http, reporter, identity, || {
             let host = attributes.label(&REQUEST_HOST);
             nameless.set(host.is_none());
             host
@@ -65,13 +66,16 @@ impl Stream for HttpStream {
 
     fn report_end(&mut self, recorder: &Recorder, host: &dyn Host) {
         let fetched = recorder.bulk.fetch(host);
+        if recorder.record_again(host, &fetched) {
+            return;
+        }
         let batch = Batch::of(&fetched);
         let attributes = recorder.attributes(host).with_batch(&batch);
         let needs = recorder.needs();
-        let (reporter, connection) = recorder.calls.connection(&attributes);
+        let Connection { reporter, identity } = recorder.calls.connection(&attributes);
         let protocol = if needs.protocol() { Protocol::of_request(&attributes) } else { Protocol::Http };
         let host_header = || attributes.label(&["request", "host"]);
-        let call = recorder.calls.read(&attributes, Attachment::Http, reporter, connection, host_header);
+        let call = recorder.calls.read(&attributes, Attachment::Http, reporter, identity, host_header);
         let outcome = Outcome::read(&attributes, protocol, needs);
         recorder.bulk.learn(host, &batch);
         recorder.count_decode_errors(host, &call);
@@ -85,7 +89,12 @@ impl Stream for HttpStream {
         let mut values = report::values(&call, &recorder.local);
         texts.fill(&mut values, protocol);
         let series = Series::new(reporter, LabelSet::Http, &values, &plan);
-        recorder.record(host, series, &outcome.measured(), Some(&call));
+        recorder.record(host, series, &outcome.measures.measured(), Some(&call));
+        // Nothing but the list and its connection told of it, and nothing else is to be
+        // reported of one like it.
+        if batch.sufficed() && protocol != Protocol::Grpc && call.decode_errors().next().is_none() {
+            recorder.remember(&fetched, batch.seen(), &series);
+        }
     }
 }
 

@@ -76,7 +76,16 @@ impl StatsPlugin {
         Some(Self {
             attachment: config.attachment,
             reports_open: !config.reporting_period.is_zero(),
-            recorder: Recorder { era, local, bulk: Bulk::new(era), calls, rules, registry, clock },
+            recorder: Recorder {
+                era,
+                local,
+                bulk: Bulk::new(era),
+                calls,
+                rules,
+                registry,
+                memo: RefCell::default(),
+                clock,
+            },
             open: RefCell::default(),
         })
     }
@@ -119,7 +128,7 @@ impl StatsPlugin {
     /// Some time passed: reports what open streams did since the last report, if
     /// it is time for that, and looks after series that are being defined.
     pub fn on_tick(&self, host: &dyn Host) {
-        let Recorder { calls, registry, clock, .. } = &self.recorder;
+        let Recorder { calls, registry, memo, clock, .. } = &self.recorder;
         if clock.defines() {
             registry.borrow().serve(host);
         } else {
@@ -128,6 +137,7 @@ impl StatsPlugin {
         }
         if clock.is_report_due(host) {
             calls.on_tick();
+            memo.borrow_mut().forget();
             if self.reports_open {
                 self.report_open(host);
             }

@@ -4,7 +4,9 @@
 use std::cell::RefCell;
 
 use super::clock::Clock;
+use super::memo::{Known, Likeness, Memo};
 use super::report;
+use crate::attribute::batch::{Content, Fetched};
 use crate::attribute::bulk::Bulk;
 use crate::attribute::era::Era;
 use crate::attribute::Attributes;
@@ -12,11 +14,11 @@ use crate::catalogue::metric::Metric;
 use crate::catalogue::stat_name;
 use crate::facts::call::Call;
 use crate::facts::needs::Needs;
+use crate::facts::outcome::Measures;
 use crate::facts::reader::CallReader;
 use crate::host::metric_name::MetricName;
 use crate::host::say::log_failure;
 use crate::host::{Host, MetricKind};
-use crate::peer::Peer;
 use crate::rules::sample::Sample;
 use crate::rules::Rules;
 use crate::series::key::Series;
@@ -37,6 +39,7 @@ pub(crate) struct Recorder {
     /// The configuration's rules on metrics.
     pub(crate) rules: Rules,
     pub(crate) registry: RefCell<Registry>,
+    pub(crate) memo: RefCell<Memo>,
     pub(crate) clock: Clock,
 }
 
@@ -78,9 +81,42 @@ impl Recorder {
         }
     }
 
+    /// Records a request like one that is remembered; `false` if none is.
+    pub(crate) fn record_again(&self, host: &dyn Host, fetched: &Fetched) -> bool {
+        let kind = self.calls.connection_kind(fetched);
+        let request = kind.and_then(|kind| Likeness::of(fetched, kind));
+        let Some(known) = request.and_then(|request| self.memo.borrow_mut().find(request)) else {
+            return false;
+        };
+        self.bulk.follow(known.seen);
+        let measures = Measures::read(|element| fetched.number(element), self.needs());
+        let mut result = Ok(());
+        for (metric, (_, value)) in known.metrics.into_iter().zip(measures.measured()) {
+            if let Some((metric, value)) = metric.zip(value) {
+                result = result.and(metric.record(host, value));
+            }
+        }
+        log_failure(host, "recording a metric", result);
+        true
+    }
+
+    /// Remembers where the samples of a request went, if that is settled, and if the
+    /// configuration has no rule for the next one to look at.
+    pub(crate) fn remember(&self, fetched: &Fetched, seen: Content, series: &Series<'_>) {
+        if !self.rules.are_the_same_for_all() {
+            return;
+        }
+        let kind = self.calls.connection_kind(fetched);
+        let request = kind.and_then(|kind| Likeness::of(fetched, kind));
+        let metrics = Measures::default().measured().map(|(metric, _)| metric);
+        if let Some((request, metrics)) = request.zip(self.registry.borrow_mut().settled(series, metrics)) {
+            self.memo.borrow_mut().put(request, Known { seen, metrics });
+        }
+    }
+
     /// Counts a peer whose metadata could not be decoded.
     pub(crate) fn count_decode_errors(&self, host: &dyn Host, call: &Call) {
-        for reason in [&call.downstream, &call.upstream].into_iter().filter_map(Peer::decode_error) {
+        for reason in call.decode_errors() {
             let stat_name = stat_name::encode([(REASON, reason)], DECODE_ERRORS_METRIC);
             let result = host.define_metric(MetricKind::Counter, MetricName::of(&stat_name));
             let result = result.and_then(|id| host.increment_metric(id, 1));

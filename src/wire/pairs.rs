@@ -67,6 +67,17 @@ pub fn walk(bytes: &[u8]) -> Option<(usize, Iter<'_>)> {
     Some((count, Iter { rest: Pairs { lengths, contents } }))
 }
 
+/// The number of entries, and the lengths of key and value of the last `few`.
+pub fn last_lengths(bytes: &[u8], few: usize) -> Option<(usize, impl Iterator<Item = (usize, usize)> + '_)> {
+    let (count, Iter { rest: Pairs { lengths, .. } }) = walk(bytes)?;
+    let last = lengths.get(count.checked_sub(few)?.checked_mul(2 * NUMBER)?..)?;
+    let both = |pair| {
+        let (key, rest) = split_number(pair)?;
+        Some((key, split_number(rest)?.0))
+    };
+    Some((count, last.chunks_exact(2 * NUMBER).filter_map(both)))
+}
+
 /// Walks the entries of [`Pairs`]: key and value.
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {

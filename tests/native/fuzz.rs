@@ -20,6 +20,7 @@ const MUTATIONS: [(&str, usize); targets::TARGETS.len()] = [
     ("istio_peer", 4000),
     ("stat_name", 2500),
     ("http_story", 500),
+    ("likeness", 20),
 ];
 
 #[test]
@@ -60,6 +61,11 @@ fn stat_name() {
 #[test]
 fn http_story() {
     run("http_story");
+}
+
+#[test]
+fn likeness() {
+    run("likeness");
 }
 
 #[test]

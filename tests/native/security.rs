@@ -5,9 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use istio_stats::catalogue::label_value::MAX_VALUE_BYTES;
+use istio_stats::facts::connections::MAX_KINDS;
 use istio_stats::peer::cache::{MAX_BYTES, MAX_ENTRIES};
 use istio_stats::peer::frame::MAX_PAYLOAD_BYTES;
 use istio_stats::peer::metadata::MAX_ENCODED_BYTES;
+use istio_stats::stats::memo;
 use istio_stats::wire::pairs;
 use istio_stats::workload::MAX_FACT_BYTES;
 
@@ -28,6 +30,12 @@ fn the_limits_are_those_of_the_code() {
         format!("| entries of a map from the host | {} |", pairs::MAX_ENTRIES),
         format!("| a label's value | {MAX_VALUE_BYTES} bytes |"),
         format!("| decoded peers kept, twice | {MAX_ENTRIES}, of {MAX_BYTES} bytes |"),
+        format!(
+            "| kinds of requests remembered, twice | {}, of {} bytes |",
+            memo::MAX_ENTRIES,
+            memo::MAX_BYTES
+        ),
+        format!("| kinds of connections remembered | {MAX_KINDS} |"),
     ];
     assert_eq!(rows.len(), expected.len());
     for (row, expected) in rows.into_iter().zip(expected) {

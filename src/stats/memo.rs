@@ -1,0 +1,114 @@
+//! Requests like those that were seen before.
+//!
+//! Nearly all requests of a proxy repeat: same peer, same service, same code. What
+//! the host's list says of them is the same, byte for byte, but for the numbers that
+//! are measured. So of a request whose labels depend on nothing but the list and the
+//! kind of its connection it is remembered where its samples went: the next one needs
+//! no label, no key and no look-up.
+//!
+//! Whatever else labels may depend on either makes a request unfit to be remembered
+//! (see [`HttpStream`](super::http::HttpStream)), or is read again from time to time:
+//! then all is forgotten.
+
+use core::hash::BuildHasher;
+
+use hashbrown::DefaultHashBuilder;
+
+use crate::attribute::batch::{Content, Fetched};
+use crate::collections::generations::{Cached, Generations};
+use crate::collections::index::is_same_key;
+use crate::facts::connections::ConnectionKind;
+use crate::facts::outcome::MEASURED;
+use crate::series::host_metric::HostMetric;
+
+/// What is remembered of all requests.
+#[derive(Debug, Default)]
+pub(crate) struct Memo {
+    hasher: DefaultHashBuilder,
+    known: Generations<Entry>,
+}
+
+/// What is remembered of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    /// What it had and lacked.
+    pub(crate) seen: Content,
+    /// Where its samples go, in the order of what is measured.
+    pub(crate) metrics: [Option<HostMetric>; MEASURED],
+}
+
+#[derive(Debug)]
+struct Entry {
+    content: Content,
+    stable: Box<[u8]>,
+    connection: ConnectionKind,
+    known: Known,
+}
+
+/// A request as it is found, and remembered, by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Likeness<'a> {
+    content: Content,
+    stable: &'a [u8],
+    connection: ConnectionKind,
+}
+
+/// Requests of different kinds that one generation holds: more than a worker serves at
+/// a time, but clients choose how many there are.
+pub const MAX_ENTRIES: usize = 512;
+/// Bytes of them.
+pub const MAX_BYTES: usize = 256 * 1024;
+
+// === impl Likeness ===
+
+impl<'a> Likeness<'a> {
+    /// Of what was fetched; `None` if that failed.
+    pub(crate) fn of(fetched: &'a Fetched, connection: ConnectionKind) -> Option<Self> {
+        Some(Self { content: fetched.content, stable: fetched.stable()?, connection })
+    }
+}
+
+// === impl Memo ===
+
+impl Memo {
+    /// What is remembered of requests like this one.
+    pub(crate) fn find(&mut self, request: Likeness<'_>) -> Option<Known> {
+        let hash = self.hash(request);
+        self.known.find(hash, |entry| entry.is_of(request)).map(|entry| entry.known)
+    }
+
+    /// Remembers a request.
+    pub(crate) fn put(&mut self, request: Likeness<'_>, known: Known) {
+        let Likeness { content, stable, connection } = request;
+        let hash = self.hash(request);
+        self.known.insert(hash, Entry { content, stable: stable.into(), connection, known });
+    }
+
+    /// Forgets all: what labels depend on may have changed.
+    pub(crate) fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    fn hash(&self, request: Likeness<'_>) -> u64 {
+        self.hasher.hash_one((request.connection, request.stable))
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn is_of(&self, request: Likeness<'_>) -> bool {
+        self.content == request.content
+            && self.connection == request.connection
+            && is_same_key(&self.stable, request.stable)
+    }
+}
+
+impl Cached for Entry {
+    const MAX_BYTES: usize = MAX_BYTES;
+    const MAX_ENTRIES: usize = MAX_ENTRIES;
+
+    fn bytes(&self) -> usize {
+        self.stable.len()
+    }
+}

@@ -10,6 +10,7 @@ pub mod side;
 pub mod sources;
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use crate::attachment::Attachment;
 use crate::attribute::element::Element;
@@ -86,9 +87,9 @@ impl Peers {
         Peer { labels, absence: Some(absence) }
     }
 
-    /// Some time passed: looks everywhere again.
-    pub fn on_tick(&mut self) {
-        self.sources.on_tick();
+    /// Some time passed: looks everywhere again, if it is time for that.
+    pub fn on_tick(&mut self, now: Instant) {
+        self.sources.on_tick(now);
     }
 }
 

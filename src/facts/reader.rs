@@ -1,6 +1,7 @@
 //! Reads who called whom, and remembers what several streams share.
 
 use std::cell::RefCell;
+use std::time::Instant;
 
 use super::call::Call;
 use super::connections::{Connection, ConnectionKind, Connections};
@@ -55,9 +56,9 @@ impl CallReader {
     }
 
     /// Some time passed: what may have changed since is read again.
-    pub fn on_tick(&self) {
+    pub fn on_tick(&self, now: Instant) {
         self.upstream_clusters.borrow_mut().forget();
-        self.peers.borrow_mut().on_tick();
+        self.peers.borrow_mut().on_tick(now);
     }
 
     /// The side this stream is reported from.

@@ -2,9 +2,11 @@
 //!
 //! A proxy uses one or two of them, and a look into an empty one costs 0.5 µs.
 //! So those that have held something before are asked first, and the others
-//! only when these are empty; those of old proxies then not always.
+//! only when these are empty; those of old proxies only for a few streams, once in
+//! a while.
 
 use std::borrow::Cow;
+use std::time::{Duration, Instant};
 
 use super::forms;
 use super::side::Side;
@@ -31,7 +33,7 @@ enum Asked {
     /// Of each stream: proxies of today have it, and the first peer after many
     /// streams without would be missed.
     Always,
-    /// Of some streams: only old proxies have it.
+    /// Of a few streams a minute: only old proxies have it.
     Sometimes,
     /// It cannot be there, or what it tells is of no use.
     Never,
@@ -118,10 +120,10 @@ const SOURCES: [Source; 9] = {
     ]
 };
 
-/// Streams without a peer, after each report, for which all sources are asked.
+/// Streams without a peer for which all sources are asked.
 const EVERYWHERE: u32 = 16;
-/// Later it is one in so many.
-const ONE_IN: u32 = 16;
+/// When they are asked again.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Some of the sources, by their rows.
 type Rows = Set<usize>;
@@ -130,8 +132,9 @@ type Rows = Set<usize>;
 #[derive(Debug, Default)]
 pub struct Sources {
     known: Rows,
-    /// Streams since the last tick with nothing in a known source.
+    /// Streams with nothing in a known source, of those for which all are asked.
     misses: u32,
+    asked_at: Option<Instant>,
 }
 
 const fn listed(element: Element) -> Option<Path<'static>> {
@@ -192,15 +195,20 @@ impl Sources {
         };
         let known = self.known.and(ever);
         self.look_into(attributes, side, known).or_else(|| {
-            let everywhere = self.misses < EVERYWHERE || self.misses % ONE_IN == 0;
-            self.misses = self.misses.wrapping_add(1);
+            let everywhere = self.misses < EVERYWHERE;
+            self.misses = self.misses.saturating_add(1);
             self.look_into(attributes, side, if everywhere { ever } else { always }.minus(known))
         })
     }
 
-    /// Lets the next streams look everywhere again.
-    pub(super) fn on_tick(&mut self) {
-        self.misses = 0;
+    /// Lets the next streams look everywhere, if the last ones did long ago; also if the
+    /// clock went back: nobody knows how long ago that was.
+    pub(super) fn on_tick(&mut self, now: Instant) {
+        let since = self.asked_at.and_then(|at| now.checked_duration_since(at));
+        if since.is_none_or(|since| since >= AGAIN) {
+            self.misses = 0;
+            self.asked_at = Some(now);
+        }
     }
 
     fn look_into<'a>(

@@ -136,7 +136,7 @@ impl StatsPlugin {
             log_failure(host, "recording a metric", result);
         }
         if clock.is_report_due(host) {
-            calls.on_tick();
+            calls.on_tick(host.now());
             memo.borrow_mut().forget();
             if self.reports_open {
                 self.report_open(host);

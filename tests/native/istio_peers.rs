@@ -1,6 +1,8 @@
 //! Peers where Istio's own filters leave them, era by era, and what it costs to
 //! look for them.
 
+use std::time::Duration;
+
 use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, NO_PEER, UPSTREAM_PEER_KEY};
 use istio_stats::host::fake::{Hostcall, Value};
 use istio_stats::host::Host;
@@ -290,12 +292,16 @@ fn looking_for_peers_in_the_places_of_old_proxies_is_rare() {
     let always = 2;
     // The endpoint's metadata is asked for whenever a peer is silent.
     let expected = |looks: usize| 160 * (least + 1) + looks * everywhere + (160 - looks) * always;
-    for round in 0..2 {
+    // The first 16, one of which had a peer; 16 after the first report, then once a minute.
+    for (round, looks) in [15, 16, 0, 0].into_iter().enumerate() {
         let all: usize = (0..160).map(|_| reads(&story, &[], "")).sum();
-        // The first 16, then one in 16.
-        assert_eq!(all, expected(16 + 9), "{round}");
+        assert_eq!(all, expected(looks), "{round}");
         story.tick();
     }
+    story.host.advance(Duration::from_secs(60));
+    story.tick();
+    let all: usize = (0..160).map(|_| reads(&story, &[], "")).sum();
+    assert_eq!(all, expected(16));
     // Where peers are, they cost nothing all the while.
     assert_eq!(reads(&story, &[UPSTREAM_PEER_KEY], header()), least);
 }
@@ -318,8 +324,10 @@ fn a_form_that_shows_up_late_is_found() {
     request(&story, &["filter_state", "downstream_peer"], object());
     assert_eq!(found(), 1);
 
-    // Another form after a flood within one period: soon.
+    // Another form after a flood: a minute later.
     silent(1000);
+    story.host.advance(Duration::from_secs(60));
+    story.tick();
     for _ in 0..16 {
         request(&story, &["downstream_peer"], flatbuffer::reviews().0);
     }

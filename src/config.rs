@@ -3,6 +3,7 @@
 //! A field that cannot be followed is skipped with an [`Issue`]; only a
 //! configuration that is no JSON object is unusable as a whole.
 
+pub mod bounds;
 pub mod definitions;
 mod duration;
 pub mod fields;

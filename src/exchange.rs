@@ -13,7 +13,7 @@ use crate::attachment::Attachment;
 use crate::attribute::direction::Direction;
 use crate::attribute::era::Era;
 use crate::attribute::Attributes;
-use crate::config::Trust;
+use crate::config::{issue, Trust};
 use crate::host::excerpt::quoted_bytes;
 use crate::host::{Host, HostError};
 use crate::peer::frame;
@@ -62,8 +62,8 @@ impl Exchange {
         });
         let (config, issues) = Config::compile(&bytes);
         let consequence = if config.is_none() { "; nothing is exchanged" } else { "" };
-        for issue in issues {
-            host.log_once(issue.level, &format!("metadata-exchange: configuration: {issue}{consequence}"));
+        for (level, line) in issue::shown(&issues) {
+            host.log_once(level, &format!("metadata-exchange: configuration: {line}{consequence}"));
         }
         let Some(config) = config else {
             return Self::default();

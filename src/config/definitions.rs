@@ -1,6 +1,7 @@
 //! `definitions`: metrics beside the standard ones.
 
-use super::names::is_identifier;
+use super::bounds::{too_long, MAX_DEFINITIONS};
+use super::names::{is_identifier, IDENTIFIER};
 use super::object::Object;
 use crate::catalogue::metric::Metric;
 use crate::host::excerpt::quoted;
@@ -20,7 +21,7 @@ pub struct Definition {
 /// Reads `definitions`. An entry that cannot be followed is left out.
 pub fn read(config: &mut Object<'_>) -> Vec<Definition> {
     let mut definitions: Vec<Definition> = Vec::new();
-    config.objects("definitions", &mut |entry| {
+    config.objects("definitions", MAX_DEFINITIONS, &mut |entry| {
         let name = entry.string("name");
         let value = entry.filled("value");
         let kinds = [
@@ -41,7 +42,9 @@ pub fn read(config: &mut Object<'_>) -> Vec<Definition> {
         } else if definitions.iter().any(|known| known.name == name) {
             entry.warn("name", &format!("{} is defined twice; the first one counts", quoted(&name)));
         } else if !is_identifier(&name) {
-            entry.warn("name", &format!("{} is no metric name (letters, digits, _); ignored", quoted(&name)));
+            entry.warn("name", &format!("{} is no metric name ({IDENTIFIER}); ignored", quoted(&name)));
+        } else if let Some(why) = too_long(&value) {
+            entry.warn("value", &format!("{}: {why}; ignored", quoted(&name)));
         } else {
             definitions.push(Definition { name, value, kind });
         }

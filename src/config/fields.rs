@@ -42,7 +42,7 @@ mod tests {
         let read = |root: &mut Object<'_>| {
             root.ignore(&["old"]);
             root.boolean("flag");
-            root.objects("list", &mut |entry| {
+            root.objects("list", 9, &mut |entry| {
                 entry.object("inner", |inner| inner.string("text"));
             });
         };

@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+/// Most that a log shows of one configuration.
+pub const MAX_SHOWN: usize = 20;
+
 /// Something a configuration says that the plugin cannot follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issue {
@@ -24,4 +27,16 @@ impl fmt::Display for Issue {
             write!(f, "{}: {}", self.path, self.message)
         }
     }
+}
+
+/// What a log shows of them: the worst ones, in order, and how many there are more.
+pub fn shown(issues: &[Issue]) -> impl Iterator<Item = (log::Level, String)> + '_ {
+    let mut worst: Vec<_> = issues.iter().collect();
+    worst.sort_by_key(|issue| issue.level);
+    let more = issues.len().saturating_sub(MAX_SHOWN);
+    let rest = worst
+        .get(MAX_SHOWN)
+        .map(|issue| (issue.level, format!("{more} more; the command `istio-stats check` shows all")));
+    let lines = worst.into_iter().take(MAX_SHOWN).map(|issue| (issue.level, issue.to_string()));
+    lines.chain(rest)
 }

@@ -1,5 +1,6 @@
 //! How fields, metrics and labels are called.
 
+use super::bounds::MAX_NAME_BYTES;
 use crate::host::excerpt::{quoted, EXCERPT_CHARS};
 
 /// Whether `name` is the snake_case `key` or its camelCase form.
@@ -19,8 +20,14 @@ pub(super) fn is_key(key: &str, name: &str) -> bool {
     name == key || name == camel
 }
 
+/// What [`is_identifier`] asks for.
+pub(super) const IDENTIFIER: &str = "letters, digits and _, at most 256";
+
 /// Names that Prometheus takes as they are and that cannot break a stat name.
 pub(super) fn is_identifier(name: &str) -> bool {
+    if name.len() > MAX_NAME_BYTES {
+        return false;
+    }
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     starts && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::duration;
 use super::issue::Issue;
-use super::names::{is_identifier, is_key, join, named};
+use super::names::{is_identifier, is_key, join, named, IDENTIFIER};
 use super::notes::{Field, Notes};
 use crate::host::excerpt::excerpt;
 
@@ -58,13 +58,13 @@ impl<'a> Object<'a> {
     pub fn identifier(&mut self, key: &'static str) -> Option<String> {
         let value = self.take(key)?;
         let read = value.as_str().filter(|text| is_identifier(text)).map(str::to_owned);
-        self.expect(key, value, read, "letters, digits and _")
+        self.expect(key, value, read, IDENTIFIER)
     }
 
-    /// A list of objects, each read by `read`; an element that is none is
-    /// reported and left out.
-    pub fn objects(&mut self, key: &'static str, read: &mut dyn FnMut(&mut Object<'_>)) {
-        for (index, element) in self.elements(key, "a list of objects").iter().enumerate() {
+    /// A list of objects, each read by `read`; an element that is none, and what
+    /// comes after the first `most`, is reported and left out.
+    pub fn objects(&mut self, key: &'static str, most: usize, read: &mut dyn FnMut(&mut Object<'_>)) {
+        for (index, element) in self.elements(key, most, "a list of objects").iter().enumerate() {
             let key = format!("{key}[{index}]");
             let Some(fields) = self.expect(&key, element, element.as_object(), "an object") else {
                 continue;
@@ -100,10 +100,11 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A list of texts; an element that is none is reported and left out.
-    pub fn strings(&mut self, key: &'static str) -> Vec<String> {
+    /// A list of texts; an element that is none, and what comes after the first
+    /// `most`, is reported and left out.
+    pub fn strings(&mut self, key: &'static str, most: usize) -> Vec<String> {
         let mut texts = Vec::new();
-        for (index, element) in self.elements(key, "a list of strings").iter().enumerate() {
+        for (index, element) in self.elements(key, most, "a list of strings").iter().enumerate() {
             match element.as_str() {
                 Some(text) => texts.push(text.to_owned()),
                 None => self.mismatch(&format!("{key}[{index}]"), element, "a string"),
@@ -190,9 +191,15 @@ impl<'a> Object<'a> {
         (!value.is_null()).then_some(value)
     }
 
-    fn elements(&mut self, key: &'static str, wanted: &str) -> &'a [Value] {
+    fn elements(&mut self, key: &'static str, most: usize, wanted: &str) -> &'a [Value] {
         let elements = self.take(key).and_then(|value| self.expect(key, value, value.as_array(), wanted));
-        elements.map_or(&[], Vec::as_slice)
+        let elements = elements.map_or(&[][..], Vec::as_slice);
+        let Some(first) = elements.get(..most).filter(|first| first.len() < elements.len()) else {
+            return elements;
+        };
+        let message = format!("{} entries are more than {most}; the first ones count", elements.len());
+        self.report(log::Level::Warn, key, &message);
+        first
     }
 
     fn entries(&mut self, key: &'static str) -> Option<&'a Map<String, Value>> {

@@ -1,7 +1,8 @@
 //! `metrics` and `labels`: how metrics and their labels differ from the standard.
 
+use super::bounds::{too_long, Distinct, MAX_CONDITIONS, MAX_ENTRIES, MAX_LABELS};
 use super::definitions::Definition;
-use super::names::is_identifier;
+use super::names::{is_identifier, IDENTIFIER};
 use super::object::Object;
 use crate::catalogue::dimension::Dimension;
 use crate::catalogue::metric::{Metric, PREFIX};
@@ -24,35 +25,22 @@ pub struct Override {
     pub drop: bool,
 }
 
-/// Distinct conditions that are followed: each doubles the number of
-/// combinations that clients may make streams meet, and each combination has
-/// plans (20 kB) and an overflow series of its own.
-const MAX_CONDITIONS: usize = 8;
-
 /// Reads `metrics`, in order.
 pub fn read(config: &mut Object<'_>, definitions: &[Definition]) -> Vec<Override> {
     let mut index = 0usize;
-    let mut conditions: Vec<String> = Vec::new();
+    let mut conditions = Distinct::new(MAX_CONDITIONS);
+    let mut set = Labels { names: Distinct::new(MAX_LABELS), expressions: Distinct::new(MAX_LABELS) };
     let mut overrides = Vec::new();
-    config.objects("metrics", &mut |entry| {
+    config.objects("metrics", MAX_ENTRIES, &mut |entry| {
         let path = format!("metrics[{index}]");
         index = index.saturating_add(1);
         let name = entry.filled("name");
         let mut dimensions = entry.texts("dimensions");
-        dimensions.retain(|(label, _)| {
-            let usable = is_identifier(label);
-            if !usable {
-                entry.warn(
-                    "dimensions",
-                    &format!("{} is no label name (letters, digits, _); ignored", quoted(label)),
-                );
-            }
-            usable
-        });
+        dimensions.retain(|(label, text)| set.admit(label, text, entry));
         let change = Override {
             path,
             dimensions,
-            tags_to_remove: entry.strings("tags_to_remove"),
+            tags_to_remove: entry.strings("tags_to_remove", MAX_ENTRIES),
             condition: entry.filled("match"),
             drop: entry.boolean("drop").unwrap_or_default(),
             name,
@@ -68,24 +56,46 @@ pub fn read(config: &mut Object<'_>, definitions: &[Definition]) -> Vec<Override
                 return;
             }
         }
-        if let Some(condition) = change.condition.as_ref().filter(|text| !conditions.contains(text)) {
-            if conditions.len() == MAX_CONDITIONS {
-                entry.warn(
-                    "match",
-                    &format!("more than {MAX_CONDITIONS} different conditions; entry ignored"),
-                );
-                return;
+        if let Some(condition) = &change.condition {
+            let too_many = || format!("more than {MAX_CONDITIONS} different conditions");
+            let too_many = || (!conditions.admits(condition)).then(too_many);
+            if let Some(why) = too_long(condition).or_else(too_many) {
+                return entry.warn("match", &format!("{why}; entry ignored"));
             }
-            conditions.push(condition.clone());
         }
         overrides.push(change);
     });
     overrides
 }
 
+/// The labels that entries set.
+struct Labels {
+    names: Distinct,
+    expressions: Distinct,
+}
+
+// === impl Labels ===
+
+impl Labels {
+    /// Whether an entry may set this label; else reports it.
+    fn admit(&mut self, label: &str, text: &str, entry: &mut Object<'_>) -> bool {
+        let why = if !is_identifier(label) {
+            format!(" is no label name ({IDENTIFIER})")
+        } else if let Some(why) = too_long(text) {
+            format!(": {why}")
+        } else if !self.names.admits(label) || !self.expressions.admits(text) {
+            format!(": more than {MAX_LABELS} different labels or expressions")
+        } else {
+            return true;
+        };
+        entry.warn("dimensions", &format!("{}{why}; ignored", quoted(label)));
+        false
+    }
+}
+
 /// Reads `labels`, the allow-list of labels; `None`: all of them.
 pub fn read_labels(config: &mut Object<'_>) -> Option<Vec<String>> {
-    let labels = config.strings("labels");
+    let labels = config.strings("labels", MAX_ENTRIES);
     if labels.is_empty() {
         return None;
     }

@@ -23,6 +23,9 @@ pub struct Config {
     pub local: LocalOverrides,
 }
 
+/// Each is looked at for each TCP connection; many are better marked in their metadata.
+const MAX_TCP_UPSTREAM_CLUSTERS: usize = 1024;
+
 /// Fields of Istio's schema that this plugin does not need: it decodes nothing
 /// and so caches nothing.
 const IGNORED: &[&str] = &["max_peer_cache_size"];
@@ -46,7 +49,7 @@ impl Config {
             trust: object.choice("trust", Trust::CHOICES).unwrap_or_default(),
             skip_external: object.boolean("skip_external").unwrap_or_default(),
             attachment: object.choice("attachment", Attachment::CHOICES),
-            tcp_upstream_clusters: object.strings("tcp_upstream_clusters"),
+            tcp_upstream_clusters: object.strings("tcp_upstream_clusters", MAX_TCP_UPSTREAM_CLUSTERS),
             local: local::read(object),
         }
     }

@@ -26,6 +26,8 @@ pub struct Plans {
     definitions: Vec<Definition>,
     overrides: Vec<Override>,
     labels: Option<Vec<String>>,
+    /// Names of all labels, the standard ones first; its index is its number.
+    tag_names: Vec<String>,
     /// Every distinct expression of a label; its index is its number.
     expressions: Vec<String>,
     /// Every distinct condition; its index is its number.
@@ -73,6 +75,8 @@ pub struct Plan {
 
 #[derive(Clone, Debug)]
 struct Tag {
+    /// Number of its name.
+    label: usize,
     name: String,
     value: TagValue,
     /// Kept in its place, since a later entry may bring it back there.
@@ -131,9 +135,11 @@ impl Plans {
     /// Numbers the expressions.
     pub fn new(config: &Config) -> Self {
         let Config { metric_prefix, definitions, overrides, labels, .. } = config.clone();
-        let of_labels = overrides.iter().flat_map(|change| change.dimensions.iter().map(|(_, text)| text));
+        let set = || overrides.iter().flat_map(|change| &change.dimensions);
+        let standard = Dimension::ALL.map(|dimension| dimension.name().to_owned());
         Self {
-            expressions: distinct(of_labels),
+            tag_names: distinct(standard.iter().chain(set().map(|(name, _)| name))),
+            expressions: distinct(set().map(|(_, text)| text)),
             conditions: distinct(overrides.iter().filter_map(|change| change.condition.as_ref())),
             prefix: metric_prefix,
             definitions,
@@ -200,6 +206,7 @@ impl Plans {
         let is_listed =
             |name: &str| self.labels.as_ref().is_none_or(|labels| labels.iter().any(|l| l == name));
         let tag = |dimension: &Dimension| Tag {
+            label: *dimension as usize,
             name: dimension.name().to_owned(),
             value: TagValue::Standard(*dimension),
             removed: !is_listed(dimension.name()),
@@ -211,37 +218,47 @@ impl Plans {
         }
     }
 
+    /// What an entry does to which label is looked up once, since there may be
+    /// hundreds of entries.
     fn apply(&self, change: &Override, plans: &mut [Option<Plan>]) {
         let Override { path: _, name, dimensions, tags_to_remove, condition: _, drop } = change;
+        let removed: Vec<bool> = self.tag_names.iter().map(|name| tags_to_remove.contains(name)).collect();
+        let set: Vec<_> = dimensions.iter().filter_map(|(label, text)| self.tag(label, text)).collect();
+        let mut by_label: Vec<Option<&Tag>> = vec![None; self.tag_names.len()];
+        for tag in &set {
+            if let Some(by_label) = by_label.get_mut(tag.label) {
+                *by_label = Some(tag);
+            }
+        }
         for kept in plans {
-            let Some(plan) = kept.as_mut().filter(|plan| name.as_ref().is_none_or(|name| *name == plan.name))
-            else {
+            let is_meant = |plan: &&mut Plan| name.as_ref().is_none_or(|name| *name == plan.name);
+            let Some(plan) = kept.as_mut().filter(is_meant) else {
                 continue;
             };
             if *drop {
                 *kept = None;
                 continue;
             }
-            for tag in plan.tags.iter_mut().filter(|tag| tags_to_remove.contains(&tag.name)) {
-                tag.removed = true;
+            let mut new = by_label.clone();
+            for tag in &mut plan.tags {
+                tag.removed |= removed.get(tag.label).copied().unwrap_or_default();
+                match new.get_mut(tag.label).and_then(Option::take) {
+                    Some(refused) if refused.removed => tag.removed = true,
+                    Some(set) => (tag.value, tag.removed) = (set.value, false),
+                    None => {}
+                }
             }
-            self.set_dimensions(dimensions, plan);
+            let is_new = |tag: &&Tag| new.get(tag.label).is_some_and(Option::is_some);
+            plan.tags.extend(set.iter().filter(is_new).cloned());
         }
     }
 
-    fn set_dimensions(&self, dimensions: &[(String, String)], plan: &mut Plan) {
-        for (label, text) in dimensions {
-            let Some(number) = self.expressions.iter().position(|known| known == text) else {
-                continue;
-            };
-            let value = TagValue::Expression(number);
-            let removed = self.refused.contains(&number);
-            match plan.tags.iter_mut().find(|tag| tag.name == *label) {
-                Some(tag) if removed => tag.removed = true,
-                Some(tag) => (tag.value, tag.removed) = (value, false),
-                None => plan.tags.push(Tag { name: label.clone(), value, removed }),
-            }
-        }
+    /// What an entry sets a label to.
+    fn tag(&self, name: &str, expression: &str) -> Option<Tag> {
+        let label = self.tag_names.iter().position(|known| known == name)?;
+        let number = self.expressions.iter().position(|known| known == expression)?;
+        let removed = self.refused.contains(&number);
+        Some(Tag { label, name: name.to_owned(), value: TagValue::Expression(number), removed })
     }
 
     /// Shows the plans for every combination of conditions; none of them is kept.
@@ -254,16 +271,16 @@ impl Plans {
 
     /// What has to be known of streams. `peer_facts`: expressions name facts of peers.
     pub fn needs(&self, peer_facts: bool) -> Needs {
+        // An entry that applies takes metrics and standard labels away, or leaves them.
+        let variant = self.compile(Conditions::EMPTY);
         let mut needs = Needs { peer_facts, ..Needs::default() };
-        self.each_variant(|variant| {
-            let is_kept = |metric: &Metric| variant.plan((*metric).into()).is_some();
-            Metric::ALL.into_iter().filter(is_kept).for_each(|metric| needs.metrics.insert(metric));
-            for (_, value) in variant.plans().flat_map(Plan::labels) {
-                if let TagValue::Standard(dimension) = value {
-                    needs.labels.insert(dimension);
-                }
+        let is_kept = |metric: &Metric| variant.plan((*metric).into()).is_some();
+        Metric::ALL.into_iter().filter(is_kept).for_each(|metric| needs.metrics.insert(metric));
+        for (_, value) in variant.plans().flat_map(Plan::labels) {
+            if let TagValue::Standard(dimension) = value {
+                needs.labels.insert(dimension);
             }
-        });
+        }
         needs
     }
 

@@ -4,7 +4,7 @@
 use crate::catalogue::label_value::{LabelValue, UNKNOWN};
 use crate::catalogue::metric::PREFIX;
 use crate::catalogue::stat_name;
-use crate::config::issue::Issue;
+use crate::config::issue::{self, Issue};
 use crate::config::Config;
 use crate::host::metric_name::MetricName;
 use crate::host::say::{log_failure, say};
@@ -49,8 +49,8 @@ pub(crate) fn builds(host: &dyn Host, config: Option<&Config>, node: &Node) {
 
 /// Logs and counts what a configuration got wrong.
 pub(crate) fn issues(host: &dyn Host, issues: &[Issue]) {
-    for issue in issues {
-        say(host, issue.level, format_args!("configuration: {issue}"));
+    for (level, line) in issue::shown(issues) {
+        say(host, level, format_args!("configuration: {line}"));
     }
     let errors = issues.iter().filter(|issue| issue.level <= log::Level::Warn).count();
     if errors > 0 {

@@ -37,6 +37,24 @@ WRONG_EXCHANGE = {
     "local": ({"local": {"namespace": 7}}, "local.namespace", "7"),
     "unknown_field": ({"colour": "blue"}, "colour", "blue"),
 }
+_MANY = 10_000
+# Configurations that ask for too much, with all that the log says of them.
+TOO_MUCH = {
+    "unknown_fields": (
+        {f"x{n:05}": n for n in range(_MANY)},
+        [*(rf"configuration: x{n:05}: unknown field with value {n};" for n in range(20)), "configuration: 9980 more;"],
+    ),
+    "metric_prefix": ({"metric_prefix": "x" * 1_000_000}, [r"metric_prefix: expected .* at most 256, found"]),
+    "metrics": (
+        {"metrics": [{"tags_to_remove": [f"x{n}"]} for n in range(_MANY)]},
+        ["metrics: 10000 entries are more than 256"],
+    ),
+    # A counter with nothing to add is no series.
+    "definitions": (
+        {"definitions": [{"name": f"x{n}", "value": "0"} for n in range(_MANY)]},
+        ["definitions: 10000 entries are more than 64"],
+    ),
+}
 # Configurations that cannot be read at all, with what the log line must show of them.
 UNUSABLE = {
     "not_json": ("reporter: source", "reporter: source"),
@@ -56,6 +74,17 @@ def test_a_wrong_field_of_the_stats_plugin_is_skipped(
 ) -> None:
     _serve(mesh, west(backend, stats=json.dumps(wrong), expected_log=[_naming(name, value)], logger=logger))
     mesh.expect("plain_client.yaml")
+
+
+@pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
+@pytest.mark.parametrize("stats, said", TOO_MUCH.values(), ids=TOO_MUCH.keys())
+def test_of_what_is_too_much_a_part_counts(
+    mesh: Mesh, backend: int, stats: Json, said: list[str], logger: bool
+) -> None:
+    _serve(mesh, west(backend, stats=json.dumps(stats), expected_log=said, logger=logger))
+    mesh.expect("plain_client.yaml")
+    errors = sum(mesh["west"].families()["istio_stats_config_errors"].series.values())
+    assert errors == (_MANY if len(said) > 20 else len(said))
 
 
 @pytest.mark.parametrize("wrong, name, value", WRONG_EXCHANGE.values(), ids=WRONG_EXCHANGE.keys())

@@ -6,6 +6,9 @@ use std::process::Command;
 
 use istio_stats::catalogue::dimension::{Dimension, LabelSet};
 use istio_stats::catalogue::metric::{Metric, PREFIX};
+use istio_stats::config::bounds::{
+    MAX_CONDITIONS, MAX_DEFINITIONS, MAX_ENTRIES, MAX_EXPRESSION_BYTES, MAX_LABELS, MAX_NAME_BYTES,
+};
 use istio_stats::host::MetricKind;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -35,6 +38,17 @@ fn the_readme_lists_every_metric() {
         expected.push(format!("| `{PREFIX}{}` | {kind} | {labels} | {} |", metric.name(), metric.help()));
     }
     assert_eq!(table(&file("README.md"), "metrics"), expected);
+}
+
+#[test]
+fn the_readme_says_the_bounds_of_a_configuration() {
+    let readme = file("README.md");
+    let words = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = format!(
+        "{MAX_ENTRIES} entries of a list, {MAX_DEFINITIONS} definitions, {MAX_LABELS} labels that are set, \
+         {MAX_CONDITIONS} conditions; names of {MAX_NAME_BYTES} bytes and expressions of {MAX_EXPRESSION_BYTES}"
+    );
+    assert!(words.contains(&sentence), "README.md does not say: {sentence}");
 }
 
 #[test]

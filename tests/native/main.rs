@@ -12,6 +12,7 @@
 
 mod access_log;
 mod background;
+mod bounds;
 mod bulk;
 mod clock;
 mod codecs;

@@ -8,6 +8,7 @@ mod fields;
 mod inspect;
 mod vocabulary;
 
+use istio_stats::config::bounds::MAX_EXPRESSION_BYTES;
 use istio_stats::rules::expression;
 use istio_stats::rules::rewrite::rewrite;
 
@@ -52,6 +53,10 @@ pub(crate) fn judge(text: &str, purpose: Purpose) -> Opinion {
 }
 
 fn judge_here(text: &str, purpose: Purpose) -> Opinion {
+    // The plugin refuses it itself.
+    if text.len() > MAX_EXPRESSION_BYTES {
+        return Opinion::refused(format!("longer than {MAX_EXPRESSION_BYTES} bytes"), Vec::new());
+    }
     let rewritten = rewrite(text);
     let changes = rewritten.changes;
     // Known to the plugin, so no host is asked.

@@ -43,9 +43,9 @@ fn odd_keys_and_values_stay_on_one_line() {
 #[test]
 fn lists_name_the_bad_element() {
     let said = issues_of(json!({"list": ["a", 1, "b"], "text": "a"}), |o| {
-        assert_eq!(o.strings("list"), ["a", "b"]);
-        assert_eq!(o.strings("text"), [""; 0]);
-        assert_eq!(o.strings("absent"), [""; 0]);
+        assert_eq!(o.strings("list", 9), ["a", "b"]);
+        assert_eq!(o.strings("text", 9), [""; 0]);
+        assert_eq!(o.strings("absent", 9), [""; 0]);
     });
     assert_eq!(
         said,

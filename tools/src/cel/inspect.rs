@@ -7,9 +7,6 @@ use cel::parser::{ParseErrors, Parser};
 use super::fields;
 use super::vocabulary::{arguments_of, MACROS, NAMES};
 
-/// Longest expression that is judged, in bytes.
-pub(super) const MAX_BYTES: usize = 4096;
-
 /// How deep an expression may nest: cel-cpp's limit.
 const MAX_DEPTH: u16 = 32;
 
@@ -30,11 +27,8 @@ pub(super) struct Inspection<'a> {
 /// Parses an expression and goes through it.
 ///
 /// # Errors
-/// It is no expression, or too long.
+/// It is no expression.
 pub(super) fn inspect(text: &str) -> Result<Inspection<'_>, String> {
-    if text.len() > MAX_BYTES {
-        return Err(format!("longer than {MAX_BYTES} bytes: too long to be judged"));
-    }
     let parser = Parser::new().max_recursion_depth(MAX_DEPTH);
     let (tree, info) = parser.parse_with_source_info(text).map_err(|errors| first(&errors))?;
     let mut inspection = Inspection { source: text, info, ..Inspection::default() };

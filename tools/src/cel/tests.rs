@@ -1,4 +1,6 @@
-use super::inspect::{too_deep, MAX_BYTES};
+use istio_stats::config::bounds::MAX_EXPRESSION_BYTES as MAX_BYTES;
+
+use super::inspect::too_deep;
 use super::*;
 
 fn refused(text: &str) -> Option<String> {
@@ -48,7 +50,7 @@ fn depth_counts_with_what_the_plugin_puts_around() {
     assert_eq!(refused(&brackets(30)), None);
     assert_eq!(refused(&brackets(31)), Some(too_deep()));
     assert!(refused(&"(".repeat(MAX_BYTES)).is_some());
-    assert!(refused(&"a".repeat(MAX_BYTES + 1)).unwrap().contains("too long"));
+    assert!(refused(&"a".repeat(MAX_BYTES + 1)).unwrap().contains("longer than 4096 bytes"));
     assert!(refused(&("a".to_owned() + &".b".repeat(MAX_BYTES / 2 - 1))).is_some());
 }
 

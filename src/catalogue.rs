@@ -4,6 +4,7 @@
 pub mod dimension;
 pub mod label_value;
 pub mod metric;
+pub mod own_metric;
 pub mod reporter;
 pub mod response_flags;
 pub mod stat_name;

@@ -6,6 +6,7 @@
 pub mod bounds;
 pub mod definitions;
 mod duration;
+mod families;
 pub mod fields;
 pub mod issue;
 pub mod local;
@@ -126,7 +127,8 @@ impl Config {
     fn read(object: &mut Object<'_>) -> Self {
         let default = Self::default();
         object.ignore(IGNORED);
-        let definitions = definitions::read(object);
+        let metric_prefix = object.identifier("metric_prefix").unwrap_or(default.metric_prefix);
+        let definitions = definitions::read(object, &metric_prefix);
         Self {
             host_header_fallback: object.boolean("disable_host_header_fallback").map(|disabled| !disabled),
             reporting_period: reporting_period(object).unwrap_or(default.reporting_period),
@@ -137,7 +139,7 @@ impl Config {
             trust: object.choice("trust", Trust::CHOICES).unwrap_or_default(),
             local: local::read(object),
             overrides: overrides::read(object, &definitions),
-            metric_prefix: object.identifier("metric_prefix").unwrap_or(default.metric_prefix),
+            metric_prefix,
             definitions,
             labels: overrides::read_labels(object),
             max_series: object.positive("max_series").unwrap_or(default.max_series),

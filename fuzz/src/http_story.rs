@@ -436,8 +436,7 @@ impl Expected<'_> {
         }
         let streams = self.totals.requests + self.totals.connections;
         for (n, definition) in self.plans.definitions().iter().enumerate() {
-            // A name of the plugin's own metrics would count those, too.
-            if definition.kind == MetricKind::Counter && !definition.name.starts_with("stats_") {
+            if definition.kind == MetricKind::Counter {
                 let number = if is_kept(MetricIndex::of_definition(n)) {
                     self.expressions.number(definition)
                 } else {

@@ -1,6 +1,7 @@
 //! `definitions`: metrics beside the standard ones.
 
 use super::bounds::{too_long, MAX_DEFINITIONS};
+use super::families::Families;
 use super::names::{is_identifier, IDENTIFIER};
 use super::object::Object;
 use crate::catalogue::metric::Metric;
@@ -18,9 +19,11 @@ pub struct Definition {
     pub kind: MetricKind,
 }
 
-/// Reads `definitions`. An entry that cannot be followed is left out.
-pub fn read(config: &mut Object<'_>) -> Vec<Definition> {
+/// Reads `definitions`, whose names `prefix` precedes. An entry that cannot be
+/// followed is left out.
+pub fn read(config: &mut Object<'_>, prefix: &str) -> Vec<Definition> {
     let mut definitions: Vec<Definition> = Vec::new();
+    let mut families = Families::standard(prefix);
     config.objects("definitions", MAX_DEFINITIONS, &mut |entry| {
         let name = entry.string("name");
         let value = entry.filled("value");
@@ -45,6 +48,8 @@ pub fn read(config: &mut Object<'_>) -> Vec<Definition> {
             entry.warn("name", &format!("{} is no metric name ({IDENTIFIER}); ignored", quoted(&name)));
         } else if let Some(why) = too_long(&value) {
             entry.warn("value", &format!("{}: {why}; ignored", quoted(&name)));
+        } else if let Err((family, metric)) = families.claim(&name, kind) {
+            entry.warn("name", &format!("{}: {family} is in use by {metric}; ignored", quoted(&name)));
         } else {
             definitions.push(Definition { name, value, kind });
         }

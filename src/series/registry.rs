@@ -10,6 +10,7 @@ use core::mem;
 
 use crate::catalogue::dimension::Values;
 use crate::catalogue::metric::Metric;
+use crate::catalogue::own_metric::{SERIES, SERIES_OVERFLOW};
 use crate::catalogue::stat_name;
 use crate::host::metric_name::MetricName;
 use crate::host::{Host, HostError, MetricId, MetricKind};
@@ -32,11 +33,6 @@ pub struct Registry {
     series_gauge: Option<MetricId>,
 }
 
-/// Counts the reports that were folded into the overflow.
-pub const OVERFLOW_METRIC: &str = "stats_series_overflow_total";
-/// Label sets that are kept, of all VMs together.
-const SERIES_METRIC: &str = "stats_series";
-
 // === impl Registry ===
 
 impl Registry {
@@ -50,8 +46,8 @@ impl Registry {
         max_series: usize,
         background: Option<Background>,
     ) -> (Self, Result<(), HostError>) {
-        let stat_name = stat_name::encode([], SERIES_METRIC);
-        let series_gauge = host.define_metric(MetricKind::Gauge, MetricName::of(&stat_name));
+        let stat_name = stat_name::encode([], SERIES.name);
+        let series_gauge = host.define_metric(SERIES.kind, MetricName::of(&stat_name));
         let registry = Self {
             store: SeriesStore::default(),
             waiting: Waiting::new(background),
@@ -194,8 +190,9 @@ impl Registry {
 
     fn count_overflow(&mut self, host: &dyn Host) -> Result<(), HostError> {
         if self.overflow_total.is_none() {
-            let stat_name = stat_name::encode([], OVERFLOW_METRIC);
-            self.overflow_total = Some(host.define_metric(MetricKind::Counter, MetricName::of(&stat_name))?);
+            let stat_name = stat_name::encode([], SERIES_OVERFLOW.name);
+            let defined = host.define_metric(SERIES_OVERFLOW.kind, MetricName::of(&stat_name))?;
+            self.overflow_total = Some(defined);
         }
         self.overflow_total.map_or(Ok(()), |id| host.increment_metric(id, 1))
     }

@@ -15,14 +15,15 @@ use crate::attribute::bulk::Bulk;
 use crate::attribute::era::Era;
 use crate::attribute::Attributes;
 use crate::catalogue::metric::PREFIX;
+use crate::catalogue::own_metric::{OwnMetric, PEER_DECODE_ERRORS, SERIES_OVERFLOW};
 use crate::config::Config;
 use crate::facts::reader::CallReader;
 use crate::host::say::{log_failure, say};
-use crate::host::{Host, MetricKind};
+use crate::host::Host;
 use crate::rules::plan::{MetricShape, Plans};
 use crate::rules::{OpeningValues, Rules};
 use crate::series::background::Background;
-use crate::series::registry::{self, Registry};
+use crate::series::registry::Registry;
 use crate::workload::labels::WorkloadLabels;
 
 /// One configured stats plugin in one VM.
@@ -93,14 +94,14 @@ impl StatsPlugin {
     /// Every metric that is defined later than now, for hosts that have to know their
     /// labels when they configure.
     pub fn metrics(&self) -> Vec<MetricShape> {
-        let own = |name, labels: &[&str]| MetricShape {
-            kind: MetricKind::Counter,
-            name: [PREFIX, name].concat(),
+        let own = |metric: OwnMetric, labels: &[&str]| MetricShape {
+            kind: metric.kind,
+            name: [PREFIX, metric.name].concat(),
             labels: labels.iter().map(ToString::to_string).collect(),
         };
         let mut metrics = self.recorder.rules.metrics();
-        metrics.push(own(registry::OVERFLOW_METRIC, &[]));
-        metrics.push(own(recorder::DECODE_ERRORS_METRIC, &[recorder::REASON]));
+        metrics.push(own(SERIES_OVERFLOW, &[]));
+        metrics.push(own(PEER_DECODE_ERRORS, &[recorder::REASON]));
         metrics
     }
 

@@ -11,6 +11,7 @@ use crate::attribute::bulk::Bulk;
 use crate::attribute::era::Era;
 use crate::attribute::Attributes;
 use crate::catalogue::metric::Metric;
+use crate::catalogue::own_metric::PEER_DECODE_ERRORS;
 use crate::catalogue::stat_name;
 use crate::facts::call::Call;
 use crate::facts::needs::Needs;
@@ -18,7 +19,7 @@ use crate::facts::outcome::Measures;
 use crate::facts::reader::CallReader;
 use crate::host::metric_name::MetricName;
 use crate::host::say::log_failure;
-use crate::host::{Host, MetricKind};
+use crate::host::Host;
 use crate::rules::sample::Sample;
 use crate::rules::Rules;
 use crate::series::key::Series;
@@ -43,9 +44,7 @@ pub(crate) struct Recorder {
     pub(crate) clock: Clock,
 }
 
-/// Peers whose metadata could not be decoded, by reason.
-pub(super) const DECODE_ERRORS_METRIC: &str = "stats_peer_decode_errors_total";
-/// Its label.
+/// The label of the peers that could not be decoded.
 pub(super) const REASON: &str = "reason";
 
 // === impl Recorder ===
@@ -117,8 +116,8 @@ impl Recorder {
     /// Counts a peer whose metadata could not be decoded.
     pub(crate) fn count_decode_errors(&self, host: &dyn Host, call: &Call) {
         for reason in call.decode_errors() {
-            let stat_name = stat_name::encode([(REASON, reason)], DECODE_ERRORS_METRIC);
-            let result = host.define_metric(MetricKind::Counter, MetricName::of(&stat_name));
+            let stat_name = stat_name::encode([(REASON, reason)], PEER_DECODE_ERRORS.name);
+            let result = host.define_metric(PEER_DECODE_ERRORS.kind, MetricName::of(&stat_name));
             let result = result.and_then(|id| host.increment_metric(id, 1));
             log_failure(host, "counting a decode error", result);
         }

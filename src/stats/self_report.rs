@@ -3,6 +3,7 @@
 
 use crate::catalogue::label_value::{LabelValue, UNKNOWN};
 use crate::catalogue::metric::PREFIX;
+use crate::catalogue::own_metric::{BUILD, CONFIG_ERRORS, PROXY_BUILD};
 use crate::catalogue::stat_name;
 use crate::config::issue::{self, Issue};
 use crate::config::Config;
@@ -20,9 +21,6 @@ pub(crate) struct Node {
     pub(crate) workload: Workload,
     istio_version: Option<LabelValue>,
 }
-
-/// How many things a configuration got wrong; defined when there are any.
-const CONFIG_ERRORS_METRIC: &str = "stats_config_errors";
 
 // === impl Node ===
 
@@ -43,8 +41,8 @@ impl Node {
 pub(crate) fn builds(host: &dyn Host, config: Option<&Config>, node: &Node) {
     let prefix = config.map_or(PREFIX, |config| &config.metric_prefix);
     let proxy = or(node.istio_version.as_ref(), UNKNOWN);
-    set_gauge(host, &stat_name::build("proxy", proxy, &format!("{prefix}build")), 1);
-    set_gauge(host, &stat_name::build("istio_stats", VERSION, "istio_stats_build"), 1);
+    set_gauge(host, &stat_name::build("proxy", proxy, &format!("{prefix}{PROXY_BUILD}")), 1);
+    set_gauge(host, &stat_name::build("istio_stats", VERSION, &format!("{PREFIX}{}", BUILD.name)), 1);
 }
 
 /// Logs and counts what a configuration got wrong.
@@ -55,7 +53,7 @@ pub(crate) fn issues(host: &dyn Host, issues: &[Issue]) {
     let errors = issues.iter().filter(|issue| issue.level <= log::Level::Warn).count();
     if errors > 0 {
         let errors = u64::try_from(errors).unwrap_or(u64::MAX);
-        set_gauge(host, &stat_name::encode([], CONFIG_ERRORS_METRIC), errors);
+        set_gauge(host, &stat_name::encode([], CONFIG_ERRORS.name), errors);
     }
 }
 

@@ -54,6 +54,20 @@ TOO_MUCH = {
         {"definitions": [{"name": f"x{n}", "value": "0"} for n in range(_MANY)]},
         ["definitions: 10000 entries are more than 64"],
     ),
+    "names_in_use": (
+        {
+            "definitions": [
+                {"name": "stats_config_errors", "value": "1"},
+                {"name": "stats_series", "value": "1", "type": "COUNTER"},
+                {"name": "request_bytes_count", "value": "1", "type": "HISTOGRAM"},
+            ]
+        },
+        [
+            r"definitions\[0\]\.name: .*istio_stats_config_errors is in use",
+            r"definitions\[1\]\.name: .*istio_stats_series is in use",
+            r"definitions\[2\]\.name: .*istio_request_bytes_count is in use by istio_request_bytes;",
+        ],
+    ),
 }
 # Configurations that cannot be read at all, with what the log line must show of them.
 UNUSABLE = {

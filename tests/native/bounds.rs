@@ -124,3 +124,43 @@ fn lists_are_bounded_in_number() {
     let complaint = "metrics[0].dimensions: \"x1055\": more than 64 different labels or expressions; ignored";
     assert!(story.complaints()[0].ends_with(complaint), "{:?}", story.complaints()[0]);
 }
+
+#[test]
+fn no_definition_takes_a_name_that_is_in_use() {
+    let said_of = |prefix: &str, definitions: &[(&str, &str)]| {
+        let definition = |(name, kind): &(&str, &str)| json!({"name": name, "type": kind, "value": "7"});
+        let definitions: Vec<_> = definitions.iter().map(definition).collect();
+        said(&json!({"metric_prefix": prefix, "definitions": definitions}))
+    };
+    let in_use = |n: usize, name: &str, family: &str, by: &str| {
+        [format!("definitions[{n}].name: \"{name}\": {family} is in use by {by}; ignored")]
+    };
+    for (name, kind, family, by) in [
+        ("stats_config_errors", "COUNTER", "istio_stats_config_errors", "istio_stats_config_errors"),
+        ("stats_series", "GAUGE", "istio_stats_series", "istio_stats_series"),
+        ("stats_build", "GAUGE", "istio_stats_build", "istio_stats_build"),
+        ("build", "GAUGE", "istio_build", "istio_build"),
+        ("request_bytes_count", "COUNTER", "istio_request_bytes_count", "istio_request_bytes"),
+        ("response_bytes_bucket", "HISTOGRAM", "istio_response_bytes_bucket", "istio_response_bytes"),
+        (
+            "tcp_connection_duration_milliseconds_sum",
+            "COUNTER",
+            "istio_tcp_connection_duration_milliseconds_sum",
+            "istio_tcp_connection_duration_milliseconds",
+        ),
+    ] {
+        assert_eq!(said_of("istio_", &[(name, kind)]), in_use(0, name, family, by));
+    }
+    // Of a histogram, what it is made of must be free, too.
+    let mine = [("x_sum", "COUNTER"), ("x", "HISTOGRAM")];
+    assert_eq!(said_of("istio_", &mine), in_use(1, "x", "istio_x_sum", "istio_x_sum"));
+    let mine = [("x", "HISTOGRAM"), ("x_count", "GAUGE"), ("x_max", "GAUGE")];
+    assert_eq!(said_of("istio_", &mine), in_use(1, "x_count", "istio_x_count", "istio_x"));
+    // What counts is the whole name.
+    assert_eq!(
+        said_of("mesh_", &[("stats_series", "GAUGE"), ("x", "COUNTER"), ("x_sum", "COUNTER")]),
+        [""; 0]
+    );
+    let own = in_use(0, "series", "istio_stats_series", "istio_stats_series");
+    assert_eq!(said_of("istio_stats_", &[("series", "GAUGE")]), own);
+}

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use istio_stats::catalogue::dimension::{Dimension, LabelSet};
 use istio_stats::catalogue::metric::{Metric, PREFIX};
+use istio_stats::catalogue::own_metric::{self, OwnMetric};
 use istio_stats::config::bounds::{
     MAX_CONDITIONS, MAX_DEFINITIONS, MAX_ENTRIES, MAX_EXPRESSION_BYTES, MAX_LABELS, MAX_NAME_BYTES,
 };
@@ -38,6 +39,20 @@ fn the_readme_lists_every_metric() {
         expected.push(format!("| `{PREFIX}{}` | {kind} | {labels} | {} |", metric.name(), metric.help()));
     }
     assert_eq!(table(&file("README.md"), "metrics"), expected);
+}
+
+#[test]
+fn the_readme_lists_what_the_plugin_tells_of_itself() {
+    let readme = file("README.md");
+    for OwnMetric { name, kind } in own_metric::ALL {
+        let mut rows = readme.lines().filter(|line| {
+            let rest = line.strip_prefix(&format!("| `{PREFIX}{name}"));
+            rest.is_some_and(|rest| rest.starts_with(['`', '{']))
+        });
+        let kind = format!("{kind:?}").to_lowercase();
+        assert!(rows.next().is_some_and(|row| row.contains(&format!("| {kind} |"))), "{name}: {kind}");
+        assert_eq!(rows.next(), None, "{name}");
+    }
 }
 
 #[test]

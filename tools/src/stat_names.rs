@@ -2,6 +2,7 @@
 //! positions of the labels in them.
 
 use istio_stats::catalogue::dimension::Dimension;
+use istio_stats::catalogue::own_metric::PEER_DECODE_ERRORS;
 use istio_stats::config::Config;
 use istio_stats::rules::plan::{Plans, TagValue};
 
@@ -68,7 +69,7 @@ pub(crate) fn of_config(config: &Config) -> Vec<StatName> {
 /// without one need no line. (`istio_build` has a form of its own.)
 pub(crate) fn of_plugin() -> Vec<StatName> {
     let label = Label { name: "reason".to_owned(), may_be_missing: false };
-    vec![StatName { metric: "stats_peer_decode_errors_total".to_owned(), labels: vec![label] }]
+    vec![StatName { metric: PEER_DECODE_ERRORS.name.to_owned(), labels: vec![label] }]
 }
 
 /// Every label once: the standard ones in order, then the others as they come.

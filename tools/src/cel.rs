@@ -35,6 +35,8 @@ pub(crate) struct Opinion {
     pub(crate) unknown_names: Vec<String>,
     /// What the plugin replaces in it, by what.
     pub(crate) changes: Vec<(String, String)>,
+    /// How deep macros that go through lists are in one another.
+    pub(crate) loops: u16,
     /// It calls no function and makes no message: no Envoy can miss any.
     pub(crate) is_plain: bool,
 }
@@ -82,7 +84,7 @@ fn judge_here(text: &str, purpose: Purpose) -> Opinion {
     });
     let shown: Vec<_> = rewritten.peer_facts.iter().map(|fact| fact.property()).collect();
     let unknown_names = own.names.into_iter().filter(|name| !shown.contains(name)).collect();
-    Opinion { is_plain: refused.is_none() && !own.calls, refused, unknown_names, changes }
+    Opinion { is_plain: refused.is_none() && !own.calls, refused, unknown_names, changes, loops: own.loops }
 }
 
 /// What may stand in place of an unknown name, or of its part behind the dot: the

@@ -4,6 +4,8 @@
 mod bootstrap;
 mod compile;
 mod configuration;
+mod cost;
+mod form;
 mod locals;
 mod node;
 mod problem;
@@ -30,7 +32,9 @@ use problem::{Level, Problem, Problems};
 /// An error is what the plugin would not follow: an unknown field, a value it
 /// cannot read, a metric that does not exist, an expression that Envoy does not
 /// compile. A warning is what it follows, but hardly as you want: a proxy that
-/// answers 503 should the plugin fail, a label without its line in stats_tags.
+/// answers 503 should the plugin fail, a label without its line in stats_tags, a
+/// setting that costs more than it tells, something that a filter or an access
+/// logger cannot do.
 ///
 /// The exit status is 1 if there are errors, else 0.
 #[derive(Debug, clap::Args)]

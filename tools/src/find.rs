@@ -75,8 +75,7 @@ fn find(text: &str, bare: Artefact) -> Result<Vec<Document>, yaml::Malformed> {
 fn bare_document(text: &str, tree: Option<Node>, artefact: Artefact) -> Document {
     let position = Position::START;
     let configuration = Configuration { bytes: Ok(text.as_bytes().to_vec()), tree, position };
-    let found =
-        Found { artefact, place: Vec::new(), position, configuration, attachment: None, failure: None };
+    let found = Found { artefact, place: Vec::new(), position, configuration, form: None, failure: None };
     Document { root: None, found: vec![found], others: Vec::new() }
 }
 

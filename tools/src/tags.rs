@@ -10,7 +10,10 @@ use crate::artefact::Artefact;
 use crate::find;
 use crate::stat_names::{self, LabelPosition, StatName, WASM_PREFIX};
 
-/// Prints the stats_tags of a bootstrap for the labels of a configuration
+/// Prints the stats_tags of a bootstrap for the labels of configurations
+///
+/// Of several configurations, give all files at once: the list then fits each of
+/// them. Lists that were merged by hand break the metrics' names.
 ///
 /// Envoy knows a metric of a Wasm plugin by a name and nothing else, so labels
 /// are written into the name; stats_tags take them out again. A label without its

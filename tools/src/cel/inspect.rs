@@ -20,6 +20,9 @@ pub(super) struct Inspection<'a> {
     pub(super) names: Vec<String>,
     /// Whether any function is called or any message made.
     pub(super) calls: bool,
+    /// How deep macros that go through lists are in one another, and are around.
+    pub(super) loops: u16,
+    around: u16,
     /// Variables of the macros around.
     variables: Vec<String>,
 }
@@ -141,12 +144,15 @@ impl Inspection<'_> {
         }
         self.expression(&of.iter_range, depth);
         self.expression(&of.accu_init, depth);
+        self.around = self.around.saturating_add(1);
+        self.loops = self.loops.max(self.around);
         let variables = self.variables.len();
         self.variables.extend([of.iter_var.clone(), of.accu_var.clone()]);
         for part in [&of.loop_cond, &of.loop_step, &of.result] {
             self.expression(part, depth);
         }
         self.variables.truncate(variables);
+        self.around = self.around.saturating_sub(1);
     }
 
     fn name(&mut self, name: &str) {

@@ -55,6 +55,14 @@ fn depth_counts_with_what_the_plugin_puts_around() {
 }
 
 #[test]
+fn macros_in_one_another_are_counted() {
+    let loops = |text| judge(text, Purpose::Condition).loops;
+    assert_eq!(loops("request.method == 'GET'"), 0);
+    assert_eq!(loops("[1].all(x, x > 0) && [1].exists(y, y > 0)"), 1);
+    assert_eq!(loops("[1].map(x, [2].map(y, x + y)).size() > 0"), 2);
+}
+
+#[test]
 fn names_that_envoy_does_not_have_are_unknown() {
     let unknown = |text| judge(text, Purpose::Label).unknown_names;
     assert_eq!(unknown("reqest.method + mine + reqest.path"), ["reqest", "mine"]);

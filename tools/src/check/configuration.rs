@@ -11,9 +11,10 @@ use istio_stats::host::excerpt::quoted;
 use super::compile::{compile, instead_of, Compiled};
 use super::problem::{Level, Problem, Problems};
 use super::suggest::{nearest, suggest};
+use super::{cost, form};
 use crate::artefact::Artefact;
 use crate::cel::{self, Purpose};
-use crate::find::found::Found;
+use crate::find::found::{Form, Found};
 use crate::istio_metrics::{of_telemetry, ALL_METRICS};
 
 /// Checks what was found.
@@ -34,11 +35,13 @@ pub(super) fn check(found: &Found, problems: &mut Problems) {
         Compiled::Stats(config) => {
             check_expressions(found, config, problems);
             check_labels(found, config, problems);
+            cost::check(found, config, problems);
             config.attachment
         }
         Compiled::Exchange(config) => config.attachment,
     };
     check_attachment(found, attachment, problems);
+    form::check(found, &compiled, problems);
 }
 
 /// What the plugin's compiler says. It goes on with warnings; they are errors
@@ -97,6 +100,11 @@ fn check_expressions(found: &Found, config: &Config, problems: &mut Problems) {
         }
         if let Some(why) = opinion.refused {
             problems.push(say(Level::Error, format!("{why}; {consequence}")));
+        }
+        if opinion.loops > 1 {
+            let message = format!("macros {} deep, for each request", opinion.loops);
+            let suggestion = "each level takes as long as its list is: with five, milliseconds".to_owned();
+            problems.push(say(Level::Warning, message).suggest(suggestion));
         }
         for name in opinion.unknown_names {
             let message = format!("Envoy has no attribute {name}");
@@ -172,7 +180,9 @@ fn check_labels(found: &Found, config: &Config, problems: &mut Problems) {
 }
 
 fn check_attachment(found: &Found, configured: Option<Attachment>, problems: &mut Problems) {
-    let Some((configured, actual)) = configured.zip(found.attachment).filter(|(a, b)| a != b) else {
+    let Some((configured, actual)) =
+        configured.zip(found.form.and_then(Form::attachment)).filter(|(a, b)| a != b)
+    else {
         return;
     };
     let name = |attachment| {

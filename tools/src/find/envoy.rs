@@ -2,9 +2,8 @@
 //! is nested.
 
 use base64::prelude::{Engine as _, BASE64_STANDARD};
-use istio_stats::attachment::Attachment;
 
-use super::found::{Candidate, Configuration, Failure};
+use super::found::{Candidate, Configuration, Failure, Form};
 use super::recognise;
 use crate::yaml::Node;
 
@@ -31,7 +30,7 @@ pub(super) fn is_resource(root: &Node) -> bool {
 /// The plugin that the node is, if it is a Wasm extension; `name` is that of the
 /// nearest map around it.
 pub(super) fn plugin(node: &Node, name: Option<&str>) -> Option<Candidate> {
-    let (point, extension) = extension(node)?;
+    let (form, extension) = extension(node)?;
     let plugin = extension.get("config")?;
     let names = [
         plugin.text_at(&["vm_config", "code", "local", "filename"]),
@@ -45,63 +44,34 @@ pub(super) fn plugin(node: &Node, name: Option<&str>) -> Option<Candidate> {
     let title = names[3].or(name).or(names[5]).unwrap_or_default();
     Some(Candidate {
         artefact: recognise::artefact(&names),
-        title: Some(format!("{} {title:?}", point.word())),
+        title: Some(format!("{} {title:?}", form.word())),
         position: node.position,
         configuration: configuration(plugin),
-        attachment: point.attachment(),
+        form: Some(form),
         failure: failure(plugin),
     })
 }
 
-/// What a Wasm extension extends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ExtensionPoint {
-    HttpFilter,
-    NetworkFilter,
-    AccessLogger,
-    Service,
-}
-
-// === impl ExtensionPoint ===
-
-impl ExtensionPoint {
-    fn of_type(url: &str) -> Option<Self> {
-        let has = |part: &str| url.contains(part);
-        match url.rsplit('.').next()? {
-            "Wasm" if has(".http.wasm.") => Some(Self::HttpFilter),
-            "Wasm" if has(".network.wasm.") => Some(Self::NetworkFilter),
-            "WasmAccessLog" => Some(Self::AccessLogger),
-            "WasmService" => Some(Self::Service),
-            _ => None,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::HttpFilter => "HTTP filter",
-            Self::NetworkFilter => "network filter",
-            Self::AccessLogger => "access logger",
-            Self::Service => "bootstrap extension",
-        }
-    }
-
-    fn attachment(self) -> Option<Attachment> {
-        match self {
-            Self::HttpFilter => Some(Attachment::Http),
-            Self::NetworkFilter => Some(Attachment::Tcp),
-            Self::AccessLogger | Self::Service => None,
-        }
+/// What a Wasm extension of this type extends.
+fn form_of(url: &str) -> Option<Form> {
+    let has = |part: &str| url.contains(part);
+    match url.rsplit('.').next()? {
+        "Wasm" if has(".http.wasm.") => Some(Form::HttpFilter),
+        "Wasm" if has(".network.wasm.") => Some(Form::NetworkFilter),
+        "WasmAccessLog" => Some(Form::AccessLogger),
+        "WasmService" => Some(Form::Service),
+        _ => None,
     }
 }
 
 /// The Wasm extension that a typed configuration is, also inside a
 /// `TypedStruct`.
-fn extension(node: &Node) -> Option<(ExtensionPoint, &Node)> {
+fn extension(node: &Node) -> Option<(Form, &Node)> {
     let url = node.text_at(&["@type"])?;
     if url.ends_with(".TypedStruct") {
-        return Some((ExtensionPoint::of_type(node.text_at(&["type_url"])?)?, node.get("value")?));
+        return Some((form_of(node.text_at(&["type_url"])?)?, node.get("value")?));
     }
-    Some((ExtensionPoint::of_type(url)?, node))
+    Some((form_of(url)?, node))
 }
 
 /// The bytes that Envoy hands to the plugin for its `configuration`.

@@ -39,10 +39,20 @@ pub(crate) struct Found {
     /// Where the filter, or the resource, begins.
     pub(crate) position: Position,
     pub(crate) configuration: Configuration,
-    /// What kind of chain the plugin is attached to; `None`: unknown or another.
-    pub(crate) attachment: Option<Attachment>,
+    /// What the plugin extends; `None`: not said here.
+    pub(crate) form: Option<Form>,
     /// What becomes of traffic when the plugin fails; `None`: not said here.
     pub(crate) failure: Option<Failure>,
+}
+
+/// What a plugin extends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    HttpFilter,
+    NetworkFilter,
+    AccessLogger,
+    /// A bootstrap extension.
+    Service,
 }
 
 /// The bytes that the plugin gets, or why it does not.
@@ -73,8 +83,30 @@ pub(super) struct Candidate {
     pub(super) title: Option<String>,
     pub(super) position: Position,
     pub(super) configuration: Configuration,
-    pub(super) attachment: Option<Attachment>,
+    pub(super) form: Option<Form>,
     pub(super) failure: Failure,
+}
+
+// === impl Form ===
+
+impl Form {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::HttpFilter => "HTTP filter",
+            Self::NetworkFilter => "network filter",
+            Self::AccessLogger => "access logger",
+            Self::Service => "bootstrap extension",
+        }
+    }
+
+    /// What kind of streams it has; `None`: either, or none.
+    pub(crate) fn attachment(self) -> Option<Attachment> {
+        match self {
+            Self::HttpFilter => Some(Attachment::Http),
+            Self::NetworkFilter => Some(Attachment::Tcp),
+            Self::AccessLogger | Self::Service => None,
+        }
+    }
 }
 
 // === impl File ===

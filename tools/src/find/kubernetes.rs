@@ -2,9 +2,7 @@
 //! own. An EnvoyFilter carries Envoy's own configuration and needs nothing here
 //! but its name.
 
-use istio_stats::attachment::Attachment;
-
-use super::found::{Candidate, Configuration, Failure};
+use super::found::{Candidate, Configuration, Failure, Form};
 use super::{envoy, recognise};
 use crate::yaml::Node;
 
@@ -47,9 +45,9 @@ fn istio(resource: &Node, spec: &Node) -> Candidate {
         title: None,
         position: resource.position,
         configuration: configuration(spec, "plugin_config"),
-        attachment: Some(match spec.text_at(&["type"]) {
-            Some("NETWORK") => Attachment::Tcp,
-            _ => Attachment::Http,
+        form: Some(match spec.text_at(&["type"]) {
+            Some("NETWORK") => Form::NetworkFilter,
+            _ => Form::HttpFilter,
         }),
         failure: Failure {
             is_open: strategy.and_then(Node::text) == Some("FAIL_OPEN"),
@@ -74,7 +72,7 @@ fn envoy_gateway(wasm: &Node) -> Candidate {
         title: Some(format!("wasm {:?}", name.unwrap_or_default())),
         position: wasm.position,
         configuration: configuration(wasm, "config"),
-        attachment: Some(Attachment::Http),
+        form: Some(Form::HttpFilter),
         failure: Failure {
             is_open: flag.is_some_and(|flag| flag.to_json() == true),
             open: "failOpen: true",

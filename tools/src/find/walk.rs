@@ -77,12 +77,12 @@ impl Finder {
     }
 
     fn add(&mut self, candidate: Candidate) {
-        let Candidate { artefact, title, position, configuration, attachment, failure } = candidate;
+        let Candidate { artefact, title, position, configuration, form, failure } = candidate;
         let place: Vec<_> = self.place.iter().cloned().chain(title).collect();
         match artefact {
             Some(artefact) => {
                 let failure = Some(failure);
-                self.found.push(Found { artefact, place, position, configuration, attachment, failure });
+                self.found.push(Found { artefact, place, position, configuration, form, failure });
             }
             None => self.others.push(Other { place, position }),
         }

@@ -1,4 +1,4 @@
-use super::*;
+use super::super::found::Form;
 use crate::artefact::Artefact;
 use crate::find::find;
 use crate::find::found::Found;
@@ -44,18 +44,23 @@ static_resources:
     let found = found(text);
     let said: Vec<_> = found
         .iter()
-        .map(|one| (one.artefact, one.place.join(", "), one.attachment, one.failure.unwrap().is_open))
+        .map(|one| (one.artefact, one.place.join(", "), one.form.unwrap(), one.failure.unwrap().is_open))
         .collect();
     let listener = "listener \"inbound\", ";
     assert_eq!(
         said,
         [
-            (Artefact::IstioStats, format!("{listener}HTTP filter \"stats\""), Some(Attachment::Http), true),
-            (Artefact::IstioStats, format!("{listener}access logger \"istio_stats\""), None, false),
+            (Artefact::IstioStats, format!("{listener}HTTP filter \"stats\""), Form::HttpFilter, true),
+            (
+                Artefact::IstioStats,
+                format!("{listener}access logger \"istio_stats\""),
+                Form::AccessLogger,
+                false
+            ),
             (
                 Artefact::MetadataExchange,
                 format!("{listener}network filter \"metadata_exchange\""),
-                Some(Attachment::Tcp),
+                Form::NetworkFilter,
                 false
             ),
         ]

@@ -1,4 +1,4 @@
-use super::*;
+use super::super::found::Form;
 use crate::artefact::Artefact;
 use crate::find::find;
 
@@ -40,7 +40,7 @@ spec:
         .flat_map(|document| &document.found)
         .map(|one| {
             let bytes = String::from_utf8(one.configuration.bytes.clone().unwrap()).unwrap();
-            (one.artefact, one.place.join(", "), bytes, one.attachment.unwrap(), one.failure.unwrap().is_open)
+            (one.artefact, one.place.join(", "), bytes, one.form.unwrap(), one.failure.unwrap().is_open)
         })
         .collect();
     let of = |plugin, place: &str, bytes: &str, attachment, is_open| {
@@ -49,19 +49,25 @@ spec:
     assert_eq!(
         said,
         [
-            of(Artefact::IstioStats, "WasmPlugin shop/stats", "{\"max_series\":7}", Attachment::Tcp, true),
+            of(
+                Artefact::IstioStats,
+                "WasmPlugin shop/stats",
+                "{\"max_series\":7}",
+                Form::NetworkFilter,
+                true
+            ),
             of(
                 Artefact::MetadataExchange,
                 "TrafficExtension exchange",
                 "{\"trust\":\"mtls\"}",
-                Attachment::Http,
+                Form::HttpFilter,
                 false
             ),
             of(
                 Artefact::IstioStats,
                 "EnvoyExtensionPolicy telemetry, wasm \"istio-stats\"",
                 "{}",
-                Attachment::Http,
+                Form::HttpFilter,
                 true
             ),
         ]

@@ -61,12 +61,17 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    fn read(&self, path: Path<'_>) -> Option<Vec<u8>> {
-        let names = match (self.era, path.names()) {
+    /// The names by which this host has it.
+    fn names<'p>(&self, names: &'p [&'p str]) -> &'p [&'p str] {
+        match (self.era, names) {
             (Era::Legacy, ["xds", legacy @ ..]) => legacy,
             (_, names) => names,
-        };
-        let bytes = self.host.property(names).ok().flatten();
+        }
+    }
+
+    fn read(&self, path: Path<'_>) -> Option<Vec<u8>> {
+        let bytes =
+            self.host.property(self.names(path.names())).ok().flatten().filter(|bytes| !bytes.is_empty());
         if let Some(batch) = self.batch {
             batch.note_read();
             if let Path::Listed(element) = path {
@@ -74,6 +79,11 @@ impl<'a> Attributes<'a> {
             }
         }
         bytes
+    }
+
+    /// The same of one that no list brings, where an empty one counts, too.
+    pub fn maybe_empty(&self, names: &[&str]) -> Option<Vec<u8>> {
+        self.host.property(self.names(names)).ok().flatten()
     }
 
     /// A text, made safe for a label.

@@ -28,8 +28,8 @@ use metric_name::MetricName;
 pub trait Host {
     /// The attribute at `path` (its parts may hold dots and slashes).
     ///
-    /// `Ok(None)`: unknown, not available in this phase, or empty; Envoy does
-    /// not tell an empty string from an absent one.
+    /// `Ok(None)`: unknown, or not available in this phase. An empty string or message
+    /// is empty.
     ///
     /// # Errors
     /// The attribute is there but has no byte form (a null, for example).

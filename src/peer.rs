@@ -16,6 +16,7 @@ use crate::attachment::Attachment;
 use crate::attribute::element::Element;
 use crate::attribute::keys::NO_PEER;
 use crate::attribute::Attributes;
+use crate::workload::further::Further;
 use crate::workload::labels::WorkloadLabels;
 use cache::{Decoded, PeerCache};
 use side::Side;
@@ -47,7 +48,7 @@ pub struct Peers {
     cache: PeerCache,
 }
 
-/// The peer that is asked for, and who may speak for it.
+/// The peer that is further for, and who may speak for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     /// The kind of the stream.
@@ -64,10 +65,15 @@ pub struct Wanted {
 // === impl Peers ===
 
 impl Peers {
+    /// Keeps of each what is further for.
+    pub fn asking(further: Further) -> Self {
+        Self { sources: Sources::default(), cache: PeerCache::asking(further) }
+    }
+
     /// Asks each source in turn; the first that answers wins.
     pub fn find(&mut self, attributes: &Attributes<'_>, wanted: Wanted) -> Peer {
         let Wanted { attachment, side, is_believed, by_endpoint } = wanted;
-        let told = self.sources.look(attributes, attachment, side);
+        let told = self.sources.look(attributes, attachment, side, self.cache.further());
         let absence = match told.as_deref() {
             None => Absence::Pending,
             Some(_) if !is_believed => Absence::NoExchange,

@@ -2,6 +2,8 @@
 //! the plans it meets, and the values of its expressions.
 
 pub mod expression;
+pub mod filled;
+pub mod literal;
 pub mod plan;
 pub mod rewrite;
 pub mod sample;
@@ -9,15 +11,19 @@ pub mod sample;
 use std::rc::Rc;
 
 use crate::attribute::Attributes;
-use crate::catalogue::label_value::{LabelValue, UNKNOWN};
+use crate::catalogue::dimension::Dimension;
+use crate::catalogue::label_value::UNKNOWN;
 use crate::config::issue::Issue;
 use crate::facts::call::Call;
 use crate::facts::needs::Needs;
 use crate::host::excerpt::quoted;
 use crate::host::{Host, HostError};
-use expression::{Condition, Number, Text};
-use plan::{Conditions, MetricIndex, MetricShape, Plans, Variant};
-use rewrite::rewrite;
+use crate::workload::fact::Fact;
+use crate::workload::further::Further;
+use expression::{Condition, Number, Place, Shown, Text};
+use filled::Filled;
+use plan::{MetricIndex, MetricShape, Plans, Variant};
+use rewrite::{rewrite, PeerFact, What};
 use sample::Sample;
 
 /// Plans with their expressions, known to the host. What the host refused is
@@ -28,6 +34,7 @@ pub struct Rules {
     texts: Vec<Option<Text>>,
     numbers: Vec<Option<Number>>,
     conditions: Vec<Option<Condition>>,
+    filled: Filled,
 }
 
 /// What the rules make of one stream.
@@ -39,15 +46,19 @@ pub struct StreamPlan {
     pub texts: Texts,
 }
 
-/// Values of expressions by number; one that could not be evaluated is `unknown`.
+/// Values of expressions by number.
 #[derive(Clone, Debug, Default)]
-pub struct Texts(Vec<Option<LabelValue>>);
+pub struct Texts(Vec<Shown>);
 
-/// What could be evaluated when a stream opened, for the reports while it is open.
+/// What the first report of a stream said: those that follow say the same.
 #[derive(Debug, Default)]
-pub struct OpeningValues {
-    conditions: Conditions,
-    texts: Texts,
+pub struct KeptPlan(Option<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    plan: StreamPlan,
+    /// Whether a peer might still tell who it is.
+    was_pending: bool,
 }
 
 // === impl Rules ===
@@ -81,7 +92,7 @@ impl Rules {
             .conditions()
             .map(|text| found.check("metrics: match", text, Condition::create(host, text)))
             .collect();
-        Self { plans, texts, numbers, conditions }
+        Self { plans, texts, numbers, conditions, filled: Filled::default() }
     }
 
     /// Every metric that streams may be recorded in.
@@ -91,10 +102,34 @@ impl Rules {
 
     /// What they need to know of a stream.
     pub fn needs(&self) -> Needs {
-        let texts = self.texts.iter().flatten().any(Text::names_peers);
-        let numbers = self.numbers.iter().flatten().any(Number::names_peers);
-        let conditions = self.conditions.iter().flatten().any(Condition::names_peers);
-        self.plans.needs(texts || numbers || conditions)
+        let mut needs = self.plans.needs();
+        for PeerFact { side, what } in self.peer_facts() {
+            needs.peers.insert(*side);
+            if *what == What::Fact(Fact::Identity) {
+                needs.labels.insert(Dimension::SourcePrincipal);
+                needs.labels.insert(Dimension::DestinationPrincipal);
+            }
+        }
+        needs
+    }
+
+    /// What is to be known of peers for them.
+    pub fn further(&self) -> Further {
+        let mut further = Further::default();
+        for PeerFact { what, .. } in self.peer_facts() {
+            match what {
+                What::Fact(fact) => further.facts.insert(*fact),
+                What::Label(name) if !further.labels.contains(name) => further.labels.push(name.clone()),
+                What::Presence | What::Label(_) => {}
+            }
+        }
+        further
+    }
+
+    fn peer_facts(&self) -> impl Iterator<Item = &PeerFact> {
+        let texts = self.texts.iter().flatten().flat_map(Text::peer_facts);
+        let numbers = self.numbers.iter().flatten().flat_map(Number::peer_facts);
+        texts.chain(numbers).chain(self.conditions.iter().flatten().flat_map(Condition::peer_facts))
     }
 
     /// Whether no stream has to be looked at to know what they say of it.
@@ -104,33 +139,20 @@ impl Rules {
 
     /// What the rules say in a callback of the stream.
     pub fn at_end(&self, host: &dyn Host, call: &Call) -> StreamPlan {
-        let conditions = self.holding(|condition| condition.holds(host, call));
-        let texts = self.texts.iter().map(|text| text.as_ref()?.evaluate(host, call));
-        StreamPlan { variant: self.plans.variant(conditions), texts: Texts(texts.collect()) }
-    }
-
-    /// What can be said when the stream opens; `None` if nothing needs to be.
-    pub fn at_open(&self, host: &dyn Host) -> Option<Box<OpeningValues>> {
-        if self.texts.is_empty() && self.conditions.is_empty() {
-            return None;
-        }
-        let conditions = self.holding(|condition| condition.holds_at_open(host));
-        let texts = self.texts.iter().map(|text| text.as_ref()?.evaluate_at_open(host));
-        Some(Box::new(OpeningValues { conditions, texts: Texts(texts.collect()) }))
+        self.plan(Place { host, call, filled: &self.filled, attributes: None })
     }
 
     /// What the rules say in a tick that made the stream effective.
-    pub fn on_tick(
-        &self,
-        attributes: &Attributes<'_>,
-        call: &Call,
-        opening: Option<&OpeningValues>,
-    ) -> StreamPlan {
-        let conditions = opening.map(|opening| opening.conditions).unwrap_or_default();
-        let texts = self.texts.iter().enumerate().map(|(number, text)| {
-            let at_open = opening.and_then(|opening| opening.texts.0.get(number)?.as_ref());
-            text.as_ref()?.evaluate_on_tick(attributes, call, at_open)
-        });
+    pub fn on_tick(&self, host: &dyn Host, attributes: &Attributes<'_>, call: &Call) -> StreamPlan {
+        self.plan(Place { host, call, filled: &self.filled, attributes: Some(attributes) })
+    }
+
+    fn plan(&self, place: Place<'_>) -> StreamPlan {
+        let conditions = self.conditions.iter().enumerate();
+        let holding = conditions.filter(|(_, condition)| condition.as_ref().is_some_and(|c| c.holds(place)));
+        let conditions = holding.map(|(number, _)| number).collect();
+        let texts = self.texts.iter();
+        let texts = texts.map(|text| text.as_ref().map(|text| text.evaluate(place)).unwrap_or_default());
         StreamPlan { variant: self.plans.variant(conditions), texts: Texts(texts.collect()) }
     }
 
@@ -141,15 +163,10 @@ impl Rules {
         call: &'a Call,
     ) -> impl Iterator<Item = Sample> + 'a {
         self.numbers.iter().enumerate().filter_map(move |(n, number)| {
-            let value = number.as_ref()?.evaluate(host, call);
+            let place = Place { host, call, filled: &self.filled, attributes: None };
+            let value = number.as_ref()?.evaluate(place);
             Some(Sample { metric: MetricIndex::of_definition(n), value })
         })
-    }
-
-    fn holding(&self, holds: impl Fn(&Condition) -> bool) -> Conditions {
-        let conditions = self.conditions.iter().enumerate();
-        let holding = conditions.filter(|(_, condition)| condition.as_ref().is_some_and(&holds));
-        holding.map(|(number, _)| number).collect()
     }
 }
 
@@ -186,6 +203,18 @@ impl ExpressionIssues<'_> {
 impl Texts {
     /// The value of the expression with this number.
     pub fn get(&self, number: usize) -> &str {
-        self.0.get(number).and_then(Option::as_ref).map_or(UNKNOWN, LabelValue::as_str)
+        self.0.get(number).map_or(UNKNOWN, Shown::as_str)
+    }
+}
+
+// === impl KeptPlan ===
+
+impl KeptPlan {
+    /// What was said of the call before; or what `make` says now, of a first report, or
+    /// since a peer told late who it is.
+    pub fn get_or(&mut self, call: &Call, make: impl FnOnce() -> StreamPlan) -> &StreamPlan {
+        let kept = self.0.take().filter(|kept| call.is_pending() || !kept.was_pending);
+        let kept = kept.unwrap_or_else(|| Kept { plan: make(), was_pending: call.is_pending() });
+        &self.0.insert(kept).plan
     }
 }

@@ -2,6 +2,7 @@
 //! node's metadata, a peer's from the metadata it sent.
 
 pub mod fact;
+pub mod further;
 pub mod labels;
 pub mod local;
 pub mod node;
@@ -17,6 +18,8 @@ use local::LocalOverrides;
 pub struct Workload {
     /// By fact, and by key in the order of [`Node::keys`].
     told: [[Option<String>; MAX_KEYS]; Fact::ALL.len()],
+    /// Kubernetes labels that are asked for and tell no fact, by name.
+    further: Vec<(String, Option<String>)>,
 }
 
 /// How many keys of the node's metadata tell the same fact, at most.
@@ -28,6 +31,24 @@ pub const MAX_FACT_BYTES: usize = 256;
 // === impl Workload ===
 
 impl Workload {
+    /// The workload, of which these Kubernetes labels are asked, too.
+    #[must_use]
+    pub fn asking(mut self, labels: &[String]) -> Self {
+        let further = labels.iter().filter(|name| Fact::of_label(name).is_none());
+        self.further = further.map(|name| (name.clone(), None)).collect();
+        self
+    }
+
+    /// Whether nothing is known of it.
+    pub fn is_unknown(&self) -> bool {
+        self.told.iter().flatten().all(Option::is_none) && self.further.iter().all(|(_, text)| text.is_none())
+    }
+
+    /// The Kubernetes labels that were told beside the facts.
+    pub fn further(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.further.iter().filter_map(|(name, text)| Some((name.as_str(), text.as_deref()?)))
+    }
+
     /// The fact, from the key that wins.
     ///
     /// ```
@@ -63,13 +84,15 @@ impl Workload {
         })
     }
 
-    /// All that was told, each by its key in the node's metadata.
-    pub fn entries(&self) -> impl Iterator<Item = (Node, &'static str, &str)> {
-        Fact::ALL.into_iter().zip(&self.told).flat_map(|(fact, told)| {
+    /// All that was told, each by its key in the node's metadata or its Kubernetes
+    /// label, and whether it is one.
+    pub fn entries(&self) -> impl Iterator<Item = (bool, &str, &str)> {
+        let facts = Fact::ALL.into_iter().zip(&self.told).flat_map(|(fact, told)| {
             let node = fact.row().node;
             let told = node.keys().iter().zip(told);
-            told.filter_map(move |(key, text)| Some((node, *key, text.as_deref()?)))
-        })
+            told.filter_map(move |(key, text)| Some((node.is_label(), *key, text.as_deref()?)))
+        });
+        facts.chain(self.further().map(|(name, text)| (true, name, text)))
     }
 
     /// Where to keep what a key of the node's metadata tells, or a name in Istio's
@@ -87,12 +110,15 @@ impl Workload {
 
     /// The same for a Kubernetes label.
     pub fn label(&mut self, key: &[u8]) -> Option<&mut Option<String>> {
-        let (fact, n) = Fact::ALL.into_iter().find_map(|fact| {
+        let of_fact = Fact::ALL.into_iter().find_map(|fact| {
             let node = fact.row().node;
             let keys = if node.is_label() { node.keys() } else { &[] };
             Some((fact, keys.iter().position(|known| known.as_bytes() == key)?))
-        })?;
-        self.at(fact, n)
+        });
+        match of_fact {
+            Some((fact, n)) => self.at(fact, n),
+            None => self.further.iter_mut().find(|(name, _)| name.as_bytes() == key).map(|(_, text)| text),
+        }
     }
 
     fn at(&mut self, fact: Fact, n: usize) -> Option<&mut Option<String>> {

@@ -184,14 +184,15 @@ impl Expressions {
                 2 => text.chars().rev().collect::<String>().into(),
                 _ => "a;.;reporter=.=forged;.;".into(),
             };
-            values.insert(printed(&rewrite(text).text), value);
+            values.insert(printed(&rewrite(text).text()), value);
         }
-        for definition in plans.definitions() {
+        let names_no_peer = |text: &str| rewrite(text).peer_facts().next().is_none();
+        for definition in plans.definitions().iter().filter(|definition| names_no_peer(&definition.value)) {
             let value = i64::from(hash(definition.value.as_bytes()) % 100) - 10;
-            values.insert(whole(&rewrite(&definition.value).text), value.into());
+            values.insert(whole(&rewrite(&definition.value).text()), value.into());
         }
-        for text in plans.conditions() {
-            values.insert(rewrite(text).text, (hash(text.as_bytes()) & 1 == 1).into());
+        for text in plans.conditions().filter(|text| names_no_peer(text)) {
+            values.insert(rewrite(text).text(), (hash(text.as_bytes()) & 1 == 1).into());
         }
         for (text, value) in &values {
             host.set_expression(text, value.clone());
@@ -201,16 +202,16 @@ impl Expressions {
 
     /// Whether the host takes the text for an expression, as it is.
     fn is_understood(text: &str) -> bool {
-        FakeHost::new().create_expression(&rewrite(text).text).is_ok()
+        FakeHost::new().create_expression(&rewrite(text).text()).is_ok()
     }
 
     fn holds(&self, condition: &str) -> bool {
-        let value = self.values.get(&rewrite(condition).text);
+        let value = self.values.get(&rewrite(condition).text());
         Self::is_understood(condition) && value == Some(&Value::Bool(true))
     }
 
     fn number(&self, definition: &Definition) -> u64 {
-        match self.values.get(&whole(&rewrite(&definition.value).text)) {
+        match self.values.get(&whole(&rewrite(&definition.value).text())) {
             Some(Value::Int(number)) if Self::is_understood(&definition.value) => {
                 u64::try_from(*number).unwrap_or(0)
             }

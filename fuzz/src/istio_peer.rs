@@ -6,6 +6,7 @@ use istio_stats::peer::forms::{decode, gather};
 use istio_stats::peer::metadata::{self, DecodeError, MAX_ENCODED_BYTES};
 use istio_stats::wire::structs;
 use istio_stats::workload::fact::Fact;
+use istio_stats::workload::further::Further;
 use istio_stats::workload::Workload;
 
 use super::flat_node;
@@ -14,11 +15,12 @@ use super::peer_header::check_size;
 
 /// A fact's key in node metadata, its field in the FlatBuffers table and in the
 /// object.
-const FACTS: [(&str, u16, &str); 6] = [
+const FACTS: [(&str, u16, &str); 7] = [
     ("NAME", 0, "name"),
     ("NAMESPACE", 1, "namespace"),
     ("OWNER", 3, ""),
     ("WORKLOAD_NAME", 4, "workload"),
+    ("ISTIO_VERSION", 6, ""),
     ("MESH_ID", 7, ""),
     ("CLUSTER_ID", 9, "cluster"),
 ];
@@ -68,8 +70,9 @@ fn check_forms(facts: [&str; FACTS.len()], labels: [&str; LABELS.len()]) {
         assert_eq!(decode(&flat_node), expected);
     }
 
-    // The object knows neither owner nor mesh.
+    // The object knows neither owner nor mesh nor version.
     let told = expected.unwrap_or_default().with(Fact::Owner, "").with(Fact::MeshId, "");
+    let told = told.with(Fact::IstioVersion, "");
     let told = Some(told).filter(|told| *told != Workload::default()).ok_or(DecodeError::Empty);
     let of_object = facts.map(|((.., field), text)| (field, text)).filter(|(field, _)| !field.is_empty());
     let (of_fields, nested): (Vec<_>, Vec<_>) = labels.partition(|((_, field), _)| !field.is_empty());
@@ -85,7 +88,7 @@ fn check_forms(facts: [&str; FACTS.len()], labels: [&str; LABELS.len()]) {
         let (_, text) = of_object.iter().find(|(known, _)| *known == field)?;
         Some(text.as_bytes().to_vec())
     };
-    check_gathered(&gather(read), &of_object);
+    check_gathered(&gather(&Further::default(), read), &of_object);
 }
 
 /// Of the object's fields those that become labels are read.

@@ -2,7 +2,9 @@
 
 use super::identity::Identity;
 use super::service::Service;
+use crate::catalogue::label_value::LabelValue;
 use crate::catalogue::reporter::Reporter;
+use crate::peer::side::Side;
 use crate::peer::Peer;
 
 /// All that the source, destination and service labels need.
@@ -23,9 +25,33 @@ pub struct Call {
 // === impl Call ===
 
 impl Call {
-    /// Whether a peer may still tell who it is.
+    /// Whether a peer that labels speak of may still tell who it is.
     pub fn is_pending(&self) -> bool {
-        self.downstream.is_pending() || self.upstream.is_pending()
+        match self.reporter {
+            Reporter::Source => self.upstream.is_pending(),
+            Reporter::Destination => self.downstream.is_pending(),
+            Reporter::Waypoint => self.downstream.is_pending() || self.upstream.is_pending(),
+        }
+    }
+
+    /// What expressions call the identity of the peer on this side: its principal, as
+    /// far as a certificate shows it.
+    pub fn principal(&self, side: Side) -> Option<&LabelValue> {
+        match (self.reporter, side) {
+            (Reporter::Source, Side::Upstream) => self.identity.destination_principal.as_ref(),
+            (Reporter::Destination | Reporter::Waypoint, Side::Downstream) => {
+                self.identity.source_principal.as_ref()
+            }
+            _ => None,
+        }
+    }
+
+    /// The peer on this side.
+    pub fn peer(&self, side: Side) -> &Peer {
+        match side {
+            Side::Downstream => &self.downstream,
+            Side::Upstream => &self.upstream,
+        }
     }
 
     /// Why the metadata of peers could not be decoded.

@@ -3,7 +3,7 @@
 
 use crate::catalogue::dimension::{Dimension, Dimensions};
 use crate::catalogue::metric::{Metric, Metrics};
-use crate::peer::side::Side;
+use crate::peer::side::{Side, Sides};
 use crate::workload::fact::{DESTINATION_LABELS, SOURCE_LABELS};
 
 /// What some stream may be reported with.
@@ -13,8 +13,8 @@ pub struct Needs {
     pub labels: Dimensions,
     /// Metrics that are recorded.
     pub metrics: Metrics,
-    /// Whether expressions name facts of peers: then they may ask for any.
-    pub peer_facts: bool,
+    /// Peers that expressions name, whatever the reporter.
+    pub peers: Sides,
 }
 
 // === impl Needs ===
@@ -50,6 +50,6 @@ impl Needs {
             // The service's namespace is the peer's where nothing else tells.
             Side::Upstream => DESTINATION_LABELS.with(Dimension::DestinationServiceNamespace),
         };
-        self.peer_facts || !self.labels.and(labels).is_empty()
+        self.peers.contains(side) || !self.labels.and(labels).is_empty()
     }
 }

@@ -19,6 +19,7 @@ use crate::config::{Config, Trust};
 use crate::peer::side::Side;
 use crate::peer::{Peer, Peers, Wanted};
 use crate::workload::fact::Fact;
+use crate::workload::further::Further;
 use crate::workload::labels::WorkloadLabels;
 
 /// Reads the calls of one plugin's streams.
@@ -41,7 +42,13 @@ pub struct CallReader {
 impl CallReader {
     /// A reader that knows no stream yet. The configuration decides which side it
     /// reports from, then the root id; else each stream's listener does.
-    pub fn new(config: &Config, needs: Needs, root: &Attributes<'_>, local: &WorkloadLabels) -> Self {
+    pub fn new(
+        config: &Config,
+        needs: Needs,
+        further: Further,
+        root: &Attributes<'_>,
+        local: &WorkloadLabels,
+    ) -> Self {
         let of_root = || Direction::of_root(root).map(Direction::reporter);
         Self {
             needs,
@@ -49,7 +56,7 @@ impl CallReader {
             trust: config.trust,
             host_header_fallback: config.host_header_fallback,
             local_service: local.get(Fact::CanonicalService).cloned(),
-            peers: RefCell::default(),
+            peers: RefCell::new(Peers::asking(further)),
             upstream_clusters: RefCell::default(),
             connections: RefCell::default(),
         }
@@ -102,9 +109,11 @@ impl CallReader {
     ) -> Call {
         let identity = identity.unwrap_or_else(|| Identity::read(attributes, reporter, &self.needs));
         let peer = |side| self.peer(attributes, attachment, side, reporter);
+        // The workload's own side, which no label speaks of.
+        let own = |side| if self.needs.peers.contains(side) { peer(side) } else { Peer::unasked() };
         let (downstream, upstream) = match reporter {
-            Reporter::Source => (Peer::unasked(), peer(Side::Upstream)),
-            Reporter::Destination => (peer(Side::Downstream), Peer::unasked()),
+            Reporter::Source => (own(Side::Downstream), peer(Side::Upstream)),
+            Reporter::Destination => (peer(Side::Downstream), own(Side::Upstream)),
             Reporter::Waypoint => (peer(Side::Downstream), peer(Side::Upstream)),
         };
         let service = self.service(attributes, reporter, host_header);

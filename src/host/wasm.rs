@@ -164,8 +164,7 @@ impl Host for WasmHost {
             proxy_get_property(joined.as_ptr(), joined.len(), data, size)
         });
         PATH.set(joined);
-        let value = absent_if(result, &[HostError::NOT_FOUND])?;
-        Ok(value.filter(|bytes| !bytes.is_empty()))
+        absent_if(result, &[HostError::NOT_FOUND])
     }
 
     fn set_property(&self, key: &str, value: &[u8]) -> Result<(), HostError> {

@@ -12,7 +12,9 @@ use super::metadata::DecodeError;
 use super::{endpoint, forms};
 use crate::collections::generations::{Cached, Generations};
 use crate::collections::index::is_same_key;
+use crate::workload::further::Further;
 use crate::workload::labels::WorkloadLabels;
+use crate::workload::Workload;
 
 /// A decoder's answer, kept also when it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub enum Decoded {
 /// What all peers told, decoded.
 #[derive(Debug, Default)]
 pub struct PeerCache {
+    /// What is kept of each.
+    further: Further,
     hasher: DefaultHashBuilder,
     known: Generations<Entry>,
 }
@@ -54,6 +58,16 @@ pub const MAX_BYTES: usize = 512 * 1024;
 // === impl PeerCache ===
 
 impl PeerCache {
+    /// One that keeps what is further for.
+    pub fn asking(further: Further) -> Self {
+        Self { further, ..Self::default() }
+    }
+
+    /// What is kept of each peer.
+    pub fn further(&self) -> &Further {
+        &self.further
+    }
+
     /// The workload in what a peer told, in any form.
     pub fn exchanged(&mut self, encoded: &[u8]) -> Decoded {
         self.get(Form::Exchanged, encoded)
@@ -70,7 +84,7 @@ impl PeerCache {
         if let Some(known) = self.known.find(hash, is_it) {
             return known.decoded.clone();
         }
-        let decoded = form.decode(encoded);
+        let decoded = form.decode(encoded, &self.further);
         self.known.insert(hash, Entry { form, encoded: encoded.into(), decoded: decoded.clone() });
         decoded
     }
@@ -79,11 +93,12 @@ impl PeerCache {
 // === impl Form ===
 
 impl Form {
-    fn decode(self, encoded: &[u8]) -> Decoded {
+    fn decode(self, encoded: &[u8], further: &Further) -> Decoded {
         let decoded = match self {
             Self::Exchanged => {
-                let workload = forms::decode(encoded).map_err(DecodeError::reason);
-                workload.map(|workload| WorkloadLabels::new(&workload))
+                let workload = Workload::default().asking(&further.labels);
+                let workload = forms::decode_into(workload, encoded).map_err(DecodeError::reason);
+                workload.map(|workload| WorkloadLabels::with(&workload, further))
             }
             Self::Endpoint => endpoint::decode(encoded).ok_or("endpoint"),
         };

@@ -9,6 +9,7 @@ use crate::wire::flatbuffer::Table;
 use crate::wire::pairs::Pairs;
 use crate::wire::structs;
 use crate::workload::fact::Fact;
+use crate::workload::further::Further;
 use crate::workload::{cut, Workload};
 
 /// Istio's word for a peer that tells nothing: under the key of its id until
@@ -42,6 +43,14 @@ const VALUE: usize = 1;
 /// assert_eq!(workload.get(istio_stats::workload::fact::Fact::ClusterId), Some("west"));
 /// ```
 pub fn decode(encoded: &[u8]) -> Result<Workload, DecodeError> {
+    decode_into(Workload::default(), encoded)
+}
+
+/// The same of a workload that is further for more.
+///
+/// # Errors
+/// The bytes hold no workload.
+pub fn decode_into(workload: Workload, encoded: &[u8]) -> Result<Workload, DecodeError> {
     if encoded.len() > MAX_ENCODED_BYTES {
         return Err(DecodeError::TooLarge);
     }
@@ -49,12 +58,12 @@ pub fn decode(encoded: &[u8]) -> Result<Workload, DecodeError> {
         // The upper half of a number of 32 bits, a count or an offset, that is
         // no larger than the cap. No text holds a NUL.
         [_, _, 0, 0, ..] => match Pairs::parse(encoded) {
-            Some(pairs) => decode_pairs(pairs),
-            None => decode_flat_node(encoded),
+            Some(pairs) => decode_pairs(workload, pairs),
+            None => decode_flat_node(workload, encoded),
         },
         // The tag of `Struct.fields`. In no header and no base64.
-        [b'\n', ..] => metadata::decode_struct(encoded),
-        _ => metadata::decode(encoded),
+        [b'\n', ..] => metadata::decode_struct(workload, encoded),
+        _ => metadata::decode_into(workload, encoded),
     }
 }
 
@@ -64,8 +73,7 @@ pub(super) fn is_nobody(value: &[u8]) -> bool {
     value == b"true" || value == PEER_UNKNOWN.as_bytes()
 }
 
-fn decode_pairs(pairs: Pairs<'_>) -> Result<Workload, DecodeError> {
-    let mut workload = Workload::default();
+fn decode_pairs(mut workload: Workload, pairs: Pairs<'_>) -> Result<Workload, DecodeError> {
     for (key, value) in pairs {
         if metadata::is_labels(key) {
             for (key, value) in Pairs::parse(value).into_iter().flatten() {
@@ -78,9 +86,8 @@ fn decode_pairs(pairs: Pairs<'_>) -> Result<Workload, DecodeError> {
     unless_empty(workload)
 }
 
-fn decode_flat_node(bytes: &[u8]) -> Result<Workload, DecodeError> {
+fn decode_flat_node(mut workload: Workload, bytes: &[u8]) -> Result<Workload, DecodeError> {
     let table = Table::root(bytes)?;
-    let mut workload = Workload::default();
     for fact in Fact::ALL {
         if let Some(field) = fact.row().flat_node {
             let text = table.text(field)?;
@@ -103,10 +110,10 @@ fn put(fact: Option<&mut Option<String>>, text: Option<&str>) {
     }
 }
 
-/// Reads the fields of an object (Istio 1.24) and serialises them as the Istios
-/// after it do themselves, for [`decode`].
-pub fn gather(read: impl Fn(&str) -> Option<Vec<u8>>) -> Vec<u8> {
-    let fields = Fact::shown().filter_map(|fact| fact.row().object);
+/// Reads the fields of an object (Istio 1.24) that are further for, and serialises them
+/// as the Istios after it do themselves, for [`decode`].
+pub fn gather(further: &Further, read: impl Fn(&str) -> Option<Vec<u8>>) -> Vec<u8> {
+    let fields = further.facts().filter_map(|fact| fact.row().object);
     let entry = |field| {
         let text = String::from_utf8(read(field)?).ok()?;
         let mut entry = Vec::new();

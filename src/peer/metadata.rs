@@ -84,8 +84,7 @@ impl From<flatbuffer::Malformed> for DecodeError {
     }
 }
 
-/// Encodes the facts that become labels, and no other: the receiver may be
-/// anyone. Equal workloads encode to equal text (keys are sorted), so that it
+/// Encodes what is told of the workload: the receiver may be anyone. Equal workloads encode to equal text (keys are sorted), so that it
 /// can be a cache key.
 ///
 /// ```
@@ -103,10 +102,10 @@ pub fn encode(workload: &Workload) -> String {
 /// The same before base64: a serialised `Struct`.
 pub fn encode_struct(workload: &Workload) -> Vec<u8> {
     let (mut entries, mut labels) = (Vec::new(), Vec::new());
-    for (node, key, text) in workload.entries() {
+    for (is_label, key, text) in workload.entries() {
         let mut entry = Vec::new();
         structs::put_text(&mut entry, key, text);
-        if node.is_label() { &mut labels } else { &mut entries }.push((key, entry));
+        if is_label { &mut labels } else { &mut entries }.push((key, entry));
     }
     if !labels.is_empty() {
         let mut entry = Vec::new();
@@ -133,22 +132,23 @@ pub fn to_header(metadata: &[u8]) -> String {
 /// # Errors
 /// The bytes hold no workload.
 pub fn decode(encoded: &[u8]) -> Result<Workload, DecodeError> {
+    decode_into(Workload::default(), encoded)
+}
+
+/// The same of a workload that is asked for more.
+pub(super) fn decode_into(workload: Workload, encoded: &[u8]) -> Result<Workload, DecodeError> {
     if encoded.len() > MAX_ENCODED_BYTES || encoded == TOO_LARGE {
         return Err(DecodeError::TooLarge);
     }
     if encoded == MALFORMED {
         return Err(DecodeError::Protobuf);
     }
-    decode_struct(&BASE64.decode(encoded).map_err(|_| DecodeError::Base64)?)
+    decode_struct(workload, &BASE64.decode(encoded).map_err(|_| DecodeError::Base64)?)
 }
 
 /// The same before base64: a serialised `Struct` of node metadata, or of the
 /// fields of Istio's object.
-///
-/// # Errors
-/// As [`decode`].
-pub fn decode_struct(metadata: &[u8]) -> Result<Workload, DecodeError> {
-    let mut workload = Workload::default();
+pub(super) fn decode_struct(mut workload: Workload, metadata: &[u8]) -> Result<Workload, DecodeError> {
     each_entry(metadata, |key, value| {
         if is_labels(key) {
             let labels = structs::nested(value)?.unwrap_or_default();
@@ -174,7 +174,7 @@ pub(super) fn is_labels(key: &[u8]) -> bool {
 
 /// The workload, if anything is known of it.
 pub(super) fn unless_empty(workload: Workload) -> Result<Workload, DecodeError> {
-    if workload == Workload::default() {
+    if workload.is_unknown() {
         return Err(DecodeError::Empty);
     }
     Ok(workload)

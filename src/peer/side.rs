@@ -2,6 +2,7 @@
 
 use crate::attribute::element::Element;
 use crate::attribute::Attributes;
+use crate::collections::set::{Numbered, Set};
 
 /// Which peer is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +13,16 @@ pub enum Side {
     Upstream,
 }
 
+/// Some of the peers.
+pub type Sides = Set<Side>;
+
 // === impl Side ===
+
+impl Numbered for Side {
+    fn number(self) -> usize {
+        self as usize
+    }
+}
 
 impl Side {
     /// Whether this peer showed a certificate. Any has a subject or a SAN;

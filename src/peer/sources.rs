@@ -14,6 +14,7 @@ use crate::attachment::Attachment;
 use crate::attribute::element::Element;
 use crate::attribute::{Attributes, Path};
 use crate::collections::set::Set;
+use crate::workload::further::Further;
 
 /// One place. A new one is a row of [`SOURCES`] and, where its form is new, a
 /// decoder in [`forms`].
@@ -188,16 +189,17 @@ impl Sources {
         attributes: &Attributes<'a>,
         attachment: Attachment,
         side: Side,
+        further: &Further,
     ) -> Option<Cow<'a, [u8]>> {
         let Asks { always, ever } = match attachment {
             Attachment::Http => OF_HTTP,
             Attachment::Tcp => OF_TCP,
         };
         let known = self.known.and(ever);
-        self.look_into(attributes, side, known).or_else(|| {
-            let everywhere = self.misses < EVERYWHERE;
+        self.look_into(attributes, side, known, further).or_else(|| {
+            let rows = if self.misses < EVERYWHERE { ever } else { always };
             self.misses = self.misses.saturating_add(1);
-            self.look_into(attributes, side, if everywhere { ever } else { always }.minus(known))
+            self.look_into(attributes, side, rows.minus(known), further)
         })
     }
 
@@ -216,6 +218,7 @@ impl Sources {
         attributes: &Attributes<'a>,
         side: Side,
         rows: Rows,
+        further: &Further,
     ) -> Option<Cow<'a, [u8]>> {
         for (row, source) in SOURCES.iter().enumerate().filter(|(row, _)| rows.contains(*row)) {
             let path = match side {
@@ -233,7 +236,7 @@ impl Sources {
                 return Some(bytes);
             }
             let field = |name: &str| attributes.bytes([path.names(), &[name]].concat().as_slice());
-            return Some(forms::gather(|name| field(name).map(Cow::into_owned)).into());
+            return Some(forms::gather(further, |name| field(name).map(Cow::into_owned)).into());
         }
         None
     }

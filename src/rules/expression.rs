@@ -1,46 +1,66 @@
 //! CEL expressions, evaluated by the host: labels, values and conditions of a
 //! configuration.
 //!
-//! The host evaluates them against the stream whose callback it is in, never
-//! against one that a tick made effective. So for streams that are reported
-//! while open, what is a plain attribute is read as such, and the rest is
-//! evaluated when the stream opens.
+//! The host evaluates them against the stream whose callback it is in, never against
+//! one that a tick made effective, and knows nothing of what this plugin knows of peers.
+//! So peers stand as values in the text that the host is given; and in a tick so does
+//! every attribute.
 
 use crate::attribute::Attributes;
-use crate::catalogue::label_value::LabelValue;
+use crate::catalogue::label_value::{LabelValue, UNKNOWN};
 use crate::facts::call::Call;
 use crate::host::{ExpressionToken, Host, HostError};
-use crate::peer::side::Side;
-use crate::rules::rewrite::{self, PeerFact};
-use crate::wire::cel::plain_path;
+use crate::rules::filled::Filled;
+use crate::rules::literal::Literal;
+use crate::rules::rewrite::{rewrite, Part, PeerFact, What};
+use crate::wire::cel::put_text;
+use crate::workload::fact::Fact;
+
+/// What an expression says of one stream, as a label has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Shown {
+    /// It cannot be evaluated.
+    #[default]
+    Unknown,
+    /// An empty text.
+    Empty,
+    /// A text.
+    Text(LabelValue),
+}
+
+/// Where an expression is evaluated.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The host.
+    pub host: &'a dyn Host,
+    /// What is known of the stream.
+    pub call: &'a Call,
+    /// The expressions that were made of streams.
+    pub filled: &'a Filled,
+    /// Its attributes, where the host cannot evaluate them: in a tick.
+    pub attributes: Option<&'a Attributes<'a>>,
+}
 
 /// The expression of a label.
 #[derive(Debug)]
-pub struct Text {
-    source: Source,
-    peer_facts: Vec<PeerFact>,
-}
-
-#[derive(Debug)]
-enum Source {
-    /// A fact of a peer and nothing else: known here, in any callback.
-    Peer(PeerFact),
-    /// Anything else; with the path if it is a plain attribute.
-    Host { token: ExpressionToken, path: Option<Vec<String>> },
-}
+pub struct Text(Expression);
 
 /// The expression of a definition's value.
 #[derive(Debug)]
-pub struct Number {
-    token: ExpressionToken,
-    peer_facts: Vec<PeerFact>,
-}
+pub struct Number(Expression);
 
 /// The expression of a condition.
 #[derive(Debug)]
-pub struct Condition {
-    token: ExpressionToken,
-    peer_facts: Vec<PeerFact>,
+pub struct Condition(Expression);
+
+#[derive(Debug)]
+struct Expression {
+    form: fn(&str) -> String,
+    parts: Vec<Part>,
+    /// The only part, if it tells all.
+    only: Option<Part>,
+    /// The whole as it is, if it asks nothing of peers.
+    token: Option<ExpressionToken>,
 }
 
 /// What the host is given for a label: the wire does not tell types, so the host
@@ -54,75 +74,60 @@ pub fn whole(expression: &str) -> String {
     format!("int({expression}\n)")
 }
 
-/// Creates what `form` makes of an expression, once the host understands the
-/// expression itself: unbalanced brackets must not pair with those of the form.
-fn create(host: &dyn Host, text: &str, form: impl Fn(&str) -> String) -> Result<ExpressionToken, HostError> {
-    let plain = host.create_expression(text)?;
-    host.delete_expression(plain);
-    host.create_expression(&form(text))
+// === impl Shown ===
+
+impl Shown {
+    /// The label's value.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Unknown => UNKNOWN,
+            Self::Empty => "",
+            Self::Text(text) => text.as_str(),
+        }
+    }
+
+    fn of(bytes: Vec<u8>) -> Self {
+        LabelValue::clean(bytes).map_or(Self::Empty, Self::Text)
+    }
 }
 
 // === impl Text ===
 
 impl Text {
-    /// Prepares an expression; old names in it are rewritten.
+    /// Prepares an expression.
     ///
     /// # Errors
     /// The host does not understand it, or has no expressions.
     pub fn create(host: &dyn Host, expression: &str) -> Result<Self, HostError> {
-        let rewritten = rewrite::rewrite(expression);
-        if let [fact] = rewritten.peer_facts[..] {
-            if rewritten.text.trim() == fact.expression() {
-                return Ok(Self { source: Source::Peer(fact), peer_facts: Vec::new() });
-            }
-        }
-        let token = create(host, &rewritten.text, printed)?;
-        let path = plain_path(&rewritten.text);
-        Ok(Self { source: Source::Host { token, path }, peer_facts: rewritten.peer_facts })
+        Expression::create(host, expression, printed).map(Self)
     }
 
-    /// Whether it asks for facts of peers.
-    pub fn names_peers(&self) -> bool {
-        matches!(self.source, Source::Peer(_)) || !self.peer_facts.is_empty()
+    /// What it asks of peers.
+    pub fn peer_facts(&self) -> impl Iterator<Item = &PeerFact> {
+        self.0.peer_facts()
     }
 
-    /// Its value in a callback of the stream; `None` if it cannot be evaluated.
-    pub fn evaluate(&self, host: &dyn Host, call: &Call) -> Option<LabelValue> {
-        match &self.source {
-            Source::Peer(fact) => fact_of(*fact, call).cloned(),
-            Source::Host { token, .. } => {
-                show_peer(host, &self.peer_facts, call);
-                host.evaluate_expression(*token).ok().and_then(LabelValue::clean)
+    /// What it says of a stream.
+    pub fn evaluate(&self, place: Place<'_>) -> Shown {
+        match (&self.0.only, place.attributes) {
+            // Known here.
+            (Some(Part::Peer(fact)), _) => {
+                told(fact, place.call).cloned().map_or(Shown::Unknown, Shown::Text)
             }
-        }
-    }
-
-    /// Its value when the stream opens, if that is the time to ask.
-    pub fn evaluate_at_open(&self, host: &dyn Host) -> Option<LabelValue> {
-        match &self.source {
-            Source::Host { token, path: None } if self.peer_facts.is_empty() => {
-                host.evaluate_expression(*token).ok().and_then(LabelValue::clean)
+            (Some(Part::Attribute(path, _)), Some(attributes)) => {
+                let value = read(attributes, path);
+                match value.as_ref().map(Literal::printed) {
+                    None => Shown::Unknown,
+                    Some(Some(text)) => Shown::of(text.into_bytes()),
+                    Some(None) => self.ask(place),
+                }
             }
-            _ => None,
+            _ => self.ask(place),
         }
     }
 
-    /// Its value in a tick that made the stream effective; `at_open` is what it was
-    /// when the stream opened.
-    pub fn evaluate_on_tick(
-        &self,
-        attributes: &Attributes<'_>,
-        call: &Call,
-        at_open: Option<&LabelValue>,
-    ) -> Option<LabelValue> {
-        match &self.source {
-            Source::Peer(fact) => fact_of(*fact, call).cloned(),
-            Source::Host { path: Some(path), .. } => {
-                let path: Vec<_> = path.iter().map(String::as_str).collect();
-                attributes.bytes(path.as_slice()).and_then(|bytes| printed_attribute(bytes.into_owned()))
-            }
-            Source::Host { path: None, .. } => at_open.cloned(),
-        }
+    fn ask(&self, place: Place<'_>) -> Shown {
+        self.0.evaluate(place).map_or(Shown::Unknown, Shown::of)
     }
 }
 
@@ -134,20 +139,17 @@ impl Number {
     /// # Errors
     /// The host does not understand it, or has no expressions.
     pub fn create(host: &dyn Host, expression: &str) -> Result<Self, HostError> {
-        let rewritten = rewrite::rewrite(expression);
-        let token = create(host, &rewritten.text, whole)?;
-        Ok(Self { token, peer_facts: rewritten.peer_facts })
+        Expression::create(host, expression, whole).map(Self)
     }
 
-    /// Whether it asks for facts of peers.
-    pub fn names_peers(&self) -> bool {
-        !self.peer_facts.is_empty()
+    /// What it asks of peers.
+    pub fn peer_facts(&self) -> impl Iterator<Item = &PeerFact> {
+        self.0.peer_facts()
     }
 
     /// Its value; zero if it cannot be evaluated, is no number or below zero.
-    pub fn evaluate(&self, host: &dyn Host, call: &Call) -> u64 {
-        show_peer(host, &self.peer_facts, call);
-        let bytes = host.evaluate_expression(self.token).ok();
+    pub fn evaluate(&self, place: Place<'_>) -> u64 {
+        let bytes = self.0.evaluate(place);
         let number = bytes.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
         number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
     }
@@ -161,74 +163,107 @@ impl Condition {
     /// # Errors
     /// The host does not understand it, or has no expressions.
     pub fn create(host: &dyn Host, expression: &str) -> Result<Self, HostError> {
-        let rewritten = rewrite::rewrite(expression);
-        let token = host.create_expression(&rewritten.text)?;
-        Ok(Self { token, peer_facts: rewritten.peer_facts })
+        Expression::create(host, expression, str::to_owned).map(Self)
     }
 
-    /// Whether it asks for facts of peers.
-    pub fn names_peers(&self) -> bool {
-        !self.peer_facts.is_empty()
+    /// What it asks of peers.
+    pub fn peer_facts(&self) -> impl Iterator<Item = &PeerFact> {
+        self.0.peer_facts()
     }
 
     /// Whether it is true; not if it cannot be evaluated.
-    pub fn holds(&self, host: &dyn Host, call: &Call) -> bool {
-        show_peer(host, &self.peer_facts, call);
-        host.evaluate_expression(self.token).is_ok_and(|bytes| bytes == [1])
-    }
-
-    /// The same when the stream opens.
-    pub fn holds_at_open(&self, host: &dyn Host) -> bool {
-        host.evaluate_expression(self.token).is_ok_and(|bytes| bytes == [1])
+    pub fn holds(&self, place: Place<'_>) -> bool {
+        self.0.evaluate(place).is_some_and(|bytes| bytes == [1])
     }
 }
 
-/// Shows facts of peers to the host's expressions, as properties of the stream.
-/// One that is unknown is absent; one that was shown stays.
-fn show_peer(host: &dyn Host, facts: &[PeerFact], call: &Call) {
-    for fact in facts {
-        if let Some(value) = fact_of(*fact, call) {
-            // A second time is refused; the value is the same.
-            let _ = host.set_property(&fact.property(), value.as_str().as_bytes());
+// === impl Expression ===
+
+impl Expression {
+    /// Has the host compile it: first what was written, since unbalanced brackets
+    /// must not pair with those of the form.
+    fn create(host: &dyn Host, text: &str, form: fn(&str) -> String) -> Result<Self, HostError> {
+        let rewritten = rewrite(text);
+        let only = rewritten.only().cloned();
+        let text = rewritten.text();
+        let is_tried = !matches!(only, Some(Part::Peer(_)));
+        let mut token = None;
+        if is_tried {
+            let plain = host.create_expression(&text)?;
+            host.delete_expression(plain);
+            let formed = host.create_expression(&form(&text))?;
+            if rewritten.peer_facts().next().is_none() {
+                token = Some(formed);
+            } else {
+                host.delete_expression(formed);
+            }
+        }
+        Ok(Self { form, parts: rewritten.parts, only, token })
+    }
+
+    fn peer_facts(&self) -> impl Iterator<Item = &PeerFact> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Peer(fact) => Some(fact),
+            _ => None,
+        })
+    }
+
+    fn evaluate(&self, place: Place<'_>) -> Option<Vec<u8>> {
+        let is_attribute = |part: &Part| matches!(part, Part::Attribute(..));
+        let is_the_hosts = place.attributes.is_none() || !self.parts.iter().any(is_attribute);
+        match self.token {
+            Some(token) if is_the_hosts => place.host.evaluate_expression(token).ok(),
+            _ => place.filled.evaluate(place.host, &(self.form)(&self.text(place))),
         }
     }
+
+    /// The text with what is known of the stream in it.
+    fn text(&self, place: Place<'_>) -> String {
+        let mut text = String::new();
+        for part in &self.parts {
+            match (part, place.attributes) {
+                (Part::Text(plain), _) | (Part::Attribute(_, plain), None) => text.push_str(plain),
+                (Part::Attribute(path, _), Some(attributes)) => {
+                    let value = read(attributes, path);
+                    put(&mut text, value.map(|value| move |out: &mut String| value.write(out)));
+                }
+                (Part::Peer(PeerFact { side, what: What::Presence }), _) => {
+                    let known = place.call.peer(*side).labels();
+                    put(&mut text, known.map(|_| |out: &mut String| out.push_str("true")));
+                }
+                (Part::Peer(fact), _) => {
+                    let value = told(fact, place.call);
+                    put(&mut text, value.map(|value| |out: &mut String| put_text(out, value.as_str())));
+                }
+            }
+        }
+        text
+    }
 }
 
-fn fact_of(PeerFact { side, fact }: PeerFact, call: &Call) -> Option<&LabelValue> {
-    let peer = match side {
-        Side::Downstream => &call.downstream,
-        Side::Upstream => &call.upstream,
+/// Appends a value as a field of a map, so that `has()` may ask for it; what is absent
+/// as a field that there is not.
+fn put(out: &mut String, write: Option<impl FnOnce(&mut String)>) {
+    let Some(write) = write else {
+        return out.push_str("{}.v");
     };
-    peer.labels()?.get(fact)
+    out.push_str("{'v':");
+    write(out);
+    out.push_str("}.v");
 }
 
-/// Prints an attribute of unknown type: text as it is; what cannot be text is a
-/// flag of one byte or a number of eight.
-fn printed_attribute(bytes: Vec<u8>) -> Option<LabelValue> {
-    let is_text = core::str::from_utf8(&bytes).is_ok_and(|text| !text.chars().any(char::is_control));
-    if is_text {
-        return LabelValue::clean(bytes);
-    }
-    match bytes.as_slice() {
-        [0] => LabelValue::clean_str("false"),
-        [1] => LabelValue::clean_str("true"),
-        number => {
-            let number = i64::from_le_bytes(number.try_into().ok()?);
-            LabelValue::clean_str(&number.to_string())
-        }
-    }
+fn read(attributes: &Attributes<'_>, path: &[String]) -> Option<Literal> {
+    let names: Vec<_> = path.iter().map(String::as_str).collect();
+    Literal::read(&names, &attributes.maybe_empty(&names)?)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attributes_are_printed_by_their_form() {
-        let printed = |bytes: &[u8]| printed_attribute(bytes.to_vec()).map(|value| value.as_str().to_owned());
-        assert_eq!(printed(b"10.0.0.1:80").as_deref(), Some("10.0.0.1:80"));
-        assert_eq!(printed(&200i64.to_le_bytes()).as_deref(), Some("200"));
-        assert_eq!(printed(&[1]).as_deref(), Some("true"));
-        assert_eq!(printed(&[0, 1, 2]), None);
+fn told<'a>(PeerFact { side, what }: &PeerFact, call: &'a Call) -> Option<&'a LabelValue> {
+    let labels = call.peer(*side).labels();
+    match what {
+        What::Presence => None,
+        // What a certificate shows is more than what anybody says.
+        What::Fact(Fact::Identity) => call.principal(*side).or_else(|| labels?.get(Fact::Identity)),
+        What::Fact(fact) => labels?.get(*fact),
+        What::Label(name) => labels?.further(name),
     }
 }

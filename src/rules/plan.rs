@@ -269,11 +269,11 @@ impl Plans {
         }
     }
 
-    /// What has to be known of streams. `peer_facts`: expressions name facts of peers.
-    pub fn needs(&self, peer_facts: bool) -> Needs {
+    /// What has to be known of streams, expressions aside.
+    pub fn needs(&self) -> Needs {
         // An entry that applies takes metrics and standard labels away, or leaves them.
         let variant = self.compile(Conditions::EMPTY);
-        let mut needs = Needs { peer_facts, ..Needs::default() };
+        let mut needs = Needs::default();
         let is_kept = |metric: &Metric| variant.plan((*metric).into()).is_some();
         Metric::ALL.into_iter().filter(is_kept).for_each(|metric| needs.metrics.insert(metric));
         for (_, value) in variant.plans().flat_map(Plan::labels) {

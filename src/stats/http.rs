@@ -21,7 +21,7 @@ use crate::facts::messages::Messages;
 use crate::facts::outcome::Outcome;
 use crate::facts::protocol::Protocol;
 use crate::host::Host;
-use crate::rules::{OpeningValues, StreamPlan};
+use crate::rules::{KeptPlan, StreamPlan};
 use crate::series::key::Series;
 
 /// What is remembered of an HTTP stream.
@@ -29,6 +29,8 @@ use crate::series::key::Series;
 pub(crate) struct HttpStream {
     /// Messages already reported.
     reported: Messages,
+    /// What they were reported under.
+    plan: KeptPlan,
 }
 
 /// Where a stock filter (`envoy.filters.http.set_filter_state`) may leave the
@@ -39,7 +41,7 @@ const REQUEST_HOST: [&str; 2] = ["filter_state", "istio_stats.request_host"];
 
 impl Stream for HttpStream {
     /// Reports messages. The presence of counts tells that it is gRPC.
-    fn report_open(&mut self, recorder: &Recorder, host: &dyn Host, opening: Option<&OpeningValues>) {
+    fn report_open(&mut self, recorder: &Recorder, host: &dyn Host) {
         let attributes = recorder.attributes(host);
         let Some(messages) = Messages::read(&attributes).filter(|messages| *messages != self.reported) else {
             return;
@@ -60,8 +62,8 @@ impl Stream for HttpStream {
         if nameless.get() {
             return;
         }
-        let plan = recorder.rules.on_tick(&attributes, &call, opening);
-        self.report_messages(recorder, host, &call, &plan, messages);
+        let make = || recorder.rules.on_tick(host, &attributes, &call);
+        self.report_messages(recorder, host, &call, messages, make);
     }
 
     fn report_end(&mut self, recorder: &Recorder, host: &dyn Host) {
@@ -83,7 +85,7 @@ impl Stream for HttpStream {
 
         if protocol == Protocol::Grpc {
             let messages = Messages::read(&attributes).unwrap_or_default();
-            self.report_messages(recorder, host, &call, &plan, messages);
+            self.report_messages(recorder, host, &call, messages, || plan.clone());
         }
         let texts = OutcomeTexts::new(&outcome);
         let mut values = report::values(&call, &recorder.local);
@@ -104,9 +106,10 @@ impl HttpStream {
         recorder: &Recorder,
         host: &dyn Host,
         call: &Call,
-        plan: &StreamPlan,
         messages: Messages,
+        make_plan: impl FnOnce() -> StreamPlan,
     ) {
+        let plan = self.plan.get_or(call, make_plan);
         let values = report::values(call, &recorder.local);
         let series = Series::new(call.reporter, LabelSet::Messages, &values, plan);
         recorder.record(host, series, &messages.since(self.reported).measured(), None);

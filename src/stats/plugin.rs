@@ -21,7 +21,7 @@ use crate::facts::reader::CallReader;
 use crate::host::say::{log_failure, say};
 use crate::host::Host;
 use crate::rules::plan::{MetricShape, Plans};
-use crate::rules::{OpeningValues, Rules};
+use crate::rules::Rules;
 use crate::series::background::Background;
 use crate::series::registry::Registry;
 use crate::workload::labels::WorkloadLabels;
@@ -34,14 +34,7 @@ pub struct StatsPlugin {
     reports_open: bool,
     recorder: Recorder,
     /// Open streams by context id.
-    open: RefCell<HashMap<u32, OpenStream>>,
-}
-
-/// A stream that is open.
-#[derive(Debug)]
-struct OpenStream {
-    stream: AnyStream,
-    opening: Option<Box<OpeningValues>>,
+    open: RefCell<HashMap<u32, AnyStream>>,
 }
 
 // === impl StatsPlugin ===
@@ -72,7 +65,8 @@ impl StatsPlugin {
         let (registry, result) = Registry::new(host, max_series, background);
         log_failure(host, "setting a gauge", result);
         let local = WorkloadLabels::new(&node.workload.overridden(&config.local));
-        let calls = CallReader::new(&config, rules.needs(), &Attributes::new(host, era), &local);
+        let calls =
+            CallReader::new(&config, rules.needs(), rules.further(), &Attributes::new(host, era), &local);
         let registry = RefCell::new(registry);
         Some(Self {
             attachment: config.attachment,
@@ -117,8 +111,7 @@ impl StatsPlugin {
             return;
         }
         let stream = AnyStream::opened(attachment, host);
-        let opening = if self.reports_open { self.recorder.rules.at_open(host) } else { None };
-        self.open.borrow_mut().insert(context_id, OpenStream { stream, opening });
+        self.open.borrow_mut().insert(context_id, stream);
     }
 
     /// A stream is gone.
@@ -153,16 +146,16 @@ impl StatsPlugin {
                 continue;
             }
             let taken = self.open.borrow_mut().remove(&context_id);
-            if let Some(mut open) = taken {
-                open.stream.get().report_open(&self.recorder, host, open.opening.as_deref());
-                self.open.borrow_mut().insert(context_id, open);
+            if let Some(mut stream) = taken {
+                stream.get().report_open(&self.recorder, host);
+                self.open.borrow_mut().insert(context_id, stream);
             }
         }
     }
 
     /// A stream is over: reports it, or the rest of it.
     pub fn on_log(&self, host: &dyn Host, context_id: u32, attachment: Attachment) {
-        let open = self.open.borrow_mut().remove(&context_id).map(|open| open.stream);
+        let open = self.open.borrow_mut().remove(&context_id);
         // Only what has nothing to remember is not remembered.
         let unknown = || (attachment == Attachment::Http).then(|| AnyStream::over(attachment));
         if let Some(mut stream) = open.or_else(unknown) {

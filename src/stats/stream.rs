@@ -2,13 +2,12 @@
 
 use super::recorder::Recorder;
 use crate::host::Host;
-use crate::rules::OpeningValues;
 
 /// What is remembered of a stream, and how it is reported on. An attachment has one
 /// kind of them.
 pub(crate) trait Stream {
     /// Reports what the open stream in effect did since the last time.
-    fn report_open(&mut self, recorder: &Recorder, host: &dyn Host, opening: Option<&OpeningValues>);
+    fn report_open(&mut self, recorder: &Recorder, host: &dyn Host);
 
     /// Reports a stream that is over, or the rest of it.
     fn report_end(&mut self, recorder: &Recorder, host: &dyn Host);

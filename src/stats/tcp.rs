@@ -20,7 +20,7 @@ use crate::facts::call::Call;
 use crate::facts::outcome::duration_ms;
 use crate::facts::protocol::Protocol;
 use crate::host::Host;
-use crate::rules::{OpeningValues, StreamPlan};
+use crate::rules::{KeptPlan, StreamPlan};
 use crate::series::key::Series;
 
 /// What is remembered of a TCP connection.
@@ -37,6 +37,8 @@ pub(crate) struct TcpStream {
     opened: bool,
     /// Reporting periods that were let pass because the peer was pending.
     held: u8,
+    /// What the reports say of expressions and conditions.
+    plan: KeptPlan,
     /// What the last report said, if data had passed by then: upstream host and
     /// handshake do not change any more, only the peer may still tell.
     last_look: Option<Look>,
@@ -119,9 +121,9 @@ impl TcpStream {
         recorder: &Recorder,
         host: &dyn Host,
         call: &Call,
-        plan: &StreamPlan,
         bytes: Bytes,
         end: Option<End>,
+        make_plan: impl FnOnce() -> StreamPlan,
     ) {
         let attributes = recorder.attributes(host);
         let shows_flags = recorder.needs().any_label(&[Dimension::ResponseFlags]);
@@ -139,6 +141,7 @@ impl TcpStream {
             (Metric::TcpClosed, end.map(|_| 1)),
             (Metric::TcpDuration, end.and_then(|end| end.open_ms)),
         ];
+        let plan = self.plan.get_or(call, make_plan);
         let series = Series::new(call.reporter, LabelSet::Tcp, &values, plan);
         recorder.record(host, series, &measured, end.map(|_| call));
         self.opened = true;
@@ -147,7 +150,7 @@ impl TcpStream {
 }
 
 impl Stream for TcpStream {
-    fn report_open(&mut self, recorder: &Recorder, host: &dyn Host, opening: Option<&OpeningValues>) {
+    fn report_open(&mut self, recorder: &Recorder, host: &dyn Host) {
         let attributes = recorder.attributes(host);
         if self.counts(&attributes) != Some(true) {
             return;
@@ -158,8 +161,8 @@ impl Stream for TcpStream {
         if news && look.call.is_pending() && self.held < MAX_HELD_PERIODS {
             self.held = self.held.saturating_add(1);
         } else if news {
-            let plan = recorder.rules.on_tick(&attributes, &look.call, opening);
-            self.record(recorder, host, &look.call, &plan, bytes, None);
+            let make = || recorder.rules.on_tick(host, &attributes, &look.call);
+            self.record(recorder, host, &look.call, bytes, None, make);
         }
         if bytes != Bytes::default() {
             self.last_look = Some(look);
@@ -176,8 +179,8 @@ impl Stream for TcpStream {
         let bytes = look.bytes(&attributes);
         let call = look.call;
         recorder.count_decode_errors(host, &call);
-        let plan = recorder.rules.at_end(host, &call);
-        self.record(recorder, host, &call, &plan, bytes, Some(End { open_ms }));
+        let make = || recorder.rules.at_end(host, &call);
+        self.record(recorder, host, &call, bytes, Some(End { open_ms }), make);
     }
 }
 

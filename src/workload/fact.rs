@@ -7,6 +7,7 @@
 
 use crate::catalogue::dimension::{Dimension, Dimensions};
 use crate::catalogue::reporter::Reporter;
+use crate::collections::set::{Numbered, Set};
 
 /// What the table says of a fact.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,10 @@ pub struct Row {
     /// Its name in the configuration's `local`; expressions may name it so, too,
     /// as FlatNode did.
     pub local: Option<&'static str>,
+    /// Further names that expressions may have for it: FlatNode's.
+    pub spelled: Option<&'static [&'static str]>,
+    /// Where a node has it of itself, if that is not its metadata.
+    pub own: Option<Own>,
     /// The labels that show it: of the source, and of the destination.
     pub labels: Option<[Dimension; 2]>,
     /// What they show where it is missing.
@@ -36,6 +41,15 @@ pub enum Node {
     Key(&'static [&'static str; 1]),
     /// Under the first of these Kubernetes labels that is there.
     Labels(&'static [&'static str]),
+}
+
+/// Where a node has a fact of itself that its metadata does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// In its locality, under this name.
+    Locality(&'static str),
+    /// It does not say it, and is not asked: only other proxies tell it of peers.
+    Untold,
 }
 
 /// What stands for a fact that is missing.
@@ -88,6 +102,8 @@ const UNTOLD: Row = Row {
     flat_node: None,
     endpoint: None,
     local: None,
+    spelled: None,
+    own: None,
     labels: None,
     missing: Missing::Unknown,
 };
@@ -169,14 +185,49 @@ facts! {
         node: Node::Key(&["MESH_ID"]),
         missing: Unknown,
         flat_node: 7,
+        spelled: &["mesh_id", "mesh"],
     }
     /// URL of the controlling Kubernetes object.
     Owner {
         node: Node::Key(&["OWNER"]),
         missing: Unknown,
         flat_node: 3,
+        spelled: &["owner"],
+    }
+    /// SPIFFE identity, as workload discovery or baggage tell it.
+    Identity {
+        node: Node::Key(&["IDENTITY"]),
+        missing: Unknown,
+        object: "identity",
+        own: Own::Untold,
+    }
+    /// Region of its cloud.
+    Region {
+        node: Node::Key(&["REGION"]),
+        missing: Unknown,
+        object: "region",
+        own: Own::Locality("region"),
+    }
+    /// Zone of that region.
+    Zone {
+        node: Node::Key(&["AVAILABILITY_ZONE"]),
+        missing: Unknown,
+        object: "availability_zone",
+        spelled: &["zone"],
+        own: Own::Locality("zone"),
+    }
+    /// Version of Istio that its proxy belongs to.
+    IstioVersion {
+        node: Node::Key(&["ISTIO_VERSION"]),
+        missing: Unknown,
+        flat_node: 6,
+        spelled: &["istio_version"],
+        own: Own::Untold,
     }
 }
+
+/// Some of the facts.
+pub type Facts = Set<Fact>;
 
 /// Labels that facts of the source's workload fill.
 pub const SOURCE_LABELS: Dimensions = labels_of_side(0);
@@ -211,6 +262,34 @@ impl Fact {
     /// The facts that labels show.
     pub fn shown() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|fact| fact.row().labels.is_some())
+    }
+
+    /// What an expression calls it today.
+    pub fn name(self) -> Option<&'static str> {
+        let Row { object, spelled, .. } = self.row();
+        object.or_else(|| spelled?.first().copied())
+    }
+
+    /// The fact that an expression calls so.
+    pub fn called(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fact| {
+            let Row { object, local, spelled, .. } = fact.row();
+            object == Some(name) || local == Some(name) || spelled.is_some_and(|names| names.contains(&name))
+        })
+    }
+
+    /// The fact that a Kubernetes label tells.
+    pub fn of_label(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fact| {
+            let node = fact.row().node;
+            node.is_label() && node.keys().contains(&name)
+        })
+    }
+}
+
+impl Numbered for Fact {
+    fn number(self) -> usize {
+        self as usize
     }
 }
 
@@ -273,8 +352,13 @@ mod tests {
         // may a name in an object and the same fact's in `local`.
         let names = |row: &Row| {
             let key = row.node.keys().iter().filter(|_| !row.node.is_label());
-            let mut names: Vec<_> =
-                key.copied().chain(row.object).chain(row.local).map(str::to_owned).collect();
+            let mut names: Vec<_> = key
+                .copied()
+                .chain(row.object)
+                .chain(row.local)
+                .chain(row.spelled.into_iter().flatten().copied())
+                .map(str::to_owned)
+                .collect();
             names.sort();
             names.dedup();
             names

@@ -1,6 +1,7 @@
 //! A workload's facts as label values, cleaned once.
 
 use super::fact::{Fact, Missing};
+use super::further::Further;
 use super::Workload;
 use crate::catalogue::label_value::{LabelValue, LATEST, UNKNOWN};
 
@@ -8,33 +9,56 @@ use crate::catalogue::label_value::{LabelValue, LATEST, UNKNOWN};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkloadLabels {
     by_fact: [Option<LabelValue>; Fact::ALL.len()],
+    /// Kubernetes labels that were further for, and are there.
+    further: Vec<(String, LabelValue)>,
 }
 
 // === impl WorkloadLabels ===
 
 impl WorkloadLabels {
     /// A side that nothing is known of.
-    pub const NOBODY: &Self = &Self { by_fact: [const { None }; Fact::ALL.len()] };
+    pub const NOBODY: &Self = &Self { by_fact: [const { None }; Fact::ALL.len()], further: Vec::new() };
 
     /// Cleans the facts of a workload that labels show.
     pub fn new(workload: &Workload) -> Self {
         Self::of(|fact| workload.get(fact).and_then(LabelValue::clean_str))
     }
 
+    /// The same with what is further for beside them.
+    pub fn with(workload: &Workload, further: &Further) -> Self {
+        let mut labels = Self::default();
+        for fact in further.facts() {
+            labels.set(fact, workload.get(fact).and_then(LabelValue::clean_str));
+        }
+        let told = |(name, text): (&str, &str)| Some((name.to_owned(), LabelValue::clean_str(text)?));
+        labels.further = workload.further().filter_map(told).collect();
+        labels
+    }
+
     /// The facts that `value` tells.
     pub fn of(value: impl Fn(Fact) -> Option<LabelValue>) -> Self {
         let mut labels = Self::default();
         for fact in Fact::shown() {
-            if let Some(slot) = labels.by_fact.get_mut(fact as usize) {
-                *slot = value(fact);
-            }
+            labels.set(fact, value(fact));
         }
         labels
+    }
+
+    fn set(&mut self, fact: Fact, value: Option<LabelValue>) {
+        if let Some(slot) = self.by_fact.get_mut(fact as usize) {
+            *slot = value;
+        }
     }
 
     /// The value of a fact; `None` is missing.
     pub fn get(&self, fact: Fact) -> Option<&LabelValue> {
         self.by_fact.get(fact as usize)?.as_ref()
+    }
+
+    /// The value of a Kubernetes label that tells no fact; `None` is missing, or was
+    /// not further for.
+    pub fn further(&self, name: &str) -> Option<&LabelValue> {
+        self.further.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// The value that the fact's label has.

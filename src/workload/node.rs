@@ -1,6 +1,6 @@
 //! The local workload, from the node's metadata.
 
-use super::fact::Fact;
+use super::fact::{Fact, Own};
 use super::{cut, Workload};
 use crate::host::excerpt::quoted_bytes;
 use crate::host::Host;
@@ -14,9 +14,9 @@ use crate::wire::structs::{flag_text, number_text};
 pub fn read(host: &dyn Host) -> (Workload, Vec<String>) {
     let mut metadata = NodeMetadata { host, warnings: Vec::new() };
     let mut workload = Workload::default();
-    for node in Fact::ALL.map(|fact| fact.row().node) {
-        for key in node.keys() {
-            let (told, text) = if node.is_label() {
+    for row in Fact::ALL.map(Fact::row).into_iter().filter(|row| row.own.is_none()) {
+        for key in row.node.keys() {
+            let (told, text) = if row.node.is_label() {
                 (workload.label(key.as_bytes()), metadata.text(&["LABELS", key]))
             } else {
                 (workload.entry(key.as_bytes()), metadata.text(&[key]))
@@ -24,6 +24,28 @@ pub fn read(host: &dyn Host) -> (Workload, Vec<String>) {
             if let Some(told) = told {
                 *told = text;
             }
+        }
+    }
+    (workload, metadata.warnings)
+}
+
+/// The same with what only a peer's expressions ask for: where it is, and these
+/// Kubernetes labels.
+pub fn read_further(host: &dyn Host, labels: &[String]) -> (Workload, Vec<String>) {
+    let (workload, warnings) = read(host);
+    let mut metadata = NodeMetadata { host, warnings };
+    let mut workload = workload.asking(labels);
+    for name in labels.iter().filter(|name| Fact::of_label(name).is_none()) {
+        let text = metadata.text(&["LABELS", name]);
+        if let Some(told) = workload.label(name.as_bytes()) {
+            *told = text;
+        }
+    }
+    for fact in Fact::ALL {
+        if let Some(Own::Locality(name)) = fact.row().own {
+            let text = host.property(&["xds", "node", "locality", name]).ok().flatten();
+            let text = text.and_then(|bytes| String::from_utf8(bytes).ok());
+            workload = workload.with(fact, &text.unwrap_or_default());
         }
     }
     (workload, metadata.warnings)

@@ -3,6 +3,8 @@
 from itertools import product
 from typing import Any
 
+import pytest
+
 from lab import bootstrap
 from lab.certs import Identity
 from lab.tree import Json
@@ -19,6 +21,8 @@ from tests.e2e.harness.tcp_families import Counts, families
 from tests.e2e.harness.workloads import SHOP, STOCK
 
 PERIOD_SECONDS = 1
+
+FORMS = pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
 
 # What an expression makes of a request that is answered with 200, by label.
 PRINTED = {
@@ -44,7 +48,7 @@ PRINTED = {
     "failure": ("1 / 0", "unknown"),
     "mistyped": ("'a' + 1", "unknown"),
     "nothing": ("null", "unknown"),
-    "empty": ("''", "unknown"),
+    "empty": ("''", ""),
     "sequence": ("[1, 2]", "unknown"),
     "mapping": ("{'a': 1}", "unknown"),
 }
@@ -129,32 +133,21 @@ LEGACY = {
         # What ends a label in a stat name cannot stay.
         STOCK.endpoint_metadata().replace(";", "_"),
     ),
-    "peers_cluster": (
-        "upstream_peer.cluster_id",
-        [("upstream_peer.cluster_id", "string(istio_stats_upstream_peer_cluster)")],
-        "west",
-    ),
-    "peers_label": (
-        "upstream_peer.labels['version'].value",
-        [("upstream_peer.labels['version'].value", "string(istio_stats_upstream_peer_version)")],
-        "1.4",
-    ),
-    "composite": (
-        "upstream_peer.app + '-x'",
-        [("upstream_peer.app", "string(istio_stats_upstream_peer_app)")],
-        "stock-app-x",
-    ),
-    "both": (
-        "node.metadata['NAMESPACE'] + '>' + upstream_peer.namespace",
-        [("node", "xds.node"), ("upstream_peer.namespace", "string(istio_stats_upstream_peer_namespace)")],
-        "retail>warehouse",
-    ),
+    # Peers are this plugin's to know, by the names that they have had.
+    "peers_cluster": ("upstream_peer.cluster_id", [], "west"),
+    "peers_label": ("upstream_peer.labels['version'].value", [], "1.4"),
+    "todays_peer": ("filter_state.upstream_peer.cluster", [], "west"),
+    "todays_label": ("filter_state.upstream_peer.labels['version']", [], "1.4"),
+    "prefixed": ("filter_state['wasm.upstream_peer'].namespace", [], "warehouse"),
+    "composite": ("upstream_peer.workload + '.' + upstream_peer.namespace", [], "stock-v1.warehouse"),
+    "composed_with_a_stream": ("upstream_peer.app + ':' + string(response.code)", [], "stock-app:200"),
+    "both": ("node.metadata['NAMESPACE'] + '>' + upstream_peer.namespace", [("node", "xds.node")], "retail>warehouse"),
+    "is_there": ("has(upstream_peer.app) && 'version' in filter_state.upstream_peer.labels", [], "true"),
+    "is_not_there": ("has(upstream_peer.labels['role'].value) ? 'a' : 'b'", [], "b"),
+    "guarded": ("has(filter_state.upstream_peer) ? filter_state.upstream_peer.workload : '-'", [], "stock-v1"),
     # The other side's peer: the source knows none.
-    "nobody": (
-        "downstream_peer.labels['app'].value",
-        [("downstream_peer.labels['app'].value", "string(istio_stats_downstream_peer_app)")],
-        "unknown",
-    ),
+    "nobody": ("downstream_peer.labels['app'].value", [], "unknown"),
+    "guarded_nobody": ("has(filter_state.downstream_peer) ? 'a' : 'b'", [], "b"),
     # Neither old nor to be touched.
     "todays": ("xds.cluster_name", [], SERVICE),
     "quoted": ("'node.id'", [], "node.id"),
@@ -162,19 +155,25 @@ LEGACY = {
 }
 
 
-def test_names_from_before_envoy_1_33_are_rewritten_and_told(mesh: Mesh, backend: int) -> None:
+@FORMS
+def test_old_and_new_names_are_understood_and_changes_told(mesh: Mesh, backend: int, logger: bool) -> None:
     expressions = {label: expression for label, (expression, _, _) in LEGACY.items()}
     # At the destination the two peers change places.
     mirrored = {"callers": "downstream_peer.labels['app'].value", "callers_id": "downstream_peer.cluster_id + '!'"}
-    west_stats = _configured(metrics=[_dimensions(mirrored)])
-    west_port = mesh.start(Customised(west(backend, stats=west_stats)))
-    sidecar = east(west_port, stats=_configured(metrics=[_dimensions(expressions)]))
+    metrics = [
+        _dimensions(mirrored),
+        _dimensions({"matched": "'yes'"}, match="downstream_peer.namespace.startsWith('re')"),
+        _dimensions({"unmatched": "'yes'"}, match="downstream_peer.namespace == 'other'"),
+    ]
+    west_stats = _configured(metrics=metrics)
+    west_port = mesh.start(Customised(west(backend, stats=west_stats, logger=logger)))
+    sidecar = east(west_port, stats=_configured(metrics=[_dimensions(expressions)]), logger=logger)
     with clients.http1(mesh.start(Customised(sidecar))) as caller:
         assert caller.get("/").status_code == 200
     plain = golden.load("one_request.yaml")
     added = {
         "east": {label: value for label, (_, _, value) in LEGACY.items()},
-        "west": {"callers": "shop-app", "callers_id": "east!"},
+        "west": {"callers": "shop-app", "callers_id": "east!", "matched": "yes"},
     }
     wanted = {envoy: all_changed(plain[envoy], **labels) for envoy, labels in added.items()}
     mesh.expect_families(wanted, "one_request.yaml with LEGACY")
@@ -231,17 +230,29 @@ def test_an_entry_applies_only_where_its_condition_is_true(mesh: Mesh, backend: 
 
 
 MESSAGES = ("istio_request_messages_total", "istio_response_messages_total")
-# An attribute, one of the TLS handshake, a constant, and what only a callback of the stream can tell.
+# Attributes, one of the TLS handshake, a constant, several in one, and what only the end of a stream can tell.
 OPEN = {
     "backend": "upstream.address",
     "encrypted": "connection.mtls",
     "zone": "'zone-1'",
     "verb": "request.method",
     "joined": "upstream.address + '!'",
+    "port": "string(upstream.port)",
+    "sum": "string(upstream.port + 1) + (has(upstream.nothing) ? 'a' : 'b')",
+    "service": "xds.cluster_metadata.filter_metadata.istio.services[0].name + '.' + node.metadata['CLUSTER_ID']",
+    "peer": "has(upstream_peer.workload) ? upstream_peer.workload + '.' + upstream_peer.namespace"
+    " : downstream_peer.workload + '.' + downstream_peer.namespace",
 }
+PEERS = {"east": "stock-v1.warehouse", "west": "shop-v2.retail"}
 
 
-def test_messages_of_an_open_stream_have_the_labels_that_can_be_told(
+def _of_port(port: int) -> dict[str, str]:
+    """Labels of OPEN that tell of the upstream host."""
+    address = f"127.0.0.1:{port}"
+    return {"backend": address, "joined": address + "!", "port": str(port), "sum": f"{port + 1}b"}
+
+
+def test_messages_of_a_stream_have_one_label_set(
     mesh: Mesh, grpc_backend_port: int, shop_identity: Identity, stock_identity: Identity
 ) -> None:
     stats = _configured(metrics=[_dimensions(OPEN)], tcp_reporting_duration=f"{PERIOD_SECONDS}s")
@@ -250,27 +261,33 @@ def test_messages_of_an_open_stream_have_the_labels_that_can_be_told(
     west_port = mesh.start(Customised(answering))
     tls = bootstrap.upstream_tls(shop_identity, peer_spiffe_id=STOCK.spiffe_id())
     port = mesh.start(Customised(east(west_port, stats=stats, tls=tls)))
+    ports = {"east": west_port, "west": grpc_backend_port}
+    encrypted = {"east": "false", "west": "true"}
     known = {
-        "east": {"backend": f"127.0.0.1:{west_port}", "encrypted": "false", "zone": "zone-1"},
-        "west": {"backend": f"127.0.0.1:{grpc_backend_port}", "encrypted": "true", "zone": "zone-1"},
+        name: {
+            **_of_port(ports[name]),
+            "encrypted": encrypted[name],
+            "zone": "zone-1",
+            "service": f"stock-api.{name}",
+            "peer": PEERS[name],
+            # The headers cannot be read while the stream is open, and later it would be another series.
+            "verb": "unknown",
+        }
+        for name in ports
     }
-    unknown = {"verb": "unknown", "joined": "unknown"}
     with clients.grpc_client(port) as caller:
         stream = Stream(caller)
-        stream.exchange(3)
-        for name, facts in known.items():
-            _expect_messages(mesh[name], [({**facts, **unknown}, 3)])
-        stream.exchange(2)
+        for sent, count in ((3, 3), (2, 5)):
+            stream.exchange(sent)
+            for name, labels in known.items():
+                _expect_messages(mesh[name], [(labels, count)])
+        stream.exchange(1)
         stream.end()
-        for name, facts in known.items():
-            at_end = {**facts, "verb": "POST", "joined": facts["backend"] + "!"}
-            # What was reported while it was open stays where it was.
-            for metric in MESSAGES:
-                mesh.await_total(name, metric, 5)
-            reported = _messages(mesh[name])
-            for metric in MESSAGES:
-                assert reported[metric].keys() == {_key({**facts, **unknown}), _key(at_end)}
-                assert sum(reported[metric].values()) == 5
+        for name, labels in known.items():
+            _expect_messages(mesh[name], [(labels, 6)])
+            mesh.await_total(name, "istio_requests_total", 1)
+            [requests] = mesh[name].families()["istio_requests_total"].series
+            assert dict(requests)["verb"] == "POST"
 
 
 def _expect_messages(envoy: Envoy, series: list[tuple[dict[str, str], int]]) -> None:
@@ -292,29 +309,39 @@ def _key(labels: dict[str, str]) -> LabelSet:
     return tuple(sorted(labels.items()))
 
 
-def test_an_open_tcp_connection_has_the_labels_that_can_be_told(mesh: Mesh, doubler: int) -> None:
-    """Conditions and constants are those of its beginning; attributes are read at each report."""
-    dimensions = {**OPEN, "counted": "'at the end'"}
-    del dimensions["verb"]
+@pytest.mark.parametrize("is_open", [True, False], ids=["open", "short"])
+def test_a_tcp_connection_has_one_label_set(mesh: Mesh, doubler: int, is_open: bool) -> None:
+    """Reported while it is open, and of one that is closed before the first report."""
+    labels = {label: OPEN[label] for label in OPEN if label != "verb"}
     metrics = [
-        _dimensions({label: dimensions[label] for label in ("backend", "encrypted", "zone", "joined")}),
-        {"match": "connection.mtls == false", "tags_to_remove": ["source_app"]},
+        _dimensions(labels),
+        {"match": "connection.mtls == false && upstream.port > 0", "tags_to_remove": ["source_app"]},
+        {"match": "downstream_peer.namespace == 'retail'", "tags_to_remove": ["source_version"]},
         {"name": "tcp_sent_bytes_total", "match": "connection.mtls", "drop": True},
     ]
-    stats = {"attachment": "tcp", "tcp_reporting_duration": f"{PERIOD_SECONDS}s", "metrics": metrics}
-    port = mesh.start(Customised(tcp.west(doubler, stats=stats)))
-    told = {"backend": f"127.0.0.1:{doubler}", "encrypted": "false", "zone": "zone-1", "source_app": None}
-    opened, ended = {**told, "joined": "unknown"}, {**told, "joined": f"127.0.0.1:{doubler}!"}
+    period = f"{PERIOD_SECONDS}s" if is_open else "0s"
+    stats = {"attachment": "tcp", "tcp_reporting_duration": period, "metrics": metrics}
+    west_port = mesh.start(Customised(tcp.west(doubler, stats=stats)))
+    port = mesh.start(tcp.east(west_port))
+    told = {
+        **_of_port(doubler),
+        "encrypted": "false",
+        "zone": "zone-1",
+        "service": "stock-api.west",
+        "peer": PEERS["west"],
+        "source_app": None,
+        "source_version": None,
+    }
     with traffic.connect(port) as connection:
         for step in (1, 2):
             traffic.exchange_words(connection, b"x" * 1000)
-            counts = Counts(opened=1, received=1000 * step, sent=2000 * step)
-            mesh.expect_families({"west": _tcp(counts, opened)}, "an open connection")
+            if is_open:
+                counts = Counts(opened=1, received=1000 * step, sent=2000 * step)
+                mesh.expect_families({"west": _tcp(counts, told)}, "an open connection")
         traffic.exchange_words(connection, b"last")
-    reported = _tcp(Counts(opened=1, received=2000, sent=4000), opened)
-    rest = _tcp(Counts(closed=1, received=4, sent=8), ended)
-    mesh.expect_families({"west": together(reported, without_build(rest))}, "a closed connection")
+    counts = Counts(opened=1, closed=1, received=2004, sent=4008)
+    mesh.expect_families({"west": _tcp(counts, told)}, "a closed connection")
 
 
 def _tcp(counts: Counts, labels: Json) -> Families:
-    return all_changed(families("west", {"west_alone": counts}), **labels)
+    return all_changed(families("west", {"west": counts}), **labels)

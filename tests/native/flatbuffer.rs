@@ -48,6 +48,7 @@ pub fn reviews() -> (Vec<u8>, Workload) {
         .with(Fact::Workload, "reviews-v1")
         .with(Fact::ClusterId, "west")
         .with(Fact::MeshId, "mesh1")
+        .with(Fact::IstioVersion, "1.16.1")
         .with(Fact::Owner, "kubernetes://apis/apps/v1/namespaces/stars/deployments/reviews-v1")
         .with(Fact::App, "reviews-app")
         .with(Fact::AppVersion, "v1")

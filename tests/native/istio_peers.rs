@@ -9,6 +9,7 @@ use istio_stats::host::Host;
 use istio_stats::peer::forms::{decode, gather};
 use istio_stats::peer::metadata::{self, DecodeError, MAX_ENCODED_BYTES};
 use istio_stats::workload::fact::Fact;
+use istio_stats::workload::further::Further;
 use istio_stats::workload::Workload;
 
 use crate::flatbuffer;
@@ -346,19 +347,25 @@ fn a_form_that_shows_up_late_is_found() {
 #[test]
 fn each_form_is_told_by_its_first_bytes() {
     let (flat_node, workload) = flatbuffer::reviews();
-    let without_owner = |workload: Workload| workload.with(Fact::Owner, "").with(Fact::MeshId, "");
+    // The object knows neither owner nor mesh nor version, but more of the rest.
+    let of_object = |workload: Workload| {
+        let without = [Fact::Owner, Fact::MeshId, Fact::IstioVersion];
+        without.into_iter().fold(workload, |workload, fact| workload.with(fact, ""))
+    };
+    let identity = "spiffe://td/ns/stars/sa/reviews";
+    let whole = of_object(workload.clone()).with(Fact::Identity, identity).with(Fact::Region, "eu");
     assert_eq!(decode(&flat_node), Ok(workload.clone()));
     assert_eq!(decode(header().as_bytes()), Ok(workload.clone()));
     assert_eq!(decode(&metadata::encode_struct(&workload)), Ok(workload.clone()));
-    assert_eq!(decode(&object().to_wire().unwrap()), Ok(without_owner(workload.clone())));
+    assert_eq!(decode(&object().to_wire().unwrap()), Ok(whole));
     let read = |field: &str| {
         let (_, text) = FIELDS.into_iter().find(|(known, _)| *known == field)?;
         Some(text.as_bytes().to_vec())
     };
-    let gathered = decode(&gather(read)).unwrap();
-    assert_eq!(gathered, without_owner(workload).with(Fact::Name, ""));
-    assert_eq!(decode(&gather(|_| None)), Err(DecodeError::Empty));
-    assert_eq!(decode(&gather(|_| Some(vec![0xff]))), Err(DecodeError::Empty));
+    let gathered = decode(&gather(&Further::default(), read)).unwrap();
+    assert_eq!(gathered, of_object(workload).with(Fact::Name, ""));
+    assert_eq!(decode(&gather(&Further::default(), |_| None)), Err(DecodeError::Empty));
+    assert_eq!(decode(&gather(&Further::default(), |_| Some(vec![0xff]))), Err(DecodeError::Empty));
 }
 
 #[test]

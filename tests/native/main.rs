@@ -20,6 +20,7 @@ mod conditions;
 mod configuration;
 mod documents;
 mod exchange;
+mod expressions;
 mod fields;
 mod flatbuffer;
 mod fuzz;

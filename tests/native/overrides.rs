@@ -261,34 +261,6 @@ fn beyond_the_bound_expressions_fold_into_the_overflow() {
 }
 
 #[test]
-fn an_open_stream_is_told_constants_and_attributes_and_the_end_all() {
-    let host = FakeHost::new();
-    let configuration = r#"{"metrics": [{"dimensions": {"constant": "'c'", "address": "upstream.address", "verb": "m + ''"}}]}"#;
-    host.set_expression(&printed("'c'"), "c");
-    host.set_expression(&printed("upstream.address"), "10.0.0.9:80");
-    let story = Story::with_host(host, INBOUND, configuration);
-    let id = story.open();
-    story.grpc_messages(3, 0);
-    story.host.set_attribute(&["upstream", "address"], "10.0.0.9:80");
-    story.tick();
-    let picked = |labels: &Labels| pick(labels, ["constant", "address", "verb"]);
-    let [(labels, 3)] = &story.series("request_messages_total")[..] else {
-        panic!("{:#?}", story.series("request_messages_total"));
-    };
-    assert_eq!(picked(labels), ["c", "10.0.0.9:80", "unknown"]);
-    story.host.enter_stream(id, istio_stats::host::fake::Phase::Log);
-    story.host.set_expression(&printed("m + ''"), "POST");
-    story.grpc_messages(5, 0);
-    story.finish(id);
-    let counts: Vec<_> = story
-        .series("request_messages_total")
-        .into_iter()
-        .map(|(labels, count)| (labels["verb"].clone(), count))
-        .collect();
-    assert_eq!(counts, [("unknown".to_owned(), 3), ("POST".to_owned(), 2)]);
-}
-
-#[test]
 fn old_names_are_told_once_each() {
     let host = FakeHost::new();
     host.set_expression(&printed("xds.node.id"), "n");

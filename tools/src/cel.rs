@@ -60,21 +60,14 @@ fn judge_here(text: &str, purpose: Purpose) -> Opinion {
         return Opinion::refused(format!("longer than {MAX_EXPRESSION_BYTES} bytes"), Vec::new());
     }
     let rewritten = rewrite(text);
+    let text = rewritten.text();
     let changes = rewritten.changes;
-    // Known to the plugin, so no host is asked.
-    let is_peer_fact = match rewritten.peer_facts[..] {
-        [fact] => purpose == Purpose::Label && rewritten.text.trim() == fact.expression(),
-        _ => false,
-    };
-    if is_peer_fact {
-        return Opinion { changes, is_plain: true, ..Opinion::default() };
-    }
     let given = match purpose {
-        Purpose::Label => expression::printed(&rewritten.text),
-        Purpose::Value => expression::whole(&rewritten.text),
-        Purpose::Condition => rewritten.text.clone(),
+        Purpose::Label => expression::printed(&text),
+        Purpose::Value => expression::whole(&text),
+        Purpose::Condition => text.clone(),
     };
-    let own = match inspect(&rewritten.text) {
+    let own = match inspect(&text) {
         Ok(inspection) => inspection,
         Err(refused) => return Opinion::refused(refused, changes),
     };
@@ -82,9 +75,8 @@ fn judge_here(text: &str, purpose: Purpose) -> Opinion {
         Ok(inspection) => inspection.refused,
         Err(refused) => Some(refused),
     });
-    let shown: Vec<_> = rewritten.peer_facts.iter().map(|fact| fact.property()).collect();
-    let unknown_names = own.names.into_iter().filter(|name| !shown.contains(name)).collect();
-    Opinion { is_plain: refused.is_none() && !own.calls, refused, unknown_names, changes, loops: own.loops }
+    let is_plain = refused.is_none() && !own.calls;
+    Opinion { is_plain, refused, unknown_names: own.names, changes, loops: own.loops }
 }
 
 /// What may stand in place of an unknown name, or of its part behind the dot: the

@@ -8,6 +8,8 @@ use crate::host::{
     Data, ExpressionToken, HeaderMap, Host, HostError, MetricId, MetricKind, QueueId, Shared, Vm,
 };
 
+use crate::wire::cel::names_stream;
+
 use super::attribute;
 use super::expressions::is_double;
 use super::hostcall::{Hostcall, INTERNAL_FAILURE};
@@ -90,7 +92,7 @@ impl Host for FakeHost {
             }
             let value = attribute::find(&self.contexts.borrow(), path);
             let bytes = value.map(|value| attribute::bytes(path, &value)).transpose()?;
-            Ok(self.returning(bytes.filter(|bytes| !bytes.is_empty())))
+            Ok(self.returning(bytes))
         })
     }
 
@@ -164,9 +166,12 @@ impl Host for FakeHost {
             let contexts = self.contexts.borrow();
             let text = expressions.text(token.0).ok_or(HostError::NOT_FOUND)?;
             let at = |path: &[&str]| attribute::find(&contexts, path);
-            // Without a stream only the node is there.
-            let value =
-                if contexts.phase().is_root() { is_double(text, at) } else { expressions.value(text, at) };
+            // The root context has no stream to look at, whichever is in effect; only the node is there.
+            let value = if contexts.phase().is_root() && names_stream(text) {
+                is_double(text, at)
+            } else {
+                expressions.value(text, at)
+            };
             let bytes = value.ok_or(INTERNAL_FAILURE)?.to_wire()?;
             Ok(self.returning(Some(bytes)).unwrap_or_default())
         })

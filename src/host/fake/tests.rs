@@ -78,7 +78,7 @@ fn null_empty_and_missing_differ_as_in_envoy() {
     assert_eq!(status(read(&["xds", "node", "metadata", "NULL"])), HostError::SERIALIZATION_FAILURE);
     assert_eq!(status(read(&["xds", "node", "metadata"])), HostError::SERIALIZATION_FAILURE);
     assert_eq!(status(read(&[])), HostError::SERIALIZATION_FAILURE);
-    assert_eq!(read(&["xds", "node", "metadata", "EMPTY"]), Ok(None));
+    assert_eq!(read(&["xds", "node", "metadata", "EMPTY"]), Ok(Some(Vec::new())));
     assert_eq!(read(&["xds", "node", "metadata", "MISSING"]), Ok(None));
 }
 

@@ -67,7 +67,10 @@ fn names_that_envoy_does_not_have_are_unknown() {
     let unknown = |text| judge(text, Purpose::Label).unknown_names;
     assert_eq!(unknown("reqest.method + mine + reqest.path"), ["reqest", "mine"]);
     assert_eq!(unknown("[1].map(x, x + y)"), ["y"]);
-    assert_eq!(unknown("upstream_peer.app + upstream_peer.labels['role']"), ["upstream_peer"]);
+    assert_eq!(
+        unknown("upstream_peer.app + upstream_peer.labels['role'] + upstream_peer.ap"),
+        ["upstream_peer"]
+    );
 }
 
 #[test]

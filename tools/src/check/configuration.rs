@@ -7,6 +7,7 @@ use istio_stats::config::issue::Issue;
 use istio_stats::config::overrides::Override;
 use istio_stats::config::{parse, Config};
 use istio_stats::host::excerpt::quoted;
+use istio_stats::workload::fact::Fact;
 
 use super::compile::{compile, instead_of, Compiled};
 use super::problem::{Level, Problem, Problems};
@@ -128,7 +129,8 @@ fn check_expressions(found: &Found, config: &Config, problems: &mut Problems) {
 
 fn attribute_instead_of(name: &str) -> String {
     if name.ends_with("stream_peer") {
-        return format!("of a peer only what becomes a label is known, {name}.app for example");
+        let facts: Vec<_> = Fact::ALL.into_iter().filter_map(Fact::name).collect();
+        return format!("of a peer there are: {}, labels['…']", facts.join(", "));
     }
     let (attribute, known) = (name.split_once('.'), cel::instead_of(name));
     match attribute {

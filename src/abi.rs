@@ -45,6 +45,7 @@ struct StatsStream {
     plugin: Option<Rc<StatsPlugin>>,
     context_id: u32,
     attachment: Attachment,
+    logged: bool,
 }
 
 #[derive(Default)]
@@ -81,7 +82,7 @@ impl StatsRoot {
         if let Some(plugin) = &self.0 {
             plugin.on_open(&WasmHost, context_id, attachment);
         }
-        StatsStream { plugin: self.0.clone(), context_id, attachment }
+        StatsStream { plugin: self.0.clone(), context_id, attachment, logged: false }
     }
 }
 
@@ -135,7 +136,8 @@ impl RootContext for StatsRoot {
 // === impl StatsStream ===
 
 impl StatsStream {
-    fn log(&self) {
+    fn log(&mut self) {
+        self.logged = true;
         if let Some(plugin) = &self.plugin {
             plugin.on_log(&WasmHost, self.context_id, self.attachment);
         }
@@ -157,8 +159,12 @@ impl StreamContext for StatsStream {
 }
 
 impl Drop for StatsStream {
+    /// The host deletes the context, and can still be asked about the stream.
     fn drop(&mut self) {
         if let Some(plugin) = &self.plugin {
+            if !self.logged {
+                plugin.on_unlogged(&WasmHost, self.context_id, self.attachment);
+            }
             plugin.on_close(self.context_id);
         }
     }

@@ -354,7 +354,7 @@ impl Story {
             self.host.enter_stream(stream.id, Phase::Log);
             if let Some(plugin) = &self.plugin {
                 plugin.on_log(&self.host, stream.id, stream.attachment);
-                self.host.enter_stream(stream.id, Phase::AfterLog);
+                self.host.enter_stream(stream.id, Phase::Delete);
                 plugin.on_close(stream.id);
             }
             self.host.close_stream(stream.id);

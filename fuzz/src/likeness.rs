@@ -241,7 +241,7 @@ impl Proxy {
         self.host.set_attribute(&["response", "total_size"], i64::from(sizes) * 7);
         self.host.enter_stream(id, Phase::Log);
         self.plugin.on_log(&self.host, id, Attachment::Http);
-        self.host.enter_stream(id, Phase::AfterLog);
+        self.host.enter_stream(id, Phase::Delete);
         self.plugin.on_close(id);
         self.host.close_stream(id);
     }

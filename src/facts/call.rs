@@ -54,6 +54,11 @@ impl Call {
         }
     }
 
+    /// Whether the metadata of a peer could not be decoded.
+    pub fn has_decode_errors(&self) -> bool {
+        self.decode_errors().next().is_some()
+    }
+
     /// Why the metadata of peers could not be decoded.
     pub fn decode_errors(&self) -> impl Iterator<Item = &'static str> + '_ {
         [&self.downstream, &self.upstream].into_iter().filter_map(Peer::decode_error)

@@ -3,15 +3,16 @@
 //!
 //! No header or body callback takes part. Each would cost every request about
 //! 2 µs, and all that they could tell is still there when the stream is logged.
-//! An access logger is told of that moment only.
+//! An access logger is told of that moment only. Over HTTP/3 a filter is not told of
+//! it: what is left when the stream goes has to do.
 
 use std::cell::Cell;
 
 use super::recorder::Recorder;
 use super::report::{self, OutcomeTexts};
-use super::stream::Stream;
+use super::stream::{End, Stream};
 use crate::attachment::Attachment;
-use crate::attribute::batch::Batch;
+use crate::attribute::batch::{Batch, Content, Fetched};
 use crate::attribute::element::Element;
 use crate::catalogue::dimension::LabelSet;
 use crate::catalogue::reporter::Reporter;
@@ -36,6 +37,16 @@ pub(crate) struct HttpStream {
 /// Where a stock filter (`envoy.filters.http.set_filter_state`) may leave the
 /// request's host, for the reports while a stream is open.
 const REQUEST_HOST: [&str; 2] = ["filter_state", "istio_stats.request_host"];
+
+/// What is known of a request that is over, besides who called whom.
+struct Ending<'a> {
+    outcome: Outcome,
+    /// Of gRPC.
+    messages: Option<Messages>,
+    /// What was fetched, and what the request had and lacked of it: if that and its
+    /// connection told all.
+    list: Option<(&'a Fetched, Content)>,
+}
 
 // === impl HttpStream ===
 
@@ -66,7 +77,10 @@ impl Stream for HttpStream {
         self.report_messages(recorder, host, &call, messages, make);
     }
 
-    fn report_end(&mut self, recorder: &Recorder, host: &dyn Host) {
+    fn report_end(&mut self, recorder: &Recorder, host: &dyn Host, end: End) {
+        if end == End::Unlogged {
+            return self.report_unlogged(recorder, host);
+        }
         let fetched = recorder.bulk.fetch(host);
         if recorder.record_again(host, &fetched) {
             return;
@@ -80,27 +94,46 @@ impl Stream for HttpStream {
         let call = recorder.calls.read(&attributes, Attachment::Http, reporter, identity, host_header);
         let outcome = Outcome::read(&attributes, protocol, needs);
         recorder.bulk.learn(host, &batch);
-        recorder.count_decode_errors(host, &call);
-        let plan = recorder.rules.at_end(host, &call);
-
-        if protocol == Protocol::Grpc {
-            let messages = Messages::read(&attributes).unwrap_or_default();
-            self.report_messages(recorder, host, &call, messages, || plan.clone());
-        }
-        let texts = OutcomeTexts::new(&outcome);
-        let mut values = report::values(&call, &recorder.local);
-        texts.fill(&mut values, protocol);
-        let series = Series::new(reporter, LabelSet::Http, &values, &plan);
-        recorder.record(host, series, &outcome.measures.measured(), Some(&call));
-        // Nothing but the list and its connection told of it, and nothing else is to be
-        // reported of one like it.
-        if batch.sufficed() && protocol != Protocol::Grpc && call.decode_errors().next().is_none() {
-            recorder.remember(&fetched, batch.seen(), &series);
-        }
+        let list = batch.sufficed().then(|| (&fetched, batch.seen()));
+        let messages = || Messages::read(&attributes).unwrap_or_default();
+        let messages = (protocol == Protocol::Grpc).then(messages);
+        self.report(recorder, host, &call, &Ending { outcome, messages, list });
     }
 }
 
 impl HttpStream {
+    /// Without headers: the presence of counts tells that it is gRPC, nothing tells
+    /// its status, and the host only who keeps it.
+    fn report_unlogged(&mut self, recorder: &Recorder, host: &dyn Host) {
+        let attributes = recorder.attributes(host);
+        let Connection { reporter, identity } = recorder.calls.connection(&attributes);
+        let host_header = || attributes.label(&REQUEST_HOST);
+        let call = recorder.calls.read(&attributes, Attachment::Http, reporter, identity, host_header);
+        let outcome = Outcome::read(&attributes, Protocol::Http, recorder.needs());
+        let messages = recorder.needs().protocol().then(|| Messages::read(&attributes)).flatten();
+        self.report(recorder, host, &call, &Ending { outcome, messages, list: None });
+    }
+
+    /// Reports a request that is over.
+    fn report(&mut self, recorder: &Recorder, host: &dyn Host, call: &Call, ending: &Ending<'_>) {
+        let Ending { outcome, messages, list } = ending;
+        recorder.count_decode_errors(host, call);
+        let plan = recorder.rules.at_end(host, call);
+        if let Some(messages) = messages {
+            self.report_messages(recorder, host, call, *messages, || plan.clone());
+        }
+        let protocol = if messages.is_some() { Protocol::Grpc } else { Protocol::Http };
+        let texts = OutcomeTexts::new(outcome);
+        let mut values = report::values(call, &recorder.local);
+        texts.fill(&mut values, protocol);
+        let series = Series::new(call.reporter, LabelSet::Http, &values, &plan);
+        recorder.record(host, series, &outcome.measures.measured(), Some(call));
+        // Nothing else is to be reported of one like it.
+        if let Some((fetched, seen)) = list.filter(|_| messages.is_none() && !call.has_decode_errors()) {
+            recorder.remember(fetched, seen, &series);
+        }
+    }
+
     fn report_messages(
         &mut self,
         recorder: &Recorder,

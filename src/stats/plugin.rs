@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use super::clock::Clock;
 use super::recorder::{self, Recorder};
 use super::self_report;
+use super::stream::End;
 use super::streams::AnyStream;
 use crate::attachment::Attachment;
 use crate::attribute::bulk::Bulk;
@@ -155,18 +156,32 @@ impl StatsPlugin {
 
     /// A stream is over: reports it, or the rest of it.
     pub fn on_log(&self, host: &dyn Host, context_id: u32, attachment: Attachment) {
+        self.report_end(host, context_id, attachment, End::Logged);
+    }
+
+    /// A stream goes without having been logged. Over HTTP/3 that is the end of most:
+    /// Envoy logs them when the client has acknowledged all, and by then has forgotten
+    /// its filters. (Elsewhere it is the end of a try, with the plugin as an upstream filter.)
+    pub fn on_unlogged(&self, host: &dyn Host, context_id: u32, attachment: Attachment) {
+        let protocol = self.recorder.attributes(host).bytes(&["request", "protocol"]);
+        if attachment == Attachment::Http && protocol.as_deref() == Some(b"HTTP/3") {
+            self.report_end(host, context_id, attachment, End::Unlogged);
+        }
+    }
+
+    fn report_end(&self, host: &dyn Host, context_id: u32, attachment: Attachment, end: End) {
         let open = self.open.borrow_mut().remove(&context_id);
         // Only what has nothing to remember is not remembered.
         let unknown = || (attachment == Attachment::Http).then(|| AnyStream::over(attachment));
         if let Some(mut stream) = open.or_else(unknown) {
-            stream.get().report_end(&self.recorder, host);
+            stream.get().report_end(&self.recorder, host, end);
         }
     }
 
     /// As an access logger: a stream is over of which nothing was heard before.
     pub fn on_access_log(&self, host: &dyn Host) {
         self.recorder.clock.saw_stream();
-        AnyStream::over(self.attachment(host)).get().report_end(&self.recorder, host);
+        AnyStream::over(self.attachment(host)).get().report_end(&self.recorder, host, End::Logged);
     }
 
     /// The root context goes, its streams are gone.

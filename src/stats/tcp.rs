@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::recorder::Recorder;
 use super::report;
-use super::stream::Stream;
+use super::stream::{self, Stream};
 use crate::attachment::Attachment;
 use crate::attribute::element::Element;
 use crate::attribute::Attributes;
@@ -169,7 +169,7 @@ impl Stream for TcpStream {
         }
     }
 
-    fn report_end(&mut self, recorder: &Recorder, host: &dyn Host) {
+    fn report_end(&mut self, recorder: &Recorder, host: &dyn Host, _: stream::End) {
         let attributes = recorder.attributes(host);
         let open_ms = self.open_ms(host, &attributes);
         if self.counts(&attributes) == Some(false) {

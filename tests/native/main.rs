@@ -26,6 +26,7 @@ mod flatbuffer;
 mod fuzz;
 mod house;
 mod http;
+mod http3;
 mod istio_peers;
 mod messages;
 mod mutation;

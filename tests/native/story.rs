@@ -122,7 +122,15 @@ impl Story {
     pub fn finish(&self, id: u32) {
         self.host.enter_stream(id, Phase::Log);
         self.plugin.on_log(&self.host, id, Attachment::Http);
-        self.host.enter_stream(id, Phase::AfterLog);
+        self.host.enter_stream(id, Phase::Delete);
+        self.plugin.on_close(id);
+        self.host.close_stream(id);
+    }
+
+    /// Deletes the stream without having logged it, as Envoy does over HTTP/3.
+    pub fn vanish(&self, id: u32) {
+        self.host.enter_stream(id, Phase::Delete);
+        self.plugin.on_unlogged(&self.host, id, Attachment::Http);
         self.plugin.on_close(id);
         self.host.close_stream(id);
     }

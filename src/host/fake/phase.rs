@@ -19,8 +19,9 @@ pub enum Phase {
     Data(Data),
     /// The stream is logged: the only phase with both header maps.
     Log,
-    /// After the log, before the stream context is deleted.
-    AfterLog,
+    /// The stream context is about to be deleted: after the log or, over HTTP/3, without
+    /// one. The headers are gone.
+    Delete,
 }
 
 // === impl Phase ===
@@ -62,7 +63,7 @@ impl Phase {
             }
             ["request", "url_path" | "query"] => self.can_read_headers(HeaderMap::Request),
             // Only once the request is complete.
-            ["request", "duration"] => matches!(self, Self::Log | Self::AfterLog),
+            ["request", "duration"] => matches!(self, Self::Log | Self::Delete),
             ["response", "headers", ..] => self.can_read_headers(HeaderMap::Response),
             ["response", "trailers", ..] => self == Self::Log,
             ["response", "code" | "code_details" | "grpc_status" | "backend_latency"] => response_began,

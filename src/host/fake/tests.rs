@@ -52,7 +52,7 @@ fn phases_decide_what_is_readable() {
     assert_eq!(readable(Phase::RequestHeaders), [true, true, false, false, false]);
     assert_eq!(readable(Phase::ResponseHeaders), [false, false, true, true, false]);
     assert_eq!(readable(Phase::Log), [true, true, true, true, true]);
-    assert_eq!(readable(Phase::AfterLog), [false, false, true, true, true]);
+    assert_eq!(readable(Phase::Delete), [false, false, true, true, true]);
     assert_eq!(readable(Phase::Tick), [false; 5]);
 }
 

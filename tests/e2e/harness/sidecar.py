@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lab import bootstrap, plugins
+from lab.certs import Identity
 from lab.tree import Json
-from tests.e2e.harness import usual
+from tests.e2e.harness import http3, usual
 from tests.e2e.harness.workloads import SHOP, STOCK, STOCK_SERVICE, WAYPOINT
 
 
@@ -37,6 +38,8 @@ class Sidecar:
     # Filters between the exchange and the stats plugin, where Istio puts authorization.
     filters: list[Json] = field(default_factory=list)
     tls: Json | None = None
+    # As whom it serves HTTP/3, instead of the others.
+    quic: Identity | None = None
     # Proxies whose listeners and upstream clusters this one has, too.
     joined: list[Listening] = field(default_factory=list)
     # Instead of the stats_tags that the project ships.
@@ -62,7 +65,8 @@ class Sidecar:
         stats = usual.plugin("istio_stats", self.root_id, self.stats)
         loggers = map(plugins.access_logger, stats) if self.logger else ()
         filters += [] if self.logger else map(plugins.http_filter, stats)
-        return usual.http_listener(self.name, filters, self.routes, self.direction, self.tls, loggers)
+        listener = usual.http_listener(self.name, filters, self.routes, self.direction, self.tls, loggers)
+        return http3.listener(listener, self.quic) if self.quic else listener
 
 
 _STOCK_ENDPOINT = STOCK.endpoint_metadata()

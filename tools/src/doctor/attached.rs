@@ -19,6 +19,8 @@ pub(crate) struct Attached {
     pub(crate) runtime: String,
     /// As configured; empty means `FAIL_CLOSED`.
     pub(crate) failure_policy: String,
+    /// Whether it is an access logger.
+    pub(crate) is_logger: bool,
     /// The module that it runs; `None`: somebody else's.
     pub(crate) artefact: Option<Artefact>,
     configuration: Vec<u8>,
@@ -39,6 +41,7 @@ impl Attached {
             root_id: text(plugin, "/root_id").to_owned(),
             runtime: text(plugin, "/vm_config/runtime").to_owned(),
             failure_policy: failure_policy.to_owned(),
+            is_logger: false,
             artefact: artefact_of(filter, plugin),
             configuration: configuration(plugin),
         }

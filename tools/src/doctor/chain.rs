@@ -17,6 +17,8 @@ pub(crate) struct Chain {
     pub(crate) direction: String,
     /// From the bootstrap, so there since the start.
     pub(crate) is_static: bool,
+    /// Whether it speaks HTTP/3.
+    pub(crate) is_quic: bool,
     /// What flows through it.
     pub(crate) attachment: Attachment,
     /// `stat_prefix` of the connection manager; empty for TCP.
@@ -47,6 +49,7 @@ impl Chain {
             listener_scope: String::new(),
             direction: String::new(),
             is_static: false,
+            is_quic: false,
             attachment,
             stat_prefix: String::new(),
             is_bypassed: false,

@@ -7,6 +7,7 @@ mod decode_errors;
 mod duplicates;
 mod failure_policy;
 mod grpc_messages;
+mod http3;
 mod keeps_up;
 mod labels_greedy;
 mod labels_in_names;
@@ -55,6 +56,7 @@ const CHECKS: &[Check] = &[
     Check { symptoms: peer_cluster::SYMPTOMS, find: peer_cluster::find },
     Check { symptoms: decode_errors::SYMPTOMS, find: decode_errors::find },
     Check { symptoms: grpc_messages::SYMPTOMS, find: grpc_messages::find },
+    Check { symptoms: http3::SYMPTOMS, find: http3::find },
     Check { symptoms: room::SYMPTOMS, find: room::find },
 ];
 

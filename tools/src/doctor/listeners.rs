@@ -36,6 +36,7 @@ impl Reader<'_> {
             listener_scope: listener_scope(listener),
             direction: text(listener, "/traffic_direction").to_owned(),
             is_static,
+            is_quic: listener.pointer("/udp_listener_config/quic_options").is_some(),
             ..Chain::new(attachment)
         };
         chains.map(|chain| self.chain(base, list(chain, "/filters"))).collect()
@@ -70,14 +71,19 @@ impl Reader<'_> {
     }
 
     fn fill(&self, chain: &mut Chain, filters: &[Value], loggers: &[Value]) {
-        for filter in filters.iter().chain(loggers) {
+        let loggers = loggers.iter().map(|logger| (logger, true));
+        for (filter, is_logger) in filters.iter().map(|filter| (filter, false)).chain(loggers) {
             let name = text(filter, "/name");
             let Some(config) = typed_config(self.resolve(filter)) else {
                 continue;
             };
             chain.stock_exchange.add(config);
             match config.get("config").filter(|config| config.get("vm_config").is_some()) {
-                Some(plugin) => chain.plugins.push(Attached::parse(name, plugin)),
+                Some(plugin) => {
+                    let mut attached = Attached::parse(name, plugin);
+                    attached.is_logger = is_logger;
+                    chain.plugins.push(attached);
+                }
                 None => chain.filters.push(Filter {
                     name: name.to_owned(),
                     // A TypedStruct names the type it stands for.

@@ -167,11 +167,8 @@ impl Host for FakeHost {
             let text = expressions.text(token.0).ok_or(HostError::NOT_FOUND)?;
             let at = |path: &[&str]| attribute::find(&contexts, path);
             // The root context has no stream to look at, whichever is in effect; only the node is there.
-            let value = if contexts.phase().is_root() && names_stream(text) {
-                is_double(text, at)
-            } else {
-                expressions.value(text, at)
-            };
+            let sees_all = !contexts.phase().is_root() || !names_stream(text);
+            let value = is_double(text, at).or_else(|| sees_all.then(|| expressions.value(text, at))?);
             let bytes = value.ok_or(INTERNAL_FAILURE)?.to_wire()?;
             Ok(self.returning(Some(bytes)).unwrap_or_default())
         })

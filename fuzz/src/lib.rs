@@ -5,6 +5,7 @@
 //! includes these very files (`tests/native/fuzz.rs`).
 
 pub mod configuration;
+pub mod extremes;
 pub mod flat_buffer;
 pub mod flat_node;
 pub mod http_story;
@@ -21,8 +22,9 @@ pub mod tcp_frame;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("configuration", configuration::run),
+    ("extremes", extremes::run),
     ("peer_header", peer_header::run),
     ("tcp_frame", tcp_frame::run),
     ("pairs", pairs::run),

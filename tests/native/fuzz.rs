@@ -8,11 +8,14 @@ use std::path::Path;
 #[path = "../../fuzz/src/lib.rs"]
 pub mod targets;
 
+use istio_stats::config::Config;
+use serde_json::json;
 use targets::input::hash;
 
 /// About a third of a second of a debug build for each target.
 const MUTATIONS: [(&str, usize); targets::TARGETS.len()] = [
     ("configuration", 1200),
+    ("extremes", 100),
     ("peer_header", 6000),
     ("tcp_frame", 4000),
     ("pairs", 20_000),
@@ -26,6 +29,11 @@ const MUTATIONS: [(&str, usize); targets::TARGETS.len()] = [
 #[test]
 fn configuration() {
     run("configuration");
+}
+
+#[test]
+fn extremes() {
+    run("extremes");
 }
 
 #[test]
@@ -66,6 +74,15 @@ fn http_story() {
 #[test]
 fn likeness() {
     run("likeness");
+}
+
+#[test]
+fn every_field_at_every_extreme_leaves_requests_counted() {
+    for field in Config::fields("") {
+        for value in targets::extremes::scalars() {
+            targets::extremes::counts(&json!({field.name: value}).to_string());
+        }
+    }
 }
 
 #[test]

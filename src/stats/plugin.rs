@@ -3,6 +3,7 @@
 //! stops the proxy.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
@@ -36,7 +37,16 @@ pub struct StatsPlugin {
     recorder: Recorder,
     /// Open streams by context id.
     open: RefCell<HashMap<u32, AnyStream>>,
+    /// Those of which the report that is under way did not hear yet.
+    due: RefCell<Vec<u32>>,
 }
+
+/// How long one tick may report on open streams: the requests of this worker wait
+/// meanwhile, and thousands of connections take tens of milliseconds.
+const TIME_PER_REPORTING: Duration = Duration::from_millis(1);
+
+/// Streams that are reported on before the clock is looked at.
+const STREAMS_AT_ONCE: usize = 16;
 
 // === impl StatsPlugin ===
 
@@ -83,6 +93,7 @@ impl StatsPlugin {
                 clock,
             },
             open: RefCell::default(),
+            due: RefCell::default(),
         })
     }
 
@@ -130,19 +141,32 @@ impl StatsPlugin {
             let result = registry.borrow_mut().settle(host);
             log_failure(host, "recording a metric", result);
         }
-        if clock.is_report_due(host) {
+        let mut due = self.due.borrow_mut();
+        if due.is_empty() && clock.is_report_due(host) {
             calls.on_tick(host.now());
             memo.borrow_mut().forget();
             if self.reports_open {
-                self.report_open(host);
+                due.extend(self.open.borrow().keys());
             }
         }
-        clock.keep_pace(host, registry.borrow().is_waiting());
+        self.report_open(host, &mut due);
+        clock.keep_pace(host, !due.is_empty() || registry.borrow().is_waiting());
     }
 
-    fn report_open(&self, host: &dyn Host) {
-        let ids: Vec<u32> = self.open.borrow().keys().copied().collect();
-        for context_id in ids {
+    /// Reports on streams that are due, for a moment; the rest waits for the next tick.
+    fn report_open(&self, host: &dyn Host, due: &mut Vec<u32>) {
+        if due.is_empty() {
+            return;
+        }
+        let begin = host.now();
+        while !due.is_empty() && host.now().saturating_duration_since(begin) < TIME_PER_REPORTING {
+            let rest = due.len().saturating_sub(STREAMS_AT_ONCE);
+            self.report_on(host, due.drain(rest..));
+        }
+    }
+
+    fn report_on(&self, host: &dyn Host, context_ids: impl Iterator<Item = u32>) {
+        for context_id in context_ids {
             if host.set_effective_context(context_id).is_err() {
                 continue;
             }

@@ -14,6 +14,9 @@ use istio_stats::workload::Workload;
 
 use crate::story::{pick, Story, INBOUND, OUTBOUND};
 
+/// The tick of whoever has something left to do.
+const SOON: Duration = Duration::from_millis(4);
+
 const COUNTERS: [&str; 4] = [
     "tcp_connections_opened_total",
     "tcp_connections_closed_total",
@@ -78,6 +81,32 @@ fn bytes_are_reported_while_the_connection_is_open() {
     story.transferred(151, 1007);
     story.disconnect(id, 0);
     assert_eq!(totals(&story), [1, 1, 151, 1007]);
+}
+
+#[test]
+fn a_report_on_many_connections_is_made_in_portions() {
+    let story = Story::new(INBOUND, "{}");
+    for _ in 0..40 {
+        story.connect();
+        story.host.set_property(DOWNSTREAM_PEER_KEY, NO_PEER).unwrap();
+        story.transferred(10, 20);
+    }
+    story.host.slow_down(Hostcall::SetEffectiveContext, Duration::from_micros(100));
+    let period = story.host.tick_period();
+    for reported in [16, 32, 40] {
+        let begin = story.host.now();
+        story.tick();
+        let took = story.host.now() - begin - if reported == 16 { period.unwrap() } else { SOON };
+        assert!(took < Duration::from_millis(2), "{took:?}: requests wait meanwhile");
+        assert_eq!(totals(&story), [reported, 0, 10 * reported, 20 * reported]);
+        assert_eq!(story.host.tick_period(), if reported == 40 { period } else { Some(SOON) });
+    }
+    // Each is reported on once in a period.
+    story.host.reset_calls();
+    for _ in 0..3 {
+        story.tick();
+    }
+    assert_eq!(story.host.calls(Hostcall::SetEffectiveContext), 40);
 }
 
 #[test]

@@ -79,6 +79,7 @@ UNCHANGED = (["cors", "router"], ["mx", "hcm"], ["tcp_proxy"])
         (_http("INSERT_AFTER"), ["cors", "router", "new"]),
         (_http("INSERT_FIRST", "router"), ["new", "cors", "router"]),
         (_http("ADD"), ["cors", "router", "new"]),
+        (_http("REPLACE", "cors"), ["new", "router"]),
         (_http("REMOVE", "cors"), ["router"]),
     ],
 )
@@ -97,6 +98,7 @@ def test_http_filters(patch: Json, http_filters: list[str]) -> None:
         (_network("INSERT_AFTER"), (["mx", "hcm", "new"], ["tcp_proxy", "new"])),
         (_network("INSERT_FIRST"), (["new", "mx", "hcm"], ["new", "tcp_proxy"])),
         (_network("ADD"), (["mx", "hcm", "new"], ["tcp_proxy", "new"])),
+        (_network("REPLACE", "tcp_proxy"), (["mx", "hcm"], ["new"])),
         (_network("REMOVE", "mx"), (["hcm"], ["tcp_proxy"])),
     ],
 )
@@ -160,6 +162,7 @@ def test_extension_configurations_come_by_name_for_any_context() -> None:
         (_http("ADD", proxy={"metadata": {"CLUSTER_ID": "east"}}), True),
         (_http("ADD", proxy={"metadata": {"CLUSTER_ID": "west"}}), False),
         (_http("INSERT_BEFORE", "absent"), False),
+        (_http("REPLACE", "absent"), False),
         (_http("REMOVE", "absent"), False),
         (_patch("HTTP_FILTER", "ADD", listener={"name": "0.0.0.0_81"}), False),
         (_patch("HTTP_FILTER", "ADD", listener={"filterChain": {"name": "tcp"}}), False),

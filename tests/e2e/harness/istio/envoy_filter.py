@@ -103,7 +103,7 @@ class Patcher:
         name_in: Callable[[Json], str | None],
     ) -> None:
         """Patches a list of filters in place; `name_in` is the name of a filter that a patch asks for, if any."""
-        operations = ("ADD", "INSERT_FIRST", "INSERT_BEFORE", "INSERT_AFTER", "REMOVE")
+        operations = ("ADD", "INSERT_FIRST", "INSERT_BEFORE", "INSERT_AFTER", "REPLACE", "REMOVE")
         for patch in self._of(apply_to, context, *operations, where=where, note=False):
             name = name_in(patch)
             value = patch["patch"].get("value")
@@ -122,6 +122,8 @@ class Patcher:
                     filters.insert(places[0], deepcopy(value))
                 case "INSERT_AFTER" if places:
                     filters.insert(places[0] + 1, deepcopy(value))
+                case "REPLACE" if places:
+                    filters[places[0]] = deepcopy(value)
                 case "REMOVE" if places:
                     filters[:] = [one for one in filters if one["name"] != name]
                 case _:

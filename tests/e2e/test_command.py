@@ -3,6 +3,8 @@
 import json
 import re
 
+import yaml
+
 from lab.tree import Json
 from tests.e2e.harness import clients
 from tests.e2e.harness.command import istio_stats
@@ -10,6 +12,7 @@ from tests.e2e.harness.customised import Customised
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID
 from tests.e2e.harness.sidecar import east, west
+from tests.e2e.harness.standalone import REVIEWS, Logger
 from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import SHOP
 
@@ -136,6 +139,54 @@ def test_peer_header_prints_what_the_exchange_sends(mesh: Mesh, backend: int) ->
     document = json.dumps(proxy.bootstrap())
     assert istio_stats("peer-header", "-", stdin=document).strip() == reached[METADATA]
     assert istio_stats("peer-header", "--id", "-", stdin=document).strip() == reached[NODE_ID]
+
+
+# What Istio's documentation does with Telemetry, and with generated attributes.
+TELEMETRY = """
+kind: Telemetry
+metadata: { name: mesh-default, namespace: istio-system }
+spec:
+  metrics:
+    - overrides:
+        - match: { metric: REQUEST_COUNT, mode: CLIENT }
+          tagOverrides:
+            operation: { value: istio_operationId }
+            source_app: { operation: REMOVE }
+        - match: { metric: REQUEST_COUNT, mode: SERVER }
+          tagOverrides: { method: { value: request.method }, source_version: { value: "'v' + string(1)" } }
+        - match: { metric: REQUEST_SIZE }
+          disabled: true
+---
+kind: WasmPlugin
+metadata: { name: attributes, namespace: istio-system }
+spec:
+  pluginConfig:
+    attributes:
+      - output_attribute: istio_operationId
+        match:
+          - { value: List, condition: "request.url_path == '/list' && request.method == 'GET'" }
+          - { value: Create, condition: "request.method == 'POST'" }
+"""
+
+
+def test_what_migrate_prints_for_stock_envoys_runs(mesh: Mesh, backend: int) -> None:
+    printed = istio_stats("migrate", "--to", "standalone", "-", stdin=TELEMETRY)
+    east_content, west_content = yaml.safe_load_all(printed)
+    west_envoy = mesh.run(Logger("west", {18003: backend}, content=west_content))
+    mesh.run(Logger("east", {18002: west_envoy.port("inbound")}, content=east_content))
+    with clients.http1(mesh["east"].port("outbound"), host=REVIEWS["host"]) as caller:
+        for method, path in (("GET", "/list"), ("POST", "/"), ("GET", "/")):
+            assert caller.request(method, path).status_code == 200
+    for name in ("east", "west"):
+        mesh.await_total(name, "istio_requests_total", 3)
+        assert "istio_request_bytes" not in mesh[name].families()
+        assert "istio_response_bytes" in mesh[name].families()
+    source = [dict(labels) for labels in mesh["east"].families()["istio_requests_total"].series]
+    assert {labels["operation"] for labels in source} == {"List", "Create", "unknown"}
+    assert all("source_app" not in labels and labels["source_workload"] == "frontend-v1" for labels in source)
+    destination = [dict(labels) for labels in mesh["west"].families()["istio_requests_total"].series]
+    assert {labels["method"] for labels in destination} == {"GET", "POST"}
+    assert all(labels["source_version"] == "v1" and "operation" not in labels for labels in destination)
 
 
 def _log_of(mesh: Mesh, backend: int, stats: Json) -> str:

@@ -1,16 +1,21 @@
 """Every sample for Istio, in real Envoys that are configured as Istio would."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lab import tree
 from lab.certs import Authority
 from lab.tree import Json
+from tests.e2e.harness import golden
+from tests.e2e.harness.command import istio_stats
+from tests.e2e.harness.customised import changed
 from tests.e2e.harness.doctor import diagnose
-from tests.e2e.harness.istio import samples, world
+from tests.e2e.harness.istio import crds, samples, world
 from tests.e2e.harness.istio.proxies import GATEWAY, SHOP, STOCK
 from tests.e2e.harness.istio.tunnel import OWN_LISTENERS
 from tests.e2e.harness.istio.waypoint import WAYPOINT as WAYPOINT_WORKLOAD
@@ -148,6 +153,59 @@ def test_every_listener_gets_the_plugin_with_its_side_and_kind(istio: Builder, w
 def _told(plugins: list[Json]) -> set[tuple[str, str, bool | None]]:
     told = [(plugin["root_id"], world.configuration(plugin)) for plugin in plugins]
     return {(root_id, one["attachment"], one.get("disable_host_header_fallback")) for root_id, one in told}
+
+
+# A Telemetry for the mesh, and one for the namespace of `stock`.
+MESH_TELEMETRY = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: { name: mesh-default, namespace: istio-system }
+spec:
+  metrics:
+    - providers: [{ name: prometheus }]
+      overrides:
+        - match: { metric: ALL_METRICS }
+          tagOverrides: { source_principal: { operation: REMOVE } }
+        - match: { metric: REQUEST_COUNT, mode: CLIENT }
+          tagOverrides: { scheme: { value: request.scheme } }
+"""
+NAMESPACE_TELEMETRY = """---
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: { name: warehouse, namespace: warehouse }
+spec:
+  metrics:
+    - overrides:
+        - match: { metric: REQUEST_SIZE, mode: SERVER }
+          disabled: true
+        - match: { metric: TCP_SENT_BYTES }
+          tagOverrides: { kind: { value: "'warehouse'" }, source_principal: { value: "'of TCP'" } }
+"""
+
+
+@pytest.mark.parametrize("way", ["envoy-filter", "wasm-plugin", "traffic-extension"])
+def test_what_migrate_prints_reports_what_the_telemetries_ask_for(istio: Builder, way: str) -> None:
+    # Only EnvoyFilters tell one namespace from the mesh.
+    of_namespace = NAMESPACE_TELEMETRY if way == "envoy-filter" else ""
+    printed = istio_stats("migrate", "--to", way, "-", stdin=MESH_TELEMETRY + of_namespace)
+    resources = list(yaml.safe_load_all(printed))
+    assert [problem for resource in resources for problem in crds.problems(resource)] == []
+    (labels,) = re.findall(r"sidecar.istio.io/extraStatTags: (\S+)", printed)
+    running = istio.start(resources, default_config={"extraStatTags": labels.split(",")})
+    running.send()
+    wanted = {
+        envoy: {name: changed(family, source_principal=None) for name, family in families.items()}
+        for envoy, families in golden.load(running.golden).items()
+    }
+    for envoy in ("shop", "front-door"):
+        requests = wanted[envoy]["istio_requests_total"]
+        wanted[envoy]["istio_requests_total"] = changed(requests, scheme="http")
+    if of_namespace:
+        del wanted["stock"]["istio_request_bytes"]
+        sent = wanted["stock"]["istio_tcp_sent_bytes_total"]
+        wanted["stock"]["istio_tcp_sent_bytes_total"] = changed(sent, source_principal="of TCP", kind="warehouse")
+    running.mesh.expect_families(wanted, "golden/istio.yaml as the Telemetry resources want it")
+    assert not running.idle_patches()
 
 
 def test_no_sample_is_forgotten() -> None:

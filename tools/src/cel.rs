@@ -86,6 +86,21 @@ pub(crate) fn instead_of(unknown: &str) -> Vec<&'static str> {
     fields.map_or_else(|| NAMES.to_vec(), Iterator::collect)
 }
 
+/// The expression with another in place of a name; as it is if it is none.
+pub(crate) fn with_name_replaced(text: &str, name: &str, by: &str) -> String {
+    let mut replaced = text.to_owned();
+    let mut places = inspect(text).map(|inspection| inspection.places).unwrap_or_default();
+    places.retain(|(known, _)| known == name);
+    places.sort_by_key(|(_, start)| *start);
+    for (_, start) in places.into_iter().rev() {
+        let range = start..start.saturating_add(name.len());
+        if replaced.get(range.clone()) == Some(name) {
+            replaced.replace_range(range, by);
+        }
+    }
+    replaced
+}
+
 // === impl Opinion ===
 
 impl Opinion {

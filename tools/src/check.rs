@@ -15,10 +15,12 @@ mod suggest;
 use std::path::PathBuf;
 
 use anyhow::{ensure, Result};
+use istio_stats::attachment::Attachment;
 
 use crate::artefact::Artefact;
 use crate::find;
-use crate::find::found::File;
+use crate::find::found::{File, Form, Found};
+use crate::migrate::source;
 use crate::yaml::{Malformed, Position};
 use problem::{Level, Problem, Problems};
 
@@ -71,16 +73,50 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let sum = show::sum(&problems, &checked);
     ensure!(problems.errors() == 0, "{sum}");
-    ensure!(checked.iter().any(|file| file.found().next().is_some()), "nothing to check: {NOTHING}");
+    ensure!(
+        checked.iter().any(|file| file.found().next().is_some()),
+        "nothing to check: {}",
+        nothing(&checked)
+    );
     if !args.json {
         println!("{sum}");
     }
     Ok(())
 }
 
+/// Something that can be said of one configuration of the stats plugin.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// The plugin follows it all the same.
+    pub(crate) is_followed: bool,
+    /// JSON path.
+    pub(crate) path: String,
+    /// With the path, and what to do about it.
+    pub(crate) text: String,
+}
+
+/// Checks a configuration of the stats plugin by itself.
+pub(crate) fn said_of(bytes: Vec<u8>, attachment: Attachment) -> Vec<Said> {
+    let mut problems = Problems::default();
+    let found = Found::by_itself(Artefact::IstioStats, bytes, Some(Form::filter(attachment)));
+    configuration::check(&found, &mut problems);
+    // An expression for an older Envoy is as good.
+    let is_about_field = |problem: &&Problem| problem.level != Level::Info || !problem.path.contains('[');
+    let said = problems.iter().filter(is_about_field).map(|problem| {
+        let path = problem.path.clone();
+        let suggestion = problem.suggestion.iter().map(|suggestion| format!("; {suggestion}"));
+        let text = format!("{path}: {}{}", problem.message, suggestion.collect::<String>());
+        Said { is_followed: problem.level == Level::Warning, path, text }
+    });
+    said.collect()
+}
+
 const NOTHING: &str =
     "no configuration of istio_stats or metadata_exchange (they are told apart by the module's \
                        file name or image, else by the plugin's name)";
+
+const ISTIOS: &str =
+    "this configures Istio's own metrics: `istio-stats migrate` prints what this plugin takes instead";
 
 fn check(file: &File, problems: &mut Problems) {
     for document in &file.documents {
@@ -95,7 +131,19 @@ fn check(file: &File, problems: &mut Problems) {
     }
     locals::check(file, problems);
     if file.found().next().is_none() {
-        problems.push(Problem::new(Level::Info, Position::START, &[], NOTHING.to_owned()));
+        let why = nothing(std::slice::from_ref(file)).to_owned();
+        problems.push(Problem::new(Level::Info, Position::START, &[], why));
+    }
+}
+
+/// Why there is nothing in these files.
+fn nothing(files: &[File]) -> &'static str {
+    let mut roots =
+        files.iter().flat_map(|file| &file.documents).filter_map(|document| document.root.as_ref());
+    if roots.any(source::is_istios) {
+        ISTIOS
+    } else {
+        NOTHING
     }
 }
 

@@ -5,7 +5,7 @@
 mod envoy;
 pub(crate) mod found;
 mod kubernetes;
-mod recognise;
+pub(crate) mod recognise;
 mod walk;
 
 use std::fs;
@@ -15,8 +15,8 @@ use anyhow::{Context as _, Result};
 use istio_stats::config::parse;
 
 use crate::artefact::Artefact;
-use crate::yaml::{self, Node, Position};
-use found::{Configuration, Document, File, Found};
+use crate::yaml::{self, Node};
+use found::{Document, File, Found};
 
 /// Reads a file, or standard input for `-`, and finds what is in it. `bare` is
 /// the module that a configuration by itself is for.
@@ -56,6 +56,11 @@ pub(crate) fn local_of(root: &Node) -> Option<serde_json::Value> {
     found.iter().find_map(local)
 }
 
+/// The plugins somewhere in a part of a document.
+pub(crate) fn in_node(node: &Node) -> Vec<Found> {
+    walk::document(node.clone()).found
+}
+
 fn find(text: &str, bare: Artefact) -> Result<Vec<Document>, yaml::Malformed> {
     let trimmed = yaml::without_mark(text).trim_start();
     let looks_bare = trimmed.starts_with('{') || trimmed.is_empty();
@@ -73,9 +78,8 @@ fn find(text: &str, bare: Artefact) -> Result<Vec<Document>, yaml::Malformed> {
 }
 
 fn bare_document(text: &str, tree: Option<Node>, artefact: Artefact) -> Document {
-    let position = Position::START;
-    let configuration = Configuration { bytes: Ok(text.as_bytes().to_vec()), tree, position };
-    let found = Found { artefact, place: Vec::new(), position, configuration, form: None, failure: None };
+    let mut found = Found::by_itself(artefact, text.as_bytes().to_vec(), None);
+    found.configuration.tree = tree;
     Document { root: None, found: vec![found], others: Vec::new() }
 }
 

@@ -1,5 +1,7 @@
 //! What Istio's Telemetry calls the metrics.
 
+use istio_stats::attachment::Attachment;
+use istio_stats::catalogue::dimension::LabelSet;
 use istio_stats::catalogue::metric::Metric;
 
 /// Stands there for all of them.
@@ -22,4 +24,17 @@ const METRICS: [(&str, Metric); 10] = [
 /// The metric of that name there, in whatever case.
 pub(crate) fn of_telemetry(name: &str) -> Option<Metric> {
     METRICS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, metric)| *metric)
+}
+
+/// Whether Istio has it, too.
+pub(crate) fn is_istios(metric: Metric) -> bool {
+    METRICS.iter().any(|(_, known)| *known == metric)
+}
+
+/// What the plugin is attached to that counts a metric.
+pub(crate) fn attachment_of(metric: Metric) -> Attachment {
+    match metric.labels() {
+        LabelSet::Tcp => Attachment::Tcp,
+        LabelSet::Http | LabelSet::Messages => Attachment::Http,
+    }
 }

@@ -9,6 +9,7 @@ mod exposition;
 mod extraction;
 mod find;
 mod istio_metrics;
+mod migrate;
 mod names;
 mod output;
 mod pack;
@@ -36,6 +37,7 @@ struct Cli {
 enum Command {
     Check(check::Args),
     Tags(tags::Args),
+    Migrate(migrate::Args),
     PeerHeader(peer_header::Args),
     Doctor(doctor::Args),
     Pack(pack::Args),
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(args) => check::run(&args),
         Command::Tags(args) => tags::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::PeerHeader(args) => peer_header::run(&args),
         Command::Doctor(args) => return doctor::run(&args),
         Command::Pack(args) => pack::run(&args),

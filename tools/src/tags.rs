@@ -117,10 +117,14 @@ const COUNTING: &str = "\
 fn block(positions: &[LabelPosition]) -> String {
     let counts = positions.iter().any(|label| label.position.is_some());
     let note = if counts { COUNTING } else { "" };
-    let labels = positions.iter().map(|label| entry(&label.label, &regex(label)));
-    let build = BUILD.iter().map(|(name, regex)| entry(name, regex));
-    let lines: String = labels.chain(build).map(|line| format!("  {line}\n")).collect();
+    let lines: String = entries(positions).map(|line| format!("  {line}\n")).collect();
     format!("{HEADER}{note}stats_tags:\n{lines}")
+}
+
+/// The elements of the list.
+pub(crate) fn entries(positions: &[LabelPosition]) -> impl Iterator<Item = String> + '_ {
+    let labels = positions.iter().map(|label| entry(&label.label, &regex(label)));
+    labels.chain(BUILD.iter().map(|(name, regex)| entry(name, regex)))
 }
 
 /// The entries for these labels wherever they stand in a stat name: a running Envoy

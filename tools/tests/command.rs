@@ -161,7 +161,7 @@ fn the_examples_of_the_documentation_are_true() {
         let Some(arguments) = command.strip_prefix("$ istio-stats ") else { continue };
         let arguments: Vec<_> = arguments.split(' ').collect();
         // The others need a running proxy.
-        if !["check", "tags", "peer-header"].contains(&arguments[0]) {
+        if !["check", "tags", "migrate", "peer-header"].contains(&arguments[0]) {
             continue;
         }
         examples += 1;

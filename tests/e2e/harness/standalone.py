@@ -28,15 +28,19 @@ class Logger:
     expected_log: tuple[str, ...] = ()
     permitted_log: str | None = None
 
+    # The file's content, if it is not that of the sample.
+    content: Json | None = None
+
     def bootstrap(self) -> Json:
         """Its upstream ports are replaced; its own are the kernel's choice."""
-        config = yaml.safe_load((ROOT / "envoy-config" / "standalone" / f"{self.name}-logger.yaml").read_text())
+        sample = ROOT / "envoy-config" / "standalone" / f"{self.name}-logger.yaml"
+        config = self.content or yaml.safe_load(sample.read_text())
         for place in [config["admin"], *config["static_resources"]["listeners"]]:
             place["address"]["socket_address"]["port_value"] = 0
         text = json.dumps(config)
         for old, new in self.ports.items():
             text = text.replace(f'"port_value": {old}', f'"port_value": {new}')
-        return json.loads(text.replace("dist/istio_stats.wasm", str(ROOT / "dist" / "istio_stats.wasm")))
+        return json.loads(text.replace('"dist/', f'"{ROOT}/dist/'))
 
 
 @dataclass

@@ -18,6 +18,8 @@ pub(super) struct Inspection<'a> {
     pub(super) refused: Option<String>,
     /// Those that Envoy does not have, fields with their attribute.
     pub(super) names: Vec<String>,
+    /// Where each name stands, in bytes.
+    pub(super) places: Vec<(String, usize)>,
     /// Whether any function is called or any message made.
     pub(super) calls: bool,
     /// How deep macros that go through lists are in one another, and are around.
@@ -73,7 +75,7 @@ impl Inspection<'_> {
         match &tree.expr {
             Expr::Call(call) => self.call(call, below),
             Expr::Comprehension(of) => self.comprehension(tree.id, of, below),
-            Expr::Ident(name) => self.name(name),
+            Expr::Ident(name) => self.name(tree.id, name),
             Expr::List(list) => list.elements.iter().for_each(|element| self.expression(element, below)),
             Expr::Map(map) => map.entries.iter().for_each(|entry| self.entry(&entry.expr, below)),
             Expr::Struct(message) => {
@@ -155,7 +157,9 @@ impl Inspection<'_> {
         self.around = self.around.saturating_sub(1);
     }
 
-    fn name(&mut self, name: &str) {
+    fn name(&mut self, id: u64, name: &str) {
+        let start = self.info.offset_for(id).and_then(|(start, _)| usize::try_from(start).ok());
+        self.places.extend(start.map(|start| (name.to_owned(), start)));
         let bare = name.strip_prefix('.').unwrap_or(name);
         let is_known = NAMES.contains(&bare) || self.variables.iter().any(|variable| variable == name);
         if !is_known && !bare.starts_with('@') {

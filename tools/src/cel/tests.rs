@@ -104,3 +104,17 @@ fn only_what_calls_nothing_is_plain() {
         assert!(!judge(text, Purpose::Label).is_plain, "{text}");
     }
 }
+
+#[test]
+fn a_name_is_replaced_where_it_stands_as_one() {
+    let replaced = |text| with_name_replaced(text, "kind", "(x)");
+    for (text, expected) in [
+        ("kind", "(x)"),
+        ("'zürich kind' + kind + request.kind + kind", "'zürich kind' + (x) + request.kind + (x)"),
+        ("[kind].map(k, k + kind)", "[(x)].map(k, k + (x))"),
+        ("kind.exists(k, k) && kinds", "(x).exists(k, k) && kinds"),
+        ("kind +", "kind +"),
+    ] {
+        assert_eq!(replaced(text), expected);
+    }
+}

@@ -99,6 +99,14 @@ impl Form {
         }
     }
 
+    /// The filter for streams of a kind.
+    pub(crate) fn filter(attachment: Attachment) -> Self {
+        match attachment {
+            Attachment::Http => Self::HttpFilter,
+            Attachment::Tcp => Self::NetworkFilter,
+        }
+    }
+
     /// What kind of streams it has; `None`: either, or none.
     pub(crate) fn attachment(self) -> Option<Attachment> {
         match self {
@@ -115,6 +123,17 @@ impl File {
     /// All that was found.
     pub(crate) fn found(&self) -> impl Iterator<Item = &Found> {
         self.documents.iter().flat_map(|document| &document.found)
+    }
+}
+
+// === impl Found ===
+
+impl Found {
+    /// A configuration with nothing around it.
+    pub(crate) fn by_itself(artefact: Artefact, bytes: Vec<u8>, form: Option<Form>) -> Self {
+        let position = Position::START;
+        let configuration = Configuration { bytes: Ok(bytes), tree: None, position };
+        Self { artefact, place: Vec::new(), position, configuration, form, failure: None }
     }
 }
 

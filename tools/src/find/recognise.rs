@@ -3,7 +3,7 @@
 use crate::artefact::Artefact;
 
 /// The module that the first telling one of a plugin's names is for.
-pub(super) fn artefact(names: &[Option<&str>]) -> Option<Artefact> {
+pub(crate) fn artefact(names: &[Option<&str>]) -> Option<Artefact> {
     names.iter().flatten().find_map(|name| named(name))
 }
 

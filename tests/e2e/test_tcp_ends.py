@@ -1,12 +1,14 @@
 """However a connection ends, every byte that passed is counted."""
 
+import re
 import socket
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from lab import bootstrap
 from lab.waiting import PATIENCE_SECONDS, await_equal, wait_until
 from tests.e2e.harness import tcp
 from tests.e2e.harness import tcp_traffic as traffic
@@ -36,6 +38,46 @@ def test_a_connection_refused_by_the_other_proxy_is_flagged(mesh: Mesh) -> None:
         with traffic.connect(port) as connection:
             assert connection.recv(1) == b""
         expect(mesh, east={"east_refused": Counts(opened=1, closed=1)})
+
+
+LIMIT, MANY = 5, 20
+LIMITS = {
+    "local_ratelimit": bootstrap.extension(
+        "filters.network.local_ratelimit.v3.LocalRateLimit",
+        stat_prefix="few",
+        token_bucket={"max_tokens": LIMIT, "tokens_per_fill": LIMIT, "fill_interval": "3600s"},
+    ),
+    "connection_limit": bootstrap.extension(
+        "filters.network.connection_limit.v3.ConnectionLimit", stat_prefix="few", max_connections=LIMIT
+    ),
+}
+# As rules/proxies.yaml names what they count.
+REFUSED = {
+    "local_ratelimit": "envoy_local_rate_limit_rate_limited",
+    "connection_limit": "envoy_connection_limit_limited_connections",
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize(
+    "place, logger, counted",
+    [("behind", False, MANY), ("filters", False, LIMIT), ("filters", True, MANY)],
+    ids=["behind the filter", "in front of the filter", "logger"],
+)
+def test_what_a_limit_refuses_counts_unless_it_is_in_front_of_the_plugin(
+    mesh: Mesh, doubler: int, limit: str, place: str, logger: bool, counted: int
+) -> None:
+    port = mesh.start(tcp.west(doubler, exchange=ABSENT, logger=logger, **{place: [LIMITS[limit]]}))
+    with ExitStack() as stack:
+        connections = [stack.enter_context(traffic.connect(port)) for _ in range(MANY)]
+        mesh["west"].await_stat("tcp.west.downstream_cx_total", MANY)
+        for connection in connections[:LIMIT]:
+            traffic.exchange_words(connection, b"x")
+    mesh.await_total("west", "istio_tcp_connections_opened_total", counted)
+    mesh.await_total("west", "istio_tcp_connections_closed_total", counted)
+    page = mesh["west"].admin("/stats/prometheus").text
+    (refused,) = re.findall(rf"^{REFUSED[limit]}{{.*}} (\d+)$", page, re.MULTILINE)
+    assert int(refused) == MANY - LIMIT
 
 
 def test_a_reset_by_the_client(mesh: Mesh, doubler: int) -> None:

@@ -32,6 +32,8 @@ class TcpSidecar:
     logger: bool = False
     # Filters between the exchange and the stats plugin.
     filters: list[Json] = field(default_factory=list)
+    # Filters behind the stats plugin.
+    behind: list[Json] = field(default_factory=list)
     tls: Json | None = None
     # Where Envoy reads the listener from, so that it can be replaced; without it, it is in the bootstrap.
     listeners_file: Path | None = None
@@ -62,6 +64,7 @@ class TcpSidecar:
             *map(plugins.network_filter, usual.plugin("metadata_exchange", self.root_id, self.exchange)),
             *self.filters,
             *([] if self.logger else map(plugins.network_filter, stats)),
+            *self.behind,
             bootstrap.tcp_proxy(self.name, self.upstream_clusters[0]["name"], access_log=loggers),
         ]
         return bootstrap.listener(self.name, filters, self.port, self.direction, self.tls, **bootstrap.EXACT_BALANCE)

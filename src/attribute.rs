@@ -10,7 +10,7 @@ pub mod keys;
 use std::borrow::Cow;
 
 use crate::catalogue::label_value::LabelValue;
-use crate::host::Host;
+use crate::host::{Host, HostError};
 use batch::Batch;
 use element::Element;
 use era::Era;
@@ -22,6 +22,10 @@ pub struct Attributes<'a> {
     era: Era,
     batch: Option<&'a Batch<'a>>,
 }
+
+/// An attribute is null, or has a null in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Null;
 
 /// Which attribute is meant.
 #[derive(Clone, Copy, Debug)]
@@ -61,29 +65,44 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// The names by which this host has it.
-    fn names<'p>(&self, names: &'p [&'p str]) -> &'p [&'p str] {
-        match (self.era, names) {
-            (Era::Legacy, ["xds", legacy @ ..]) => legacy,
-            (_, names) => names,
+    /// The same of one that no list brings, where a null matters: of an attribute that is
+    /// one, or a map or list that holds one, the host cannot tell anything else.
+    ///
+    /// # Errors
+    /// There is a null.
+    pub fn unless_null(&self, names: &[&str]) -> Result<Option<Vec<u8>>, Null> {
+        match self.ask(names) {
+            Ok(bytes) => Ok(bytes.filter(|bytes| !bytes.is_empty())),
+            Err(HostError { status: HostError::SERIALIZATION_FAILURE, .. }) => Err(Null),
+            Err(_) => Ok(None),
         }
+    }
+
+    /// The same where an empty one counts, too.
+    pub fn maybe_empty(&self, names: &[&str]) -> Option<Vec<u8>> {
+        self.ask(names).ok().flatten()
     }
 
     fn read(&self, path: Path<'_>) -> Option<Vec<u8>> {
-        let bytes =
-            self.host.property(self.names(path.names())).ok().flatten().filter(|bytes| !bytes.is_empty());
+        let bytes = self.unless_null(path.names()).ok().flatten();
+        let Path::Listed(element) = path else {
+            return bytes;
+        };
         if let Some(batch) = self.batch {
-            batch.note_read();
-            if let Path::Listed(element) = path {
-                batch.note(element, bytes.is_some());
-            }
+            batch.note(element, bytes.is_some());
         }
-        bytes
+        bytes.filter(|bytes| element.admits(bytes))
     }
 
-    /// The same of one that no list brings, where an empty one counts, too.
-    pub fn maybe_empty(&self, names: &[&str]) -> Option<Vec<u8>> {
-        self.host.property(self.names(names)).ok().flatten()
+    /// Asks the host, by the names that it has for an attribute.
+    fn ask(&self, names: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
+        if let Some(batch) = self.batch {
+            batch.note_read();
+        }
+        self.host.property(match (self.era, names) {
+            (Era::Legacy, ["xds", legacy @ ..]) => legacy,
+            (_, names) => names,
+        })
     }
 
     /// A text, made safe for a label.

@@ -147,6 +147,18 @@ fn a_request_costs_one_read_and_its_samples() {
         story.host.set_attribute(&istio_stats::attribute::keys::ENDPOINT, "reviews-v2;shop;reviews;v2;west");
     };
     assert_eq!(request(OUTBOUND, "{}", endpoint), source);
+    // It tells of the route, too, that it is no special one: only those are read.
+    let served = Cell::new(0);
+    let every_other = |story: &Story| {
+        served.set(served.get() + 1);
+        if served.get() % 2 == 1 {
+            story.host.set_attribute(&["xds", "route_name"], "allow_any");
+        }
+    };
+    served.set(1);
+    assert_eq!(request(OUTBOUND, "{}", every_other).calls, 7);
+    served.set(0);
+    assert_eq!(request(OUTBOUND, "{}", every_other), source);
     // The connection's identities are remembered.
     let destination = Cost { calls: 5, returning: 1, records: 4 };
     assert_eq!(request(INBOUND, "{}", |_| {}), destination);
@@ -188,11 +200,11 @@ fn the_list_follows_what_streams_have() {
     };
     let many = |answered: bool| (0..WINDOW).map(|_| evaluated(answered)).collect::<Vec<_>>();
     // Nothing is known yet: all singly. The first also reads what is remembered.
-    assert_eq!(many(true).split_off(1), [[0, 0, 9]; WINDOW - 1]);
+    assert_eq!(many(true).split_off(1), [[0, 0, 10]; WINDOW - 1]);
     assert_eq!(evaluated(true), [1, 1, 0]);
     assert_eq!(evaluated(true), [0, 1, 0]);
     // Without a response the list fails, once: the next has no code.
-    assert_eq!(evaluated(false), [0, 1, 9]);
+    assert_eq!(evaluated(false), [0, 1, 10]);
     assert_eq!(evaluated(false), [1, 1, 1]);
     // The code comes back when it has been there for a while.
     assert_eq!(evaluated(true), [0, 1, 1]);

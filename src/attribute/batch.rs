@@ -202,9 +202,11 @@ impl<'a> Batch<'a> {
         item
     }
 
-    /// The stream was asked for this element, and has it or not.
+    /// The stream was asked for this element, and has it or not. What can only be tested
+    /// is tested the next time, whether this stream has it or not, unless it is one of
+    /// which each part is read by itself.
     pub fn note(&self, element: Element, found: bool) {
-        if found {
+        if found && element != Element::SpecialRoute {
             self.found.set(self.found.get().with(element));
         } else {
             self.lacked.set(self.lacked.get().with(element));

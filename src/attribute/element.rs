@@ -1,7 +1,8 @@
 //! The attributes that a list may bring: one table of them.
 
 use super::keys::{
-    DOWNSTREAM_PEER_KEY, DYNAMIC_METADATA_KEYS, DYNAMIC_METADATA_NAMESPACE, ENDPOINT, UPSTREAM_PEER_KEY,
+    DOWNSTREAM_PEER_KEY, DYNAMIC_METADATA_KEYS, DYNAMIC_METADATA_NAMESPACE, ENDPOINT, SPECIAL_ROUTES,
+    UPSTREAM_PEER_KEY,
 };
 use crate::collections::set::{Numbered, Set};
 
@@ -38,6 +39,7 @@ elements! {
     ResponseCode &["response", "code"], Value, "HTTP status.";
     ResponseFlags &["response", "flags"], Value, "Envoy's response flags.";
     UpstreamCluster &["xds", "cluster_name"], Value, "Envoy's name for a set of upstream endpoints.";
+    SpecialRoute &["xds", "route_name"], Test, "Name of the route, if it is one of Istio's special ones.";
     ContentType &["request", "headers", "content-type"], Either, "Of the request.";
     DownstreamPeer &[DOWNSTREAM_PEER_KEY], Either, "What our exchange left of the downstream peer.";
     UpstreamPeer &[UPSTREAM_PEER_KEY], Either, "What our exchange left of the upstream peer.";
@@ -116,8 +118,18 @@ impl Element {
             ["metadata", "filter_metadata", namespace, _] => {
                 format!("has(metadata.filter_metadata.{namespace})")
             }
+            _ if self == Self::SpecialRoute => {
+                let name = self.text();
+                let is_one = SPECIAL_ROUTES.map(|route| format!("{name} == \"{route}\""));
+                format!("has({name}) && ({})", is_one.join(" || "))
+            }
             _ => format!("has({})", self.text()),
         }
+    }
+
+    /// Whether it counts as there with this value.
+    pub(super) fn admits(self, value: &[u8]) -> bool {
+        self != Self::SpecialRoute || SPECIAL_ROUTES.iter().any(|route| route.as_bytes() == value)
     }
 }
 
@@ -136,6 +148,7 @@ mod tests {
         let testable = Element::ALL.into_iter().filter(|element| TESTABLE.contains(*element));
         let texts: Vec<_> = testable.map(Element::test).collect();
         let expected = [
+            r#"has(xds.route_name) && (xds.route_name == "allow_any" || xds.route_name == "block_all")"#,
             r#""content-type" in request.headers"#,
             r#""wasm.istio_stats.downstream_peer" in filter_state"#,
             r#""wasm.istio_stats.upstream_peer" in filter_state"#,
@@ -149,8 +162,8 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_no_values() {
+    fn objects_and_what_is_rarely_asked_for_are_no_values() {
         let others = Element::ALL.into_iter().filter(|element| !VALUES.contains(*element));
-        assert!(others.eq([Element::IstioDownstreamPeer, Element::IstioUpstreamPeer]));
+        assert!(others.eq([Element::SpecialRoute, Element::IstioDownstreamPeer, Element::IstioUpstreamPeer]));
     }
 }

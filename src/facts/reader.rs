@@ -7,7 +7,7 @@ use super::call::Call;
 use super::connections::{Connection, ConnectionKind, Connections};
 use super::identity::Identity;
 use super::needs::Needs;
-use super::service::{Service, UpstreamClusters};
+use super::service::{of_special_route, Service, UpstreamClusters};
 use crate::attachment::Attachment;
 use crate::attribute::batch::Fetched;
 use crate::attribute::direction::Direction;
@@ -116,7 +116,7 @@ impl CallReader {
             Reporter::Destination => (peer(Side::Downstream), own(Side::Upstream)),
             Reporter::Waypoint => (peer(Side::Downstream), peer(Side::Upstream)),
         };
-        let service = self.service(attributes, reporter, host_header);
+        let service = self.service(attributes, attachment, reporter, host_header);
         Call { reporter, downstream, upstream, identity, service }
     }
 
@@ -134,6 +134,7 @@ impl CallReader {
     fn service(
         &self,
         attributes: &Attributes<'_>,
+        attachment: Attachment,
         reporter: Reporter,
         host_header: impl Fn() -> Option<LabelValue>,
     ) -> Service {
@@ -148,7 +149,9 @@ impl CallReader {
             };
             trusted.then(&host_header).flatten().or_else(local_service)
         };
-        Service::read(attributes, &mut self.upstream_clusters.borrow_mut(), base)
+        // TCP has no routes.
+        let route = (attachment == Attachment::Http).then(|| of_special_route(attributes)).flatten();
+        Service::read(attributes, &mut self.upstream_clusters.borrow_mut(), route, base)
     }
 
     fn peer(

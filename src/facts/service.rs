@@ -5,7 +5,7 @@ use core::hash::BuildHasher;
 use hashbrown::DefaultHashBuilder;
 
 use crate::attribute::element::Element;
-use crate::attribute::Attributes;
+use crate::attribute::{Attributes, Null};
 use crate::catalogue::label_value::LabelValue;
 use crate::catalogue::reporter::Reporter;
 use crate::collections::recent::Recent;
@@ -62,34 +62,34 @@ impl Service {
     /// no upstream metadata does: the request's host if it may be trusted, or
     /// the local canonical service for inbound traffic.
     ///
-    /// Istio's order: special route or upstream cluster, then metadata, then
-    /// base. (Istio's special routes lead to no upstream cluster that metadata
-    /// describes, so of one that does the route is not read.)
+    /// Istio's order: special route, special upstream cluster, metadata, base. `route`
+    /// is the special one, if it is.
     pub fn read(
         attributes: &Attributes<'_>,
         upstream_clusters: &mut UpstreamClusters,
+        route: Option<LabelValue>,
         base: impl FnOnce() -> Option<LabelValue>,
     ) -> Self {
         let named = |name, host| Self { host, name, namespace: None };
+        // Asked for also where the route wins: each request shall read the same.
         match upstream_clusters.read(attributes) {
+            _ if route.is_some() => named(route, base()),
             UpstreamCluster::Special(name) => named(Some(name), base()),
             UpstreamCluster::Described(service) => service.completed(base),
-            UpstreamCluster::Nameless => match special_route(attributes) {
-                Some(name) => named(LabelValue::clean_str(name), base()),
-                None => {
-                    let host = base();
-                    Self { name: host.clone(), host, namespace: None }
-                }
-            },
+            UpstreamCluster::Nameless => {
+                let host = base();
+                named(host.clone(), host)
+            }
         }
     }
 
-    /// One `istio.services` entry, in the host's map form.
-    fn from_metadata(metadata: &[u8]) -> Self {
-        let fields = Pairs::parse(metadata);
-        let field = |key: &str| {
-            let value = fields.as_ref()?.get(key.as_bytes())?;
-            LabelValue::clean(value.to_vec())
+    /// One `istio.services` entry. `field` reads one of its fields: what is no text is
+    /// as good as absent, and recognised as in the node's metadata.
+    fn of_fields<B: AsRef<[u8]>>(field: impl Fn(&str) -> Option<B>) -> Self {
+        let field = |name: &str| {
+            let bytes = field(name)?;
+            let text = core::str::from_utf8(bytes.as_ref()).ok()?;
+            LabelValue::clean_str(text).filter(|_| !text.chars().any(char::is_control))
         };
         Self { host: field("host"), name: field("name"), namespace: field("namespace") }
     }
@@ -112,13 +112,13 @@ impl Service {
     }
 }
 
-/// Istio's names of routes to no known service.
-fn special_route(attributes: &Attributes<'_>) -> Option<&'static str> {
-    match &*attributes.bytes(&["xds", "route_name"])? {
-        b"block_all" => Some("BlackHoleCluster"),
-        b"allow_any" => Some("PassthroughCluster"),
-        _ => None,
-    }
+/// What Istio calls the service behind a special route, if the request took one.
+pub fn of_special_route(attributes: &Attributes<'_>) -> Option<LabelValue> {
+    let name = match &*attributes.bytes(Element::SpecialRoute)? {
+        b"block_all" => "BlackHoleCluster",
+        _ => "PassthroughCluster",
+    };
+    LabelValue::clean_str(name)
 }
 
 // === impl UpstreamClusters ===
@@ -156,9 +156,17 @@ impl UpstreamCluster {
     }
 
     fn described(attributes: &Attributes<'_>) -> Self {
-        match attributes.bytes(&SERVICE_METADATA) {
-            Some(metadata) => Self::Described(Service::from_metadata(&metadata)),
-            None => Self::Nameless,
+        match attributes.unless_null(&SERVICE_METADATA) {
+            Ok(None) => Self::Nameless,
+            Ok(Some(metadata)) => {
+                let fields = Pairs::parse(&metadata);
+                Self::Described(Service::of_fields(|name| fields?.get(name.as_bytes())))
+            }
+            Err(Null) => {
+                let field =
+                    |name: &str| attributes.bytes([&SERVICE_METADATA[..], &[name]].concat().as_slice());
+                Self::Described(Service::of_fields(field))
+            }
         }
     }
 }

@@ -1,6 +1,13 @@
 """How the destination service is named."""
 
+from functools import partial
+from typing import Any
+
+import pytest
+
 from lab import bootstrap
+from lab.tree import Json
+from lab.waiting import await_equal
 from tests.e2e.harness import clients, usual
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
@@ -24,7 +31,12 @@ def test_the_host_header_fallback_can_be_set_either_way(mesh: Mesh, backend: int
     mesh.expect("host_header_reversed.yaml")
 
 
-def test_passthrough_and_incomplete_upstream_cluster_metadata(mesh: Mesh, backend: int) -> None:
+# Where Istio's `egressProxy` leads the route to no known service.
+EGRESS = {"host": "egress.mesh.svc.cluster.local", "name": "egress", "namespace": "mesh"}
+
+
+@pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
+def test_passthrough_and_incomplete_upstream_cluster_metadata(mesh: Mesh, backend: int, logger: bool) -> None:
     inbound = {
         "InboundPassthroughCluster": "/status/200",
         "InboundPassthroughClusterIpv4": "/status/201",
@@ -33,6 +45,7 @@ def test_passthrough_and_incomplete_upstream_cluster_metadata(mesh: Mesh, backen
     west_port = mesh.start(
         west(
             backend,
+            logger=logger,
             upstream_clusters=[usual.upstream_cluster(name, [backend]) for name in inbound],
             routes=[bootstrap.route(f"/{name}/", name, prefix_rewrite=path) for name, path in inbound.items()],
         )
@@ -47,15 +60,21 @@ def test_passthrough_and_incomplete_upstream_cluster_metadata(mesh: Mesh, backen
         east(
             backend,
             exchange=ABSENT,
+            logger=logger,
             upstream_clusters=[
                 usual.upstream_cluster("BlackHoleCluster", []),
                 usual.upstream_cluster("PassthroughCluster", [backend]),
                 usual.upstream_cluster("outbound|80||pay.logistics", [backend], [no_name]),
+                usual.upstream_cluster("outbound|80||egress.mesh", [backend], [EGRESS]),
                 usual.upstream_cluster("outbound|80||billing.logistics", [backend], [no_host]),
             ],
             routes=[
                 bootstrap.direct_response("/block-all", 502, name="block_all"),
                 bootstrap.route("/allow-any", "PassthroughCluster", name="allow_any", prefix_rewrite="/status/201"),
+                bootstrap.route(
+                    "/egress-proxy", "outbound|80||egress.mesh", name="allow_any", prefix_rewrite="/status/202"
+                ),
+                bootstrap.route("/egress", "outbound|80||egress.mesh", prefix_rewrite="/status/206"),
                 bootstrap.route("/black-hole", "BlackHoleCluster"),
                 bootstrap.route("/passthrough", "PassthroughCluster", prefix_rewrite="/status/203"),
                 bootstrap.route("/no-name", "outbound|80||pay.logistics"),
@@ -67,6 +86,8 @@ def test_passthrough_and_incomplete_upstream_cluster_metadata(mesh: Mesh, backen
     expected = {
         "/block-all": 502,
         "/allow-any": 201,
+        "/egress-proxy": 202,
+        "/egress": 206,
         "/black-hole": 503,
         "/passthrough": 203,
         "/no-name": 200,
@@ -76,6 +97,31 @@ def test_passthrough_and_incomplete_upstream_cluster_metadata(mesh: Mesh, backen
     with clients.http1(port) as caller:
         assert {path: caller.get(path).status_code for path in expected} == expected
     mesh.expect("service_names.yaml")
+
+
+# By the path that leads to an upstream cluster with it.
+NO_TEXTS: dict[str, Any] = {"null": None, "number": 7, "boolean": True, "list": ["a"], "map": {"a": None}}
+
+
+@pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
+def test_a_field_that_is_no_text_leaves_the_others(mesh: Mesh, backend: int, logger: bool) -> None:
+    def service(name: str) -> Json:
+        return {"host": f"{name}.logistics.svc.cluster.local", "name": NO_TEXTS[name], "namespace": "logistics"}
+
+    port = mesh.start(
+        east(
+            backend,
+            exchange=ABSENT,
+            logger=logger,
+            upstream_clusters=[usual.upstream_cluster(name, [backend], [service(name)]) for name in NO_TEXTS],
+            routes=[bootstrap.route(f"/{name}", name) for name in NO_TEXTS],
+        )
+    )
+    with clients.http1(port) as caller:
+        assert all(caller.get(f"/{name}").is_success for name in NO_TEXTS)
+    labels = ("destination_service", "destination_service_name", "destination_service_namespace")
+    expected = {(f"{name}.logistics.svc.cluster.local", name, "logistics"): 1.0 for name in NO_TEXTS}
+    await_equal(partial(mesh.requests, "east", labels), expected, "services by their upstream clusters' metadata")
 
 
 def test_a_host_header_cannot_write_labels(mesh: Mesh) -> None:

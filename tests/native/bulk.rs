@@ -13,6 +13,7 @@ const WINDOW: usize = 8;
 
 /// What the list is then.
 const LIST: &str = "[response.code,response.flags,xds.cluster_name,request.headers[\"content-type\"],\
+    has(xds.route_name) && (xds.route_name == \"allow_any\" || xds.route_name == \"block_all\"),\
     \"wasm.istio_stats.upstream_peer\" in filter_state,has(filter_state.upstream_peer),\
     has(metadata.filter_metadata.istio_stats),has(upstream.tls_version),\
     request.duration,request.total_size,response.total_size]";
@@ -82,7 +83,7 @@ fn a_null_in_the_list_is_as_good_as_absent() {
     warm_up(&story);
     let outcome = [200i64, 0].map(Value::from);
     let texts = ["", "text/plain"].map(Value::from);
-    let tests = [false; 4].map(Value::from);
+    let tests = [false; 5].map(Value::from);
     let measured = [1_000_000i64, 5, 7].map(Value::from);
     let list = outcome.into_iter().chain(texts).chain(tests).chain(measured);
     story.host.set_expression(LIST, Value::List(list.collect()));

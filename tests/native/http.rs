@@ -147,6 +147,8 @@ fn the_service_is_named_by_route_then_upstream_cluster_then_metadata() {
     for (route, upstream_cluster, services, expected) in [
         ("block_all", "", None, [host, "BlackHoleCluster", "unknown"]),
         ("allow_any", "PassthroughCluster", None, [host, "PassthroughCluster", "unknown"]),
+        // As `egressProxy` has it: the route wins over whatever it leads to.
+        ("allow_any", "outbound|80||reviews", Some(metadata()), [host, "PassthroughCluster", "unknown"]),
         ("", "BlackHoleCluster", None, [host, "BlackHoleCluster", "unknown"]),
         ("", "InboundPassthroughCluster", Some(metadata()), [host, "InboundPassthroughCluster", "unknown"]),
         ("", "InboundPassthroughClusterIpv6", None, [host, "InboundPassthroughClusterIpv6", "unknown"]),
@@ -165,6 +167,29 @@ fn the_service_is_named_by_route_then_upstream_cluster_then_metadata() {
         story.finish(id);
         let names = ["destination_service", "destination_service_name", "destination_service_namespace"];
         assert_eq!(pick(&story.request_labels(), names), expected, "{route} {upstream_cluster}");
+    }
+}
+
+#[test]
+fn a_field_that_is_no_text_is_left_out_of_an_upstream_clusters_service() {
+    for other in [
+        Value::Null,
+        Value::Double(7.0),
+        Value::Bool(true),
+        Value::List(vec!["x".into()]),
+        Value::map([("x", "y")]),
+        Value::map([("x", Value::Null)]),
+    ] {
+        let story = Story::new(OUTBOUND, "{}");
+        let id = story.open();
+        story.host.set_attribute(&["xds", "cluster_name"], "outbound|80||reviews");
+        let host = Value::from("reviews.shop.svc.cluster.local");
+        let services = [("host", host), ("name", other.clone()), ("namespace", "shop".into())];
+        story.host.set_attribute(&SERVICE, Value::map(services));
+        story.finish(id);
+        let names = ["destination_service", "destination_service_name", "destination_service_namespace"];
+        let expected = ["reviews.shop.svc.cluster.local", "reviews", "shop"];
+        assert_eq!(pick(&story.request_labels(), names), expected, "{other:?}");
     }
 }
 

@@ -58,6 +58,11 @@ impl Expressions {
 fn list_of_attributes(text: &str, at: impl Fn(&[&str]) -> Option<Value>) -> Option<Value> {
     let at = |path: &[String]| at(&path.iter().map(String::as_str).collect::<Vec<_>>());
     let items = text.strip_prefix('[')?.strip_suffix(']')?.split(',').map(|item| {
+        if let Some((name, values)) = item.strip_prefix("has(").and_then(|item| item.split_once(") && (")) {
+            let value = at(&plain_path(name)?);
+            let is_it = |text: &str| value == Some(text.into());
+            return Some(values.split('"').skip(1).step_by(2).any(is_it).into());
+        }
         if let Some(name) = item.strip_prefix("has(").and_then(|item| item.strip_suffix(')')) {
             return Some(at(&plain_path(name)?).is_some().into());
         }

@@ -296,7 +296,10 @@ def say_where_to_look(keep: bool) -> None:
         print(f"    curl -s {proxy.stats_url} | grep '^istio_'")
     print("  which Kubernetes cluster calls which, live:")
     urls = " ".join(f"http://127.0.0.1:{proxy.admin_port}" for proxy in (EAST, WEST))
-    print(f"    {os.environ.get('CARGO_TARGET_DIR', 'target')}/debug/istio-stats top {urls}")
+    command = f"{os.environ.get('CARGO_TARGET_DIR', 'target')}/debug/istio-stats"
+    print(f"    {command} top {urls}")
+    print("  the same in a browser:")
+    print(f"    {command} ui {urls}")
     print("  one more request:")
     print(f"    curl -H 'Host: {traffic.REVIEWS}' http://127.0.0.1:{EAST.port}/")
     if keep:

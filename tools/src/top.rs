@@ -107,7 +107,8 @@ fn print_for_ever(mut sources: Sources, args: &Args, interval: Duration) -> Resu
     }
 }
 
-fn parse_seconds(text: &str) -> Result<f64, String> {
+/// Of the option `--interval`.
+pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse().ok().filter(|seconds| (0.1..=3600.0).contains(seconds));
     seconds.ok_or_else(|| "must be a number of seconds from 0.1 to 3600".to_owned())
 }

@@ -30,6 +30,7 @@ use istio_stats::catalogue::metric::PREFIX;
 use crate::endpoint::Endpoint;
 use crate::names::parse_prefix;
 use crate::output::print;
+use crate::top::parse_seconds;
 use source::Source;
 
 /// Shows the mesh in a browser: which service calls which across Kubernetes clusters, and what fails.
@@ -47,13 +48,13 @@ pub(crate) struct Args {
     /// Where the page is served. On another address than this machine's own, everybody who reaches it sees the mesh
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:15080")]
     listen: SocketAddr,
+    /// Seconds between two readings of Envoys
+    #[arg(long, default_value_t = 5.0, value_parser = parse_seconds)]
+    interval: f64,
     /// What the metrics' names begin with: metric_prefix in the plugin's configuration, or that of recording rules
     #[arg(long, value_name = "PREFIX", default_value = PREFIX, value_parser = parse_prefix)]
     metric_prefix: String,
 }
-
-/// Between two readings of Envoys.
-const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs the command.
 ///
@@ -64,7 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(url) => Source::prometheus(Endpoint::new(url)?, &args.metric_prefix),
         None => {
             let endpoints: Result<Vec<_>> = args.urls.iter().map(|url| Endpoint::new(url)).collect();
-            Source::envoys(endpoints?, &args.metric_prefix, INTERVAL)
+            Source::envoys(endpoints?, &args.metric_prefix, Duration::from_secs_f64(args.interval))
         }
     };
     server::run(source, args.listen, |address| {

@@ -1,11 +1,12 @@
 //! What is read of each series, and what it did since the last time.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::time::Instant;
 
 use istio_stats::catalogue::metric::Metric;
 
-use crate::exposition::{Labels, Page};
+use crate::exposition::{Labels, Page, Sample};
 
 /// What the series says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +27,14 @@ pub(crate) enum Measure {
 pub(crate) struct Reading {
     pub(crate) at: Instant,
     pub(crate) page: Page,
+}
+
+/// What was counted at one time. A page of a large proxy takes a hundred times as much.
+#[derive(Clone, Debug)]
+pub(crate) struct Counts {
+    pub(crate) at: Instant,
+    /// By the hash of name and labels, of which there are too few to meet.
+    values: HashMap<u64, f64>,
 }
 
 /// What one series adds.
@@ -64,22 +73,34 @@ impl Measure {
     }
 }
 
+// === impl Reading ===
+
+impl Reading {
+    /// All that a later one is compared with.
+    pub(crate) fn counts(&self) -> Counts {
+        let values = self.page.samples.iter().map(|sample| (identity(sample), sample.value)).collect();
+        Counts { at: self.at, values }
+    }
+}
+
 /// What the series of an endpoint did between two readings. A counter that fell
 /// began anew, from zero; so did one that was not there before.
-pub(crate) fn flows<'a>(before: Option<&Reading>, now: &'a Reading) -> Vec<Flow<'a>> {
+pub(crate) fn flows<'a>(before: Option<&Counts>, now: &'a Reading) -> Vec<Flow<'a>> {
     let seconds = before.map_or(0.0, |before| now.at.saturating_duration_since(before.at).as_secs_f64());
-    let known: Option<HashMap<_, _>> = before.filter(|_| seconds > 0.0).map(|before| {
-        before.page.samples.iter().map(|one| ((one.name.as_str(), &one.labels), one.value)).collect()
-    });
-    let flow = |sample: &'a crate::exposition::Sample| {
-        let rate = known.as_ref().map(|known| {
-            let before = known.get(&(sample.name.as_str(), &sample.labels)).copied().unwrap_or_default();
+    let known = before.filter(|_| seconds > 0.0).map(|before| &before.values);
+    let flow = |sample: &'a Sample| {
+        let rate = known.map(|known| {
+            let before = known.get(&identity(sample)).copied().unwrap_or_default();
             let grown = if sample.value < before { sample.value } else { sample.value - before };
             grown / seconds
         });
         Some(Flow { measure: Measure::of(&sample.name)?, labels: &sample.labels, total: sample.value, rate })
     };
     now.page.samples.iter().filter_map(flow).collect()
+}
+
+fn identity(sample: &Sample) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one((&sample.name, &sample.labels))
 }
 
 #[cfg(test)]
@@ -115,10 +136,10 @@ mod tests {
             start + Duration::from_secs(4),
             "requests_total{a=\"1\"} 30\nrequests_total{a=\"2\"} 8\nrequests_total{a=\"3\"} 4\n",
         );
-        let rates: Vec<_> = flows(Some(&before), &now).iter().map(|flow| flow.rate).collect();
+        let rates: Vec<_> = flows(Some(&before.counts()), &now).iter().map(|flow| flow.rate).collect();
         // Grew, began anew, is new.
         assert_eq!(rates, [Some(5.0), Some(2.0), Some(1.0)]);
         assert!(flows(None, &now).iter().all(|flow| flow.rate.is_none()));
-        assert_eq!(flows(Some(&now), &now)[0].rate, None);
+        assert_eq!(flows(Some(&now.counts()), &now)[0].rate, None);
     }
 }

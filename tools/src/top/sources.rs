@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::measure::{flows, Flow, Measure, Reading};
+use super::measure::{flows, Counts, Flow, Measure, Reading};
 use super::rows::Unit;
 use crate::endpoint::Endpoint;
 use crate::exposition::Page;
@@ -24,8 +24,9 @@ struct Source {
     prefix: String,
     /// Over which time rates are taken, as far as it has been read so long.
     span: Duration,
-    /// The oldest first: what rates are compared with. The last is what is now.
-    readings: VecDeque<Reading>,
+    /// What was counted before, the oldest first: with that rates are compared.
+    before: VecDeque<Counts>,
+    now: Option<Reading>,
     /// Why there is no newer page.
     error: Option<String>,
     /// What to do about a page without these metrics, if that is known.
@@ -74,15 +75,14 @@ impl Sources {
     /// Over which time rates are taken now; `None` until there are two readings.
     pub(crate) fn measured(&self) -> Option<Duration> {
         let of = |source: &Source| {
-            let (first, last) = (source.readings.front()?, source.readings.back()?);
-            Some(last.at.saturating_duration_since(first.at)).filter(|span| !span.is_zero())
+            Some(source.now.as_ref()?.at.saturating_duration_since(source.before.front()?.at))
         };
         self.0.iter().filter_map(of).max()
     }
 
     /// Totals until there is something to compare.
     pub(crate) fn unit(&self) -> Unit {
-        if self.0.iter().any(|source| source.before().is_some()) {
+        if self.0.iter().any(|source| !source.before.is_empty()) {
             Unit::PerSecond
         } else {
             Unit::Total
@@ -112,7 +112,8 @@ impl Source {
             endpoint,
             prefix: prefix.to_owned(),
             span: Duration::ZERO,
-            readings: VecDeque::new(),
+            before: VecDeque::new(),
+            now: None,
             error: None,
             advice: None,
         }
@@ -120,21 +121,18 @@ impl Source {
 
     /// What its series did between the last two pages; nothing if it does not answer.
     fn flows(&self) -> Vec<Flow<'_>> {
-        let answers = self.readings.back().filter(|_| self.error.is_none());
-        answers.map(|now| flows(self.before(), now)).unwrap_or_default()
-    }
-
-    fn before(&self) -> Option<&Reading> {
-        self.readings.front().filter(|_| self.readings.len() > 1)
+        let answers = self.now.as_ref().filter(|_| self.error.is_none());
+        answers.map(|now| flows(self.before.front(), now)).unwrap_or_default()
     }
 
     fn keep(&mut self, now: Reading) {
-        let spans = |reading: &Reading| now.at.saturating_duration_since(reading.at) >= self.span;
+        self.before.extend(self.now.as_ref().map(Reading::counts));
+        let spans = |counts: &Counts| now.at.saturating_duration_since(counts.at) >= self.span;
         // The second is old enough, too: the first is no longer needed.
-        while self.readings.get(1).is_some_and(spans) {
-            self.readings.pop_front();
+        while self.before.get(1).is_some_and(spans) {
+            self.before.pop_front();
         }
-        self.readings.push_back(now);
+        self.now = Some(now);
     }
 
     fn read(&mut self) {

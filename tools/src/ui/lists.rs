@@ -72,21 +72,21 @@ fn pair(traffic: Option<&Traffic>) -> Markup {
 }
 
 pub(crate) fn services(context: &Context<'_>) -> Markup {
-    let mesh = context.view.of(context.mesh());
-    let rows = rows(context, &mesh, "/service", |call| Some(call.service.clone()));
+    let wanted = |call: &Call| context.view.wants(&call.service).then(|| call.service.clone());
+    let rows = rows(context, context.mesh(), "/service", wanted);
     table(context, "services", &["Service", "Namespace", "Kubernetes cluster"], rows)
 }
 
 /// Those that answer, and those that only call.
 pub(crate) fn workloads(context: &Context<'_>) -> Markup {
-    let mesh = context.view.of(context.mesh());
-    let answering = |call: &Call| (call.destination.name != UNKNOWN).then(|| call.destination.clone());
-    let mut all = mesh.by(answering);
-    for call in mesh.calls.keys().filter(|call| call.source.name != UNKNOWN) {
+    let mesh = context.mesh();
+    let wanted = |place: &Place| place.name != UNKNOWN && context.view.wants(place);
+    let mut all = mesh.by(|call| wanted(&call.destination).then(|| call.destination.clone()));
+    for call in mesh.calls.keys().filter(|call| wanted(&call.source)) {
         all.entry(call.source.clone()).or_default();
     }
     let rows = all.into_iter().map(|(place, traffic)| Row {
-        protocols: protocols(&mesh, |call| call.destination == place),
+        protocols: protocols(mesh, |call| call.destination == place),
         names: names(context, "/workload", &place),
         traffic,
     });

@@ -48,7 +48,9 @@ pub(crate) fn document(context: &Context<'_>, title: &str, main: &Markup) -> Mar
 
 fn header(context: &Context<'_>) -> Markup {
     let view = &context.view;
-    let kept = View { name: String::new(), sort: String::new(), ..view.clone() };
+    let is_view = PAGES.iter().any(|(path, _, _)| *path == context.path);
+    // What a list leaves out the next one does, too; one service is no filter.
+    let kept = if is_view { View { sort: String::new(), ..view.clone() } } else { view.everything() };
     html! {
         header {
             a.brand href=(view.everything().href("/")) { (PreEscaped(include_str!("icon.svg"))) "istio-stats" }
@@ -57,7 +59,7 @@ fn header(context: &Context<'_>) -> Markup {
                     a href=(kept.href(path)) accesskey=(key) aria-current=[(path == context.path).then_some("page")] { (name) }
                 }
             }
-            @if PAGES.iter().any(|(path, _, _)| *path == context.path) { (filters(context)) }
+            @if is_view { (filters(context)) }
         }
     }
 }

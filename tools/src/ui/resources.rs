@@ -146,12 +146,13 @@ impl Resources {
         !found.is_empty()
     }
 
+    /// Whoever has failed to answer once is not waited for again.
     fn ask(&mut self, prometheus: &Prometheus, expression: &str) -> Vector {
+        if !self.problems.is_empty() {
+            return Vector::new();
+        }
         prometheus.query(expression).unwrap_or_else(|error| {
-            let problem = Problem { part: "CPU and memory".to_owned(), why: format!("{error:#}") };
-            if !self.problems.contains(&problem) {
-                self.problems.push(problem);
-            }
+            self.problems.push(Problem { part: "CPU and memory".to_owned(), why: format!("{error:#}") });
             Vector::new()
         })
     }

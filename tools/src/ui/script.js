@@ -16,14 +16,25 @@ function place(element) {
   return text ? `[aria-label="${CSS.escape(text)}"]` : null;
 }
 
+let isReading = false;
+
 async function readAgain() {
+  if (isReading) return;
+  isReading = true;
+  try {
+    await read();
+  } finally {
+    isReading = false;
+  }
+}
+
+async function read() {
   let text;
   try {
     const answer = await fetch(location.href, { cache: "no-store" });
     text = await answer.text();
     if (!answer.ok) throw new Error(text);
   } catch {
-    document.body.dataset.lost = "true";
     lost();
     return;
   }

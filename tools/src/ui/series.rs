@@ -111,10 +111,12 @@ impl Answers {
         self.series.iter().map(Series::flow).collect()
     }
 
+    /// What has the same reason is one problem.
     fn fail(&mut self, part: &str, why: String) {
-        let problem = Problem { part: part.to_owned(), why };
-        if !self.problems.contains(&problem) {
-            self.problems.push(problem);
+        match self.problems.iter_mut().find(|problem| problem.why == why) {
+            Some(problem) if problem.part.split(", ").any(|one| one == part) => {}
+            Some(problem) => problem.part = format!("{}, {part}", problem.part),
+            None => self.problems.push(Problem { part: part.to_owned(), why }),
         }
     }
 }
@@ -167,5 +169,15 @@ mod tests {
             "{}",
             expressions[7]
         );
+    }
+
+    #[test]
+    fn what_has_the_same_reason_is_said_once() {
+        let mut answers = Answers::default();
+        for (part, why) in [("Requests", "gone"), ("Latency", "gone"), ("Latency", "gone"), ("TCP", "slow")] {
+            answers.fail(part, why.to_owned());
+        }
+        let said: Vec<_> = answers.problems.iter().map(|one| format!("{}: {}", one.part, one.why)).collect();
+        assert_eq!(said, ["Requests, Latency: gone", "TCP: slow"]);
     }
 }

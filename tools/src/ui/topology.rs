@@ -63,8 +63,10 @@ pub(crate) fn picture(context: &Context<'_>, graph: &Graph, level: Level) -> Mar
                 svg.topology.quiet[!has_texts] xmlns="http://www.w3.org/2000/svg" width=(least) role="group"
                     viewBox={ "0 0 " (number(layout.width)) " " (number(layout.height)) } {
                     @for (id, frame) in &layout.frames { (frame_of(context, graph, level, id, *frame)) }
-                    @for strand in &layout.strands { (strand_of(context, graph, level, strand)) }
+                    @for strand in &layout.strands { (strand_of(context, graph, level, strand, has_texts)) }
                     @for (place, rectangle) in &layout.boxes { (box_of(context, graph, level, place, *rectangle)) }
+                    // Over everything, so that no line crosses a text.
+                    @if has_texts { @for strand in &layout.strands { (caption_of(context, graph, level, strand)) } }
                 }
             }
         }
@@ -124,10 +126,32 @@ pub(crate) fn href(context: &Context<'_>, level: Level, at: &Place) -> String {
     }
 }
 
-fn strand_of(context: &Context<'_>, graph: &Graph, level: Level, strand: &Strand<'_>) -> Markup {
+fn traffic_of<'a>(graph: &'a Graph, strand: &Strand<'_>) -> Option<&'a Traffic> {
+    let ends = (strand.from.clone(), strand.to.clone());
+    graph.edges.get(&ends)?.get(&strand.protocol)
+}
+
+/// What stands on a strand. The link is that of the strand, where keys and screen readers find it.
+fn caption_of(context: &Context<'_>, graph: &Graph, level: Level, strand: &Strand<'_>) -> Markup {
+    let Some(traffic) = traffic_of(graph, strand).filter(|traffic| !traffic.is_idle()) else {
+        return html! {};
+    };
+    html! {
+        a.strand.caption href=(href(context, level, strand.to)) tabindex="-1" aria-hidden="true" {
+            (pill(&parts(strand.protocol, traffic), traffic, strand.label))
+        }
+    }
+}
+
+fn strand_of(
+    context: &Context<'_>,
+    graph: &Graph,
+    level: Level,
+    strand: &Strand<'_>,
+    has_caption: bool,
+) -> Markup {
     let Strand { from, to, protocol, curve, label } = strand;
-    let ends = ((*from).clone(), (*to).clone());
-    let Some(traffic) = graph.edges.get(&ends).and_then(|strands| strands.get(protocol)) else {
+    let Some(traffic) = traffic_of(graph, strand) else {
         return html! {};
     };
     let [begin, first, second, end] = curve.map(|(x, y)| format!("{},{}", number(x), number(y)));
@@ -141,7 +165,7 @@ fn strand_of(context: &Context<'_>, graph: &Graph, level: Level, strand: &Strand
             path.reach d=(way) {}
             path.(protocol.name()) d=(way) stroke=(colour) stroke-width=(number(thickness(traffic))) {}
             path.arrow d=(arrow(curve)) fill=(colour) {}
-            @if !traffic.is_idle() {
+            @if !traffic.is_idle() && !has_caption {
                 (pill(&parts(*protocol, traffic), traffic, *label))
             }
         }

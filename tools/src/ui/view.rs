@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::mesh::{Call, Level, Mesh, Place};
+use super::mesh::{Level, Mesh, Place};
 
 /// The address behind the question mark.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -83,21 +83,21 @@ impl View {
         !(self.cluster.is_empty() && self.namespace.is_empty() && self.q.is_empty())
     }
 
-    /// What touches the Kubernetes cluster and the namespace, and contains the text.
+    /// The calls that have anything to do with what is wanted.
     pub(crate) fn of(&self, mesh: &Mesh) -> Mesh {
-        mesh.filtered(|call| self.wants(call))
+        mesh.filtered(|call| {
+            let ends = [&call.source, &call.caller(), &call.service, &call.destination];
+            ends.iter().any(|place| self.wants(place))
+        })
     }
 
-    fn wants(&self, call: &Call) -> bool {
-        let both = [&call.source, &call.service, &call.destination];
+    /// Whether it is there, and called so.
+    pub(crate) fn wants(&self, place: &Place) -> bool {
         let q = self.q.to_lowercase();
-        let contains = |text: &String| text.to_lowercase().contains(&q);
-        both.iter().any(|place| {
-            (self.cluster.is_empty() || place.cluster_id == self.cluster)
-                && (self.namespace.is_empty() || place.namespace == self.namespace)
-        }) && (q.is_empty()
-            || contains(&call.source_service)
-            || both.iter().any(|place| contains(&place.name) || contains(&place.namespace)))
+        (self.cluster.is_empty() || place.cluster_id == self.cluster)
+            && (self.namespace.is_empty() || place.namespace == self.namespace)
+            && (q.is_empty()
+                || [&place.name, &place.namespace].iter().any(|text| text.to_lowercase().contains(&q)))
     }
 }
 

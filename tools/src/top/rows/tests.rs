@@ -78,8 +78,9 @@ fn rates_leave_the_number_of_open_connections_a_number() {
     let before = reading(&line("tcp_connections_opened_total", "source", "", 3));
     let mut now = reading(&line("tcp_connections_opened_total", "source", "", 5));
     now.at = before.at + Duration::from_secs(4);
-    let [row] =
-        rows(&flows(Some(&before), &now), By::Cluster, Whose::Auto, Unit::PerSecond).try_into().unwrap();
+    let [row] = rows(&flows(Some(&before.counts()), &now), By::Cluster, Whose::Auto, Unit::PerSecond)
+        .try_into()
+        .unwrap();
     assert_eq!(row.tcp, Some(Tcp { open: 5.0, opened: 0.5, ..Tcp::default() }));
 }
 

@@ -18,7 +18,7 @@ fn mesh(text: &str) -> Mesh {
     let page = |text: &str| Page::parse(text, |_| true).unwrap();
     let before = Reading { at: now, page: page("") };
     let after = Reading { at: now.checked_add(Duration::from_secs(10)).unwrap(), page: page(text) };
-    Mesh::of(&flows(Some(&before), &after))
+    Mesh::of(&flows(Some(&before.counts()), &after))
 }
 
 fn place(cluster_id: &str, namespace: &str, name: &str) -> Place {
@@ -81,7 +81,7 @@ fn what_rests_is_still_there() {
     let page = || Page::parse(&line("requests_total", "source", HTTP, 100), |_| true).unwrap();
     let before = Reading { at: now, page: page() };
     let after = Reading { at: now.checked_add(Duration::from_secs(10)).unwrap(), page: page() };
-    let mesh = Mesh::of(&flows(Some(&before), &after));
+    let mesh = Mesh::of(&flows(Some(&before.counts()), &after));
     assert!(mesh.total().is_idle());
     assert_eq!(mesh.graph(Level::Service).nodes.len(), 2);
 }

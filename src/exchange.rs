@@ -69,7 +69,7 @@ impl Exchange {
             return Self::default();
         };
 
-        let (workload, warnings) = node::read(host);
+        let (workload, warnings) = node::read_further(host, &config.additional_labels);
         for warning in warnings {
             warn(&warning);
         }
@@ -78,7 +78,12 @@ impl Exchange {
             warn(&problem);
             None
         });
-        let own_metadata = metadata::encode_struct(&workload);
+        let mut own_metadata = metadata::encode_struct(&workload);
+        if metadata::to_header(&own_metadata).len() > MAX_ENCODED_BYTES {
+            // A peer that reads more than that takes none of it.
+            warn("additional_labels: too long together; none is sent");
+            own_metadata = metadata::encode_struct(&workload.asking(&[]));
+        }
         let own = Own {
             metadata: Some(metadata::to_header(&own_metadata)).filter(|text| !text.is_empty()),
             frame: (!own_metadata.is_empty()).then(|| frame::encode(&own_metadata, id.as_deref())).flatten(),

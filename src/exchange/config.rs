@@ -19,6 +19,8 @@ pub struct Config {
     /// Upstream clusters (Envoy's) that expect the exchange over TCP, beside
     /// those that say so in their metadata.
     pub tcp_upstream_clusters: Vec<String>,
+    /// Kubernetes labels that peers are told beside those that become metric labels.
+    pub additional_labels: Vec<String>,
     /// Local facts that replace the node's.
     pub local: LocalOverrides,
 }
@@ -29,6 +31,9 @@ const MAX_TCP_UPSTREAM_CLUSTERS: usize = 1024;
 /// Fields of Istio's schema that this plugin does not need: it decodes nothing
 /// and so caches nothing.
 const IGNORED: &[&str] = &["max_peer_cache_size"];
+
+/// Additional labels that are sent, at most: a peer reads 8 kB in all.
+const MAX_ADDITIONAL_LABELS: usize = 32;
 
 // === impl Config ===
 
@@ -50,6 +55,7 @@ impl Config {
             skip_external: object.boolean("skip_external").unwrap_or_default(),
             attachment: object.choice("attachment", Attachment::CHOICES),
             tcp_upstream_clusters: object.strings("tcp_upstream_clusters", MAX_TCP_UPSTREAM_CLUSTERS),
+            additional_labels: object.strings("additional_labels", MAX_ADDITIONAL_LABELS),
             local: local::read(object),
         }
     }
@@ -82,18 +88,27 @@ mod tests {
             skip_external: true,
             attachment: Some(Attachment::Tcp),
             tcp_upstream_clusters: vec!["outbound|3306||db".to_owned()],
+            additional_labels: vec!["role".to_owned()],
             local,
         };
         for text in [
             r#"{"trust": "mtls", "skip_external": true,
-                "attachment": "tcp", "tcp_upstream_clusters": ["outbound|3306||db"],
+                "attachment": "tcp", "tcp_upstream_clusters": ["outbound|3306||db"], "additional_labels": ["role"],
                 "local": {"cluster_id": "east", "canonical_service": "web"}}"#,
             r#"{"trust": "MTLS", "skipExternal": "true",
-                "attachment": "tcp", "tcpUpstreamClusters": ["outbound|3306||db"],
+                "attachment": "tcp", "tcpUpstreamClusters": ["outbound|3306||db"], "additionalLabels": ["role"],
                 "local": {"clusterId": "east", "canonicalService": "web"}}"#,
         ] {
             assert_eq!(compile(text), (Some(expected.clone()), vec![]), "{text}");
         }
+    }
+
+    #[test]
+    fn additional_labels_are_bounded() {
+        let names: Vec<_> = (0..=MAX_ADDITIONAL_LABELS).map(|n| format!("\"l{n}\"")).collect();
+        let (config, said) = compile(&format!(r#"{{"additional_labels": [{}]}}"#, names.join(",")));
+        assert_eq!(config.unwrap().additional_labels.len(), MAX_ADDITIONAL_LABELS);
+        assert_eq!(said, ["additional_labels: 33 entries are more than 32; the first ones count"]);
     }
 
     #[test]

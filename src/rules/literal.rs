@@ -1,5 +1,7 @@
 //! Attributes as they would be written in an expression.
 
+use serde_json::Number;
+
 use crate::wire::cel::put_text;
 
 /// The value of an attribute. The wire does not tell its type, but its form and its
@@ -50,7 +52,7 @@ impl Literal {
             // Protobuf's Struct has no other numbers.
             [_, .., _] if names.iter().take(2).any(|name| name.ends_with("metadata")) => {
                 let double = f64::from_le_bytes(bytes);
-                Self::Other(double.is_finite().then(|| format!("{double:?}"))?)
+                Self::Other(Number::from_f64(double)?.to_string())
             }
             _ => Self::Int(number),
         })

@@ -18,7 +18,7 @@ from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.scrape import Families, Family, LabelSet
 from tests.e2e.harness.sidecar import SERVICE, east, west
 from tests.e2e.harness.tcp_families import Counts, families
-from tests.e2e.harness.workloads import SHOP, STOCK
+from tests.e2e.harness.workloads import SHOP, STOCK, Workload
 
 PERIOD_SECONDS = 1
 
@@ -345,3 +345,68 @@ def test_a_tcp_connection_has_one_label_set(mesh: Mesh, doubler: int, is_open: b
 
 def _tcp(counts: Counts, labels: Json) -> Families:
     return all_changed(families("west", {"west": counts}), **labels)
+
+
+# What the metadata exchange tells beyond the labels of the metrics, by names of then and now.
+FURTHER = {
+    "hash_then": "SIDE_peer.labels['pod-template-hash'].value",
+    "hash_now": "'#' + filter_state.SIDE_peer.labels['pod-template-hash']",
+    "has_hash": "has(SIDE_peer.labels.other) ? 'other' : 'pod-template-hash' in SIDE_peer.labels ? 'hash' : '-'",
+    "pod": "SIDE_peer.name",
+    "mesh": "filter_state.SIDE_peer.mesh + '/' + SIDE_peer.mesh_id",
+    "place": "SIDE_peer.region + '/' + filter_state.SIDE_peer.availability_zone",
+}
+TELLING = {"additional_labels": ["pod-template-hash", "absent"]}
+PLACE = {"region": "eu", "zone": "eu-1"}
+SIDES = {"east": ("upstream", STOCK), "west": ("downstream", SHOP)}
+
+
+def _asking(side: str, **stats: Any) -> Json:
+    expressions = {label: text.replace("SIDE", side) for label, text in FURTHER.items()}
+    return {**stats, "metrics": [_dimensions(expressions)]}
+
+
+def _further(peer: Workload) -> dict[str, str]:
+    hashed = peer.labels["pod-template-hash"]
+    told = {"hash_then": hashed, "hash_now": "#" + hashed, "has_hash": "hash"}
+    return {**told, "pod": peer.pod, "mesh": "mesh-1/mesh-1", "place": "eu/eu-1"}
+
+
+def _expect_further(mesh: Mesh, family: str) -> None:
+    for name, (_, peer) in SIDES.items():
+        mesh.await_total(name, family, 1)
+        [labels] = mesh[name].families()[family].series
+        assert {label: dict(labels)[label] for label in FURTHER} == _further(peer)
+
+
+@FORMS
+def test_additional_labels_and_all_facts_of_a_peer_over_http(mesh: Mesh, backend: int, logger: bool) -> None:
+    def changes(envoy: str, workload: Workload) -> Json:
+        stats = _asking(SIDES[envoy][0], attachment="http")
+        node = {**workload.node(), "locality": PLACE}
+        return {"stats": stats, "exchange": TELLING, "logger": logger, "node": node}
+
+    west_port = mesh.start(Customised(west(backend, **changes("west", STOCK))))
+    with clients.http1(mesh.start(Customised(east(west_port, **changes("east", SHOP))))) as caller:
+        assert caller.get("/").status_code == 200
+    _expect_further(mesh, "istio_requests_total")
+
+
+@FORMS
+def test_additional_labels_and_all_facts_of_a_peer_over_tcp(mesh: Mesh, doubler: int, logger: bool) -> None:
+    def changes(envoy: str) -> Json:
+        stats = _asking(SIDES[envoy][0], attachment="tcp", tcp_reporting_duration=f"{PERIOD_SECONDS}s")
+        return {"stats": stats, "exchange": {**TELLING, "attachment": "tcp"}, "logger": logger}
+
+    west_port = mesh.start(Customised(tcp.west(doubler, workload=Placed(**vars(STOCK)), **changes("west"))))
+    port = mesh.start(Customised(tcp.east(west_port, workload=Placed(**vars(SHOP)), **changes("east"))))
+    with traffic.connect(port) as connection:
+        traffic.exchange_words(connection, b"x" * 100)
+    _expect_further(mesh, "istio_tcp_connections_opened_total")
+
+
+class Placed(Workload):
+    """A workload whose node says where it is."""
+
+    def node(self) -> Json:
+        return {**super().node(), "locality": PLACE}

@@ -5,8 +5,10 @@ use istio_stats::exchange::http::{ID_HEADER, METADATA_HEADER};
 use istio_stats::exchange::Exchange;
 use istio_stats::host::fake::{FakeHost, Hostcall, Value};
 use istio_stats::host::HeaderMap::{Request, Response};
+use istio_stats::peer::forms::decode_into;
 use istio_stats::peer::metadata::decode;
 use istio_stats::workload::fact::Fact;
+use istio_stats::workload::Workload;
 
 use super::proxy::{both, to, Proxy, INBOUND, NOTHING, OUTBOUND, PEER, PEER_ID, UNSPECIFIED};
 
@@ -20,6 +22,54 @@ fn configured_facts_are_what_peers_are_told() {
     assert_eq!(workload.get(Fact::Workload), Some("w"));
     assert_eq!(workload.get(Fact::App), Some("a"));
     assert_eq!(workload.get(Fact::Namespace), Some("shop"));
+}
+
+#[test]
+fn peers_are_told_the_labels_that_are_asked_for_and_where_it_is() {
+    let labels = ["role".to_owned(), "app".to_owned(), "absent".to_owned()];
+    let serve = |configuration: &str, length: usize| {
+        let host = FakeHost::new();
+        host.set_node_metadata("CLUSTER_ID", "east");
+        for (label, value) in
+            [("role", "r".repeat(length)), ("app", "web".to_owned()), ("secret", "s".to_owned())]
+        {
+            host.set_node_label(label, value);
+        }
+        host.set_attribute(&["xds", "node", "locality", "region"], "eu");
+        host.set_attribute(&["xds", "node", "locality", "zone"], "eu-1");
+        let proxy = Proxy::with_host(host, OUTBOUND, configuration);
+        let header = proxy.serve(&[]).header(Request, METADATA_HEADER).unwrap();
+        let asking = Workload::default().asking(&[&labels[..], &["secret".to_owned()]].concat());
+        (decode_into(asking, header.as_bytes()).unwrap(), proxy.complaints())
+    };
+    let told = |workload: &Workload| {
+        let further = workload.further().map(|(name, text)| (name.to_owned(), text.to_owned()));
+        further.collect::<Vec<_>>()
+    };
+    let (workload, complaints) = serve(r#"{"additional_labels": ["role", "app", "absent"]}"#, 3);
+    assert_eq!(told(&workload), [("role".to_owned(), "rrr".to_owned())]);
+    for (fact, text) in
+        [(Fact::App, "web"), (Fact::Region, "eu"), (Fact::Zone, "eu-1"), (Fact::ClusterId, "east")]
+    {
+        assert_eq!(workload.get(fact), Some(text), "{fact:?}");
+    }
+    assert!(complaints.is_empty(), "{complaints:?}");
+    assert_eq!(told(&serve("{}", 3).0), [], "only what is asked for");
+}
+
+#[test]
+fn additional_labels_never_make_the_whole_too_long() {
+    let host = FakeHost::new();
+    host.set_node_metadata("CLUSTER_ID", "east");
+    let names: Vec<_> = (0..32).map(|n| format!("{n:0>100}")).collect();
+    for name in &names {
+        host.set_node_label(name, "v".repeat(256));
+    }
+    let configuration = format!(r#"{{"additional_labels": {names:?}}}"#);
+    let proxy = Proxy::with_host(host, OUTBOUND, &configuration);
+    let header = proxy.serve(&[]).header(Request, METADATA_HEADER).unwrap();
+    assert_eq!(decode(header.as_bytes()), Ok(Workload::default().with(Fact::ClusterId, "east")));
+    assert_eq!(proxy.complaints(), ["metadata-exchange: additional_labels: too long together; none is sent"]);
 }
 
 #[test]

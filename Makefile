@@ -13,7 +13,7 @@ BENCH_MODULES := out/bench/modules
 
 PACK := cargo run --quiet --package istio-stats-tools -- pack
 
-.PHONY: help build demo test lint test-native test-e2e test-matrix hostile multicluster advisories fuzz coverage mutants soak bench dist reproducible clean
+.PHONY: help build demo test lint test-native test-e2e test-matrix hostile multicluster advisories fuzz coverage mutants soak bench dist reproducible pictures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,11 @@ dist: ## what is released: both modules, images, bills of materials, SHA256SUMS 
 reproducible: ## a build in another folder with another CARGO_HOME has to give the same bytes
 	@$(MAKE) --no-print-directory build
 	@scripts/check-reproducible
+
+pictures: ## docs/pictures: istio-stats ui in a Chromium
+	@scripts/setup test
+	@cargo build --package istio-stats-tools
+	@.venv/bin/python -m scripts.pictures
 
 clean: ## removes whatever was built or installed here
 	cargo clean

@@ -36,7 +36,7 @@ pub(super) fn find(contexts: &Contexts, path: &[&str]) -> Option<Value> {
             let sent = trailer.and_then(|sent| sent.to_wire().ok());
             let sent = sent.or_else(|| stream?.headers(HeaderMap::Response).first("grpc-status"));
             match (sent, set(&["response", "code"])) {
-                (Some(sent), _) => Some(Value::Int(str::from_utf8(&sent).ok()?.parse().unwrap_or(-1))),
+                (Some(sent), _) => Some(Value::Int(core::str::from_utf8(&sent).ok()?.parse().unwrap_or(-1))),
                 (None, Some(Value::Int(code))) => Some(Value::Int(grpc_status_of(code))),
                 _ => None,
             }

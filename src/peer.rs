@@ -20,12 +20,14 @@ use crate::workload::further::Further;
 use crate::workload::labels::WorkloadLabels;
 use cache::{Decoded, PeerCache};
 use side::Side;
-use sources::Sources;
+use sources::{Sources, Tells};
 
 /// What is known of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     labels: Option<Rc<WorkloadLabels>>,
+    /// Whether Istio's filters told its identity, if it has one.
+    is_identified: bool,
     /// Why the peer itself told nothing, if it did not.
     absence: Option<Absence>,
 }
@@ -48,7 +50,7 @@ pub struct Peers {
     cache: PeerCache,
 }
 
-/// The peer that is further for, and who may speak for it.
+/// The peer that is asked for, and who may speak for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     /// The kind of the stream.
@@ -65,7 +67,7 @@ pub struct Wanted {
 // === impl Peers ===
 
 impl Peers {
-    /// Keeps of each what is further for.
+    /// Keeps of each what is asked for.
     pub fn asking(further: Further) -> Self {
         Self { sources: Sources::default(), cache: PeerCache::asking(further) }
     }
@@ -74,12 +76,15 @@ impl Peers {
     pub fn find(&mut self, attributes: &Attributes<'_>, wanted: Wanted) -> Peer {
         let Wanted { attachment, side, is_believed, by_endpoint } = wanted;
         let told = self.sources.look(attributes, attachment, side, self.cache.further());
-        let absence = match told.as_deref() {
+        let is_identified = matches!(told, Some((_, Tells::AnIdentity)));
+        let absence = match told.as_ref().map(|(encoded, _)| &**encoded) {
             None => Absence::Pending,
             Some(_) if !is_believed => Absence::NoExchange,
             Some(nobody) if nobody == NO_PEER || forms::is_nobody(nobody) => Absence::NoExchange,
             Some(encoded) => match self.cache.exchanged(encoded) {
-                Decoded::Workload(labels) => return Peer { labels: Some(labels), absence: None },
+                Decoded::Workload(labels) => {
+                    return Peer { labels: Some(labels), is_identified, absence: None }
+                }
                 Decoded::Failed(reason) => Absence::Undecodable(reason),
             },
         };
@@ -90,7 +95,7 @@ impl Peers {
                 labels = Some(known);
             }
         }
-        Peer { labels, absence: Some(absence) }
+        Peer { labels, is_identified: false, absence: Some(absence) }
     }
 
     /// Some time passed: looks everywhere again, if it is time for that.
@@ -104,12 +109,20 @@ impl Peers {
 impl Peer {
     /// The side that the reporter's labels do not speak of.
     pub fn unasked() -> Self {
-        Self { labels: None, absence: Some(Absence::NoExchange) }
+        Self { labels: None, is_identified: false, absence: Some(Absence::NoExchange) }
     }
 
     /// The peer's labels, if it is known.
     pub fn labels(&self) -> Option<&WorkloadLabels> {
         self.labels.as_deref()
+    }
+
+    /// The same if its [`Fact::Identity`] counts: Istio's filters have it from the control
+    /// plane. What a peer says of itself in our exchange is none.
+    ///
+    /// [`Fact::Identity`]: crate::workload::fact::Fact::Identity
+    pub fn identified(&self) -> Option<&WorkloadLabels> {
+        self.labels().filter(|_| self.is_identified)
     }
 
     /// Whether the peer may still tell who it is.

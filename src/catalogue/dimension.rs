@@ -50,7 +50,7 @@ dimensions! {
     SourceClusterId "source_cluster" "Kubernetes cluster it runs in.",
     DestinationWorkload "destination_workload" "Workload that answered.",
     DestinationWorkloadNamespace "destination_workload_namespace" "Its Kubernetes namespace.",
-    DestinationPrincipal "destination_principal" "Its SPIFFE identity, from mutual TLS.",
+    DestinationPrincipal "destination_principal" "Its SPIFFE identity, from mutual TLS, else as Istio's filters know it.",
     DestinationApp "destination_app" "Its label `app.kubernetes.io/name`, else `app`.",
     DestinationVersion "destination_version" "Its label `app.kubernetes.io/version`, else `version`.",
     DestinationService "destination_service" "Host name of the service that was called.",

@@ -2,17 +2,20 @@
 
 use super::needs::Needs;
 use crate::attribute::element::Element;
+use crate::attribute::keys::TUNNEL_PRINCIPAL;
 use crate::attribute::Attributes;
 use crate::catalogue::dimension::Dimension as D;
 use crate::catalogue::label_value::{LabelValue, UNKNOWN};
 use crate::catalogue::reporter::Reporter;
+use crate::workload::labels::spiffe_namespace;
 
 /// Facts that hold from the first byte to the last: who talks to whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// First URI SAN of the certificate that the source showed.
     pub source_principal: Option<LabelValue>,
-    /// First URI SAN of the certificate that the destination showed.
+    /// First URI SAN of the certificate that the destination showed. (Where there is none
+    /// Istio's filters may know who it is: [`crate::peer::Peer::identified`].)
     pub destination_principal: Option<LabelValue>,
     /// The peer's Kubernetes namespace by its principal, which mutual TLS
     /// vouches for, unlike what its metadata claims.
@@ -64,7 +67,7 @@ impl Identity {
         // A waypoint shows its own certificate, which is not the destination's.
         let shows_own = reporter == Reporter::Destination && needs.any_label(&[D::DestinationPrincipal]);
         let read = |shown: bool, path: &[&str]| shown.then(|| attributes.label(path)).flatten();
-        let of_tunnel = read(shows_peer || shows_own, &["filter_state", "io.istio.peer_principal"]);
+        let of_tunnel = read(shows_peer || shows_own, &TUNNEL_PRINCIPAL);
         let (peer, own) = if of_tunnel.is_some() {
             (of_tunnel.clone(), read(shows_own, &["filter_state", "io.istio.local_principal"]))
         } else {
@@ -91,33 +94,5 @@ impl Identity {
             Some(false) => "none",
             None => UNKNOWN,
         }
-    }
-}
-
-/// The namespace in a SPIFFE id: what follows the first `/ns/`, up to the next
-/// slash, as Istio's own filter reads it.
-fn spiffe_namespace(principal: &LabelValue) -> Option<LabelValue> {
-    const MARK: &[u8] = b"/ns/";
-    let id = principal.as_str();
-    let at = id.as_bytes().windows(MARK.len()).position(|window| window == MARK)?;
-    let namespace = id.get(at.checked_add(MARK.len())?..)?.split('/').next()?;
-    LabelValue::clean_str(namespace)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_namespace_is_read_from_a_spiffe_id() {
-        let namespace = |id: &str| {
-            let namespace = spiffe_namespace(&LabelValue::clean_str(id).unwrap());
-            namespace.map(|value| value.as_str().to_owned())
-        };
-        assert_eq!(namespace("spiffe://east.local/ns/shop/sa/web").as_deref(), Some("shop"));
-        assert_eq!(namespace("spiffe://east.local/ns/shop").as_deref(), Some("shop"));
-        assert_eq!(namespace("spiffe://td/ns/a/ns/b/sa/x").as_deref(), Some("a"));
-        assert_eq!(namespace("spiffe://td/ns//sa/x"), None);
-        assert_eq!(namespace("spiffe://td/vm/web"), None);
     }
 }

@@ -47,8 +47,11 @@ impl Needs {
     pub fn peer(&self, side: Side) -> bool {
         let labels = match side {
             Side::Downstream => SOURCE_LABELS,
-            // The service's namespace is the peer's where nothing else tells.
-            Side::Upstream => DESTINATION_LABELS.with(Dimension::DestinationServiceNamespace),
+            // The service's namespace is the peer's where nothing else tells, and so is
+            // the principal.
+            Side::Upstream => DESTINATION_LABELS
+                .with(Dimension::DestinationServiceNamespace)
+                .with(Dimension::DestinationPrincipal),
         };
         self.peers.contains(side) || !self.labels.and(labels).is_empty()
     }

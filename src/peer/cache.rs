@@ -58,7 +58,7 @@ pub const MAX_BYTES: usize = 512 * 1024;
 // === impl PeerCache ===
 
 impl PeerCache {
-    /// One that keeps what is further for.
+    /// One that keeps what is asked for.
     pub fn asking(further: Further) -> Self {
         Self { further, ..Self::default() }
     }

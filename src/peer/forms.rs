@@ -5,6 +5,7 @@
 //! Istio wrote it, and one cache serves them all.
 
 use super::metadata::{self, unless_empty, DecodeError, MAX_ENCODED_BYTES};
+use super::side::Side;
 use crate::wire::flatbuffer::Table;
 use crate::wire::pairs::Pairs;
 use crate::wire::structs;
@@ -46,7 +47,7 @@ pub fn decode(encoded: &[u8]) -> Result<Workload, DecodeError> {
     decode_into(Workload::default(), encoded)
 }
 
-/// The same of a workload that is further for more.
+/// The same of a workload that is asked for more.
 ///
 /// # Errors
 /// The bytes hold no workload.
@@ -110,10 +111,13 @@ fn put(fact: Option<&mut Option<String>>, text: Option<&str>) {
     }
 }
 
-/// Reads the fields of an object (Istio 1.24) that are further for, and serialises them
-/// as the Istios after it do themselves, for [`decode`].
-pub fn gather(further: &Further, read: impl Fn(&str) -> Option<Vec<u8>>) -> Vec<u8> {
-    let fields = further.facts().filter_map(|fact| fact.row().object);
+/// Reads the fields of an object (Istio 1.24) that are asked for, and serialises them as
+/// the Istios after it do themselves, for [`decode`].
+pub fn gather(side: Side, further: &Further, read: impl Fn(&str) -> Option<Vec<u8>>) -> Vec<u8> {
+    // Of the downstream peer only certificates tell the identity.
+    let identity = (side == Side::Upstream).then_some(Fact::Identity);
+    let identity = identity.filter(|fact| !further.facts.contains(*fact));
+    let fields = further.facts().chain(identity).filter_map(|fact| fact.row().object);
     let entry = |field| {
         let text = String::from_utf8(read(field)?).ok()?;
         let mut entry = Vec::new();

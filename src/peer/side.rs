@@ -1,6 +1,7 @@
 //! Which of a proxy's two peers is meant.
 
 use crate::attribute::element::Element;
+use crate::attribute::keys::TUNNEL_PRINCIPAL;
 use crate::attribute::Attributes;
 use crate::collections::set::{Numbered, Set};
 
@@ -25,11 +26,14 @@ impl Numbered for Side {
 }
 
 impl Side {
-    /// Whether this peer showed a certificate. Any has a subject or a SAN;
-    /// Istio's have only the SAN.
+    /// Whether this peer showed a certificate, be it to where a tunnel ended that its
+    /// connection left. Any has a subject or a SAN; Istio's have only the SAN.
     pub fn showed_certificate(self, attributes: &Attributes<'_>) -> bool {
         match self {
-            Self::Downstream => attributes.flag(&["connection", "mtls"]) == Some(true),
+            Self::Downstream => {
+                attributes.flag(&["connection", "mtls"]) == Some(true)
+                    || attributes.bytes(&TUNNEL_PRINCIPAL).is_some()
+            }
             Self::Upstream => {
                 attributes.bytes(Element::UpstreamPeerSan).is_some()
                     || attributes.bytes(&["upstream", "subject_peer_certificate"]).is_some()

@@ -41,10 +41,12 @@ enum Asked {
 }
 
 /// What can be learnt from a source.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tells {
-    /// Who the peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tells {
+    /// Who the peer is, by its own words.
     APeer,
+    /// The same; and Istio's control plane may have told its identity.
+    AnIdentity,
     /// Only that there is none: of use while one might still answer.
     Nobody,
 }
@@ -52,7 +54,7 @@ enum Tells {
 /// All sources; where several hold something, the first counts.
 const SOURCES: [Source; 9] = {
     use Asked::{Always, Never, Sometimes};
-    use Tells::{APeer, Nobody};
+    use Tells::{APeer, AnIdentity, Nobody};
     [
         // Our own exchange, over HTTP and TCP.
         Source {
@@ -66,14 +68,14 @@ const SOURCES: [Source; 9] = {
             downstream: listed(Element::IstioDownstreamPeer),
             upstream: listed(Element::IstioUpstreamPeer),
             asked: [Always, Always],
-            tells: APeer,
+            tells: AnIdentity,
         },
         // The same of the connection to the upstream: the exchange of a TCP client.
         Source {
             downstream: None,
             upstream: named(&["upstream_filter_state", "upstream_peer"]),
             asked: [Sometimes, Always],
-            tells: APeer,
+            tells: AnIdentity,
         },
         // Istio 1.6 to 1.23: a FlatBuffers table. The host itself looks into both
         // filter states, and adds the prefix `wasm.`.
@@ -183,14 +185,15 @@ impl Asks {
 // === impl Sources ===
 
 impl Sources {
-    /// What a source holds of this peer, encoded in one form or another.
+    /// What a source holds of this peer, encoded in one form or another, and what it
+    /// can tell.
     pub(super) fn look<'a>(
         &mut self,
         attributes: &Attributes<'a>,
         attachment: Attachment,
         side: Side,
         further: &Further,
-    ) -> Option<Cow<'a, [u8]>> {
+    ) -> Option<(Cow<'a, [u8]>, Tells)> {
         let Asks { always, ever } = match attachment {
             Attachment::Http => OF_HTTP,
             Attachment::Tcp => OF_TCP,
@@ -219,7 +222,7 @@ impl Sources {
         side: Side,
         rows: Rows,
         further: &Further,
-    ) -> Option<Cow<'a, [u8]>> {
+    ) -> Option<(Cow<'a, [u8]>, Tells)> {
         for (row, source) in SOURCES.iter().enumerate().filter(|(row, _)| rows.contains(*row)) {
             let path = match side {
                 Side::Downstream => source.downstream,
@@ -233,10 +236,11 @@ impl Sources {
             }
             self.known.insert(row);
             if *bytes != forms::OBJECT {
-                return Some(bytes);
+                return Some((bytes, source.tells));
             }
             let field = |name: &str| attributes.bytes([path.names(), &[name]].concat().as_slice());
-            return Some(forms::gather(further, |name| field(name).map(Cow::into_owned)).into());
+            let object = forms::gather(side, further, |name| field(name).map(Cow::into_owned));
+            return Some((object.into(), source.tells));
         }
         None
     }

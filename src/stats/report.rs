@@ -26,6 +26,8 @@ pub struct OutcomeTexts {
 /// end of a request knows are `unknown` until [`OutcomeTexts::fill`].
 pub fn values<'a>(call: &'a Call, local: &'a WorkloadLabels) -> Values<'a> {
     let Call { reporter, downstream, upstream, identity, service } = call;
+    // Istio's filters may know who the destination is where no certificate tells.
+    let identified = upstream.identified().filter(|_| identity.destination_principal.is_none());
     let downstream = downstream.labels().unwrap_or(WorkloadLabels::NOBODY);
     let upstream = upstream.labels().unwrap_or(WorkloadLabels::NOBODY);
     let mut values = Values::UNKNOWN;
@@ -43,14 +45,24 @@ pub fn values<'a>(call: &'a Call, local: &'a WorkloadLabels) -> Values<'a> {
 
     let Identity { source_principal, destination_principal, peer_namespace, mutual_tls: _ } = identity;
     values.set(Dimension::SourcePrincipal, or(source_principal.as_ref(), UNKNOWN));
-    values.set(Dimension::DestinationPrincipal, or(destination_principal.as_ref(), UNKNOWN));
+    let identity_of_upstream = identified.and_then(|upstream| upstream.get(Fact::Identity));
+    let destination_principal = destination_principal.as_ref().or(identity_of_upstream);
+    values.set(Dimension::DestinationPrincipal, or(destination_principal, UNKNOWN));
     values.set(Dimension::ConnectionSecurityPolicy, identity.security_policy());
     let (peers_label, peer) = match reporter {
         Reporter::Source => (Dimension::DestinationWorkloadNamespace, upstream),
         Reporter::Destination | Reporter::Waypoint => (Dimension::SourceWorkloadNamespace, downstream),
     };
-    let peer_namespace = or(peer_namespace.as_ref(), peer.shown(Fact::Namespace));
+    let upstream_namespace = identified.and_then(WorkloadLabels::identity_namespace);
+    let proved = match reporter {
+        Reporter::Source => peer_namespace.as_ref().or(upstream_namespace),
+        Reporter::Destination | Reporter::Waypoint => peer_namespace.as_ref(),
+    };
+    let peer_namespace = or(proved, peer.shown(Fact::Namespace));
     values.set(peers_label, peer_namespace);
+    if let (Reporter::Waypoint, Some(namespace)) = (reporter, upstream_namespace) {
+        values.set(Dimension::DestinationWorkloadNamespace, namespace.as_str());
+    }
 
     let Service { host, name, namespace } = service;
     values.set(Dimension::DestinationService, or(host.as_ref(), UNKNOWN));

@@ -41,6 +41,8 @@ pub enum Node {
     Key(&'static [&'static str; 1]),
     /// Under the first of these Kubernetes labels that is there.
     Labels(&'static [&'static str]),
+    /// Nowhere.
+    Nowhere,
 }
 
 /// Where a node has a fact of itself that its metadata does not tell.
@@ -97,7 +99,7 @@ macro_rules! facts {
 
 /// The columns that a row leaves out.
 const UNTOLD: Row = Row {
-    node: Node::Key(&[""]),
+    node: Node::Nowhere,
     object: None,
     flat_node: None,
     endpoint: None,
@@ -302,6 +304,7 @@ impl Node {
         match self {
             Self::Key(key) => key,
             Self::Labels(keys) => keys,
+            Self::Nowhere => &[],
         }
     }
 

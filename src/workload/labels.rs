@@ -9,7 +9,8 @@ use crate::catalogue::label_value::{LabelValue, LATEST, UNKNOWN};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkloadLabels {
     by_fact: [Option<LabelValue>; Fact::ALL.len()],
-    /// Kubernetes labels that were further for, and are there.
+    identity_namespace: Option<LabelValue>,
+    /// Kubernetes labels that are asked for beside facts, and are there.
     further: Vec<(String, LabelValue)>,
 }
 
@@ -17,14 +18,15 @@ pub struct WorkloadLabels {
 
 impl WorkloadLabels {
     /// A side that nothing is known of.
-    pub const NOBODY: &Self = &Self { by_fact: [const { None }; Fact::ALL.len()], further: Vec::new() };
+    pub const NOBODY: &Self =
+        &Self { by_fact: [const { None }; Fact::ALL.len()], identity_namespace: None, further: Vec::new() };
 
-    /// Cleans the facts of a workload that labels show.
+    /// Cleans the facts of a workload that labels show, and its identity.
     pub fn new(workload: &Workload) -> Self {
         Self::of(|fact| workload.get(fact).and_then(LabelValue::clean_str))
     }
 
-    /// The same with what is further for beside them.
+    /// The same with what is asked for beside them.
     pub fn with(workload: &Workload, further: &Further) -> Self {
         let mut labels = Self::default();
         for fact in further.facts() {
@@ -38,9 +40,10 @@ impl WorkloadLabels {
     /// The facts that `value` tells.
     pub fn of(value: impl Fn(Fact) -> Option<LabelValue>) -> Self {
         let mut labels = Self::default();
-        for fact in Fact::shown() {
+        for fact in Fact::shown().chain([Fact::Identity]) {
             labels.set(fact, value(fact));
         }
+        labels.identity_namespace = labels.get(Fact::Identity).and_then(spiffe_namespace);
         labels
     }
 
@@ -56,9 +59,14 @@ impl WorkloadLabels {
     }
 
     /// The value of a Kubernetes label that tells no fact; `None` is missing, or was
-    /// not further for.
+    /// not asked for.
     pub fn further(&self, name: &str) -> Option<&LabelValue> {
         self.further.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// The Kubernetes namespace in its identity.
+    pub fn identity_namespace(&self) -> Option<&LabelValue> {
+        self.identity_namespace.as_ref()
     }
 
     /// The value that the fact's label has.
@@ -77,4 +85,32 @@ impl WorkloadLabels {
 /// The value, or else `missing`.
 pub fn or<'a>(value: Option<&'a LabelValue>, missing: &'a str) -> &'a str {
     value.map_or(missing, LabelValue::as_str)
+}
+
+/// The namespace in a SPIFFE id: what follows the first `/ns/`, up to the next
+/// slash, as Istio's own filter reads it.
+pub fn spiffe_namespace(principal: &LabelValue) -> Option<LabelValue> {
+    const MARK: &[u8] = b"/ns/";
+    let id = principal.as_str();
+    let at = id.as_bytes().windows(MARK.len()).position(|window| window == MARK)?;
+    let namespace = id.get(at.checked_add(MARK.len())?..)?.split('/').next()?;
+    LabelValue::clean_str(namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_namespace_is_read_from_a_spiffe_id() {
+        let namespace = |id: &str| {
+            let namespace = spiffe_namespace(&LabelValue::clean_str(id).unwrap());
+            namespace.map(|value| value.as_str().to_owned())
+        };
+        assert_eq!(namespace("spiffe://east.local/ns/shop/sa/web").as_deref(), Some("shop"));
+        assert_eq!(namespace("spiffe://east.local/ns/shop").as_deref(), Some("shop"));
+        assert_eq!(namespace("spiffe://td/ns/a/ns/b/sa/x").as_deref(), Some("a"));
+        assert_eq!(namespace("spiffe://td/ns//sa/x"), None);
+        assert_eq!(namespace("spiffe://td/vm/web"), None);
+    }
 }

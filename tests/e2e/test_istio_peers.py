@@ -2,20 +2,22 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lab.tree import Json
 from lab.waiting import wait_until
-from tests.e2e.harness import clients, tcp
+from tests.e2e.harness import clients, golden, tcp
 from tests.e2e.harness import istio_peers as istio
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, encode, serialize
+from tests.e2e.harness.scrape import Families, Family, label_set
 from tests.e2e.harness.sidecar import east, west
-from tests.e2e.harness.tcp_families import Counts, expect_both, totals
+from tests.e2e.harness.tcp_families import Counts, families, totals
 from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import SHOP, STOCK, Workload
 
@@ -54,6 +56,25 @@ FORMS: dict[str, Form] = {
 }
 
 
+# An object has an identity, which is the destination's principal where no certificate tells.
+IDENTIFIED: list[Form] = [_shown_struct, _pairs]
+
+
+def _expect(mesh: Mesh, form: Form, wanted: dict[str, Families]) -> None:
+    if form in IDENTIFIED:
+        wanted["east"] = {name: _identified(family) for name, family in wanted["east"].items()}
+    mesh.expect_families(wanted, "what an exchange tells, but for the identity")
+
+
+def _identified(family: Family) -> Family:
+    principal = {"destination_principal": STOCK.spiffe_id()}
+    series = {
+        label_set({**dict(labels), **principal} if "destination_principal" in dict(labels) else dict(labels)): value
+        for labels, value in family.series.items()
+    }
+    return replace(family, series=series)
+
+
 @pytest.fixture(params=FORMS.values(), ids=list(FORMS))
 def form(request: pytest.FixtureRequest) -> Form:
     form: Form = request.param
@@ -70,14 +91,14 @@ def test_http_peers_of_every_era_are_understood(mesh: Mesh, backend: int, form: 
     west_port = mesh.start(west(backend, exchange=ABSENT, filters=form("downstream", SHOP)))
     port = mesh.start(east(west_port, exchange=ABSENT, endpoint_metadata=None, filters=form("upstream", STOCK)))
     _three_requests(port)
-    mesh.expect("http.yaml")
+    _expect(mesh, form, golden.load("http.yaml"))
 
 
 def test_an_access_logger_understands_them_too(mesh: Mesh, backend: int, form: Form) -> None:
     west_port = mesh.start(west(backend, exchange=ABSENT, filters=form("downstream", SHOP), logger=True))
     filters = form("upstream", STOCK)
     _three_requests(mesh.start(east(west_port, exchange=ABSENT, endpoint_metadata=None, filters=filters, logger=True)))
-    mesh.expect("http.yaml")
+    _expect(mesh, form, golden.load("http.yaml"))
 
 
 def test_tcp_peers_of_every_era_are_understood(mesh: Mesh, doubler: int, form: Form) -> None:
@@ -86,7 +107,8 @@ def test_tcp_peers_of_every_era_are_understood(mesh: Mesh, doubler: int, form: F
     port = mesh.start(tcp.east(west_port, exchange=ABSENT, opted_in=False, filters=east_filters))
     for _ in range(2):
         traffic.converse(port)
-    expect_both(mesh, Counts(opened=2, closed=2, received=12, sent=24))
+    counts = Counts(opened=2, closed=2, received=12, sent=24)
+    _expect(mesh, form, {side: families(side, {side: counts}) for side in ("east", "west")})
 
 
 def test_a_peer_of_the_connection_to_the_upstream_is_understood(mesh: Mesh, backend: int) -> None:
@@ -149,10 +171,10 @@ def test_unusable_bytes_leave_the_peer_unknown(mesh: Mesh, backend: int) -> None
         with clients.http1(port) as caller:
             assert caller.get("/").status_code == 200, name
         mesh.await_total("west", "istio_requests_total", 1)
-        families = mesh["west"].families()
-        (labels,) = families["istio_requests_total"].series
+        exported = mesh["west"].families()
+        (labels,) = exported["istio_requests_total"].series
         assert dict(labels)["source_workload"] == "unknown", name
-        assert sum(families["istio_stats_peer_decode_errors_total"].series.values()) == 1, name
+        assert sum(exported["istio_stats_peer_decode_errors_total"].series.values()) == 1, name
 
 
 MARKERS = {

@@ -47,3 +47,17 @@ def test_a_connection_out_of_a_tunnel_has_its_principals(mesh: Mesh, doubler: in
     with traffic.connect(mesh.start(proxy)) as connection:
         traffic.exchange_words(connection, b"x" * 10)
     assert _reported(mesh, "istio_tcp_connections_closed_total") == LABELS
+
+
+@FORMS
+def test_trust_mtls_believes_whoever_opened_a_tunnel(mesh: Mesh, backend: int, logger: bool) -> None:
+    """No certificate shows it there, the principal that was kept does."""
+    stats = {"attachment": "http", "trust": "mtls"}
+    peer = istio.keep(istio.line("downstream_peer", istio.flat_node(SHOP)))
+    expected = {"tunnel": SHOP.cluster_id, "plain": "unknown"}
+    for name, filters in (("tunnel", _kept(network=False)), ("plain", [])):
+        proxy = west(backend, name=name, filters=[*filters, peer], logger=logger, exchange=ABSENT, stats=stats)
+        with clients.http1(mesh.start(proxy)) as caller:
+            assert caller.get("/").status_code == 200
+        mesh.await_total(name, "istio_requests_total", 1)
+        assert mesh.requests(name, ["source_cluster"]) == {(expected[name],): 1}

@@ -8,6 +8,7 @@ use istio_stats::host::fake::{Hostcall, Value};
 use istio_stats::host::Host;
 use istio_stats::peer::forms::{decode, gather};
 use istio_stats::peer::metadata::{self, DecodeError, MAX_ENCODED_BYTES};
+use istio_stats::peer::side::Side;
 use istio_stats::workload::fact::Fact;
 use istio_stats::workload::further::Further;
 use istio_stats::workload::Workload;
@@ -142,6 +143,85 @@ fn tcp_peers_of_every_era_are_understood_on_both_sides() {
     }
 }
 
+/// Who the destination is, by whatever tells it: principal and namespace.
+fn destination(labels: &Labels) -> [String; 2] {
+    pick(labels, ["destination_principal", "destination_workload_namespace"])
+}
+
+#[test]
+fn istios_identity_is_the_destinations_principal_where_no_certificate_tells() {
+    // Of the moon, unlike the object's namespace, which is Istio's own doing.
+    let identity = "spiffe://td/ns/moon/sa/reviews";
+    let object = |value: Value| match value {
+        Value::Map(mut entries) => {
+            entries.insert("identity".to_owned(), identity.into());
+            Value::Map(entries)
+        }
+        Value::Fields(mut fields) => {
+            fields.insert("identity".to_owned(), identity.into());
+            Value::Fields(fields)
+        }
+        other => other,
+    };
+    for (era, downstream, upstream, value) in eras() {
+        let value = object(value);
+        let expected = if era.starts_with("1.2") { [identity, "moon"] } else { ["unknown", UNDERSTOOD[3].1] };
+        for (root_id, configuration) in [(OUTBOUND, "{}"), ("", r#"{"reporter": "SERVER_GATEWAY"}"#)] {
+            let story = Story::new(root_id, configuration);
+            request(&story, &upstream, value.clone());
+            assert_eq!(destination(&story.request_labels()), expected, "{era} {configuration}");
+
+            let story = Story::new(root_id, configuration);
+            let id = story.connect();
+            story.host.set_attribute(&upstream, value.clone());
+            story.transferred(1, 1);
+            story.disconnect(id, 0);
+            let (labels, _) = &story.series("tcp_connections_closed_total")[0];
+            assert_eq!(destination(labels), expected, "{era} {configuration} TCP");
+        }
+        // It is asked for by this label alone, too.
+        let story = Story::new(OUTBOUND, r#"{"labels": ["destination_principal"]}"#);
+        request(&story, &upstream, value.clone());
+        assert_eq!(story.request_labels()["destination_principal"], expected[0], "{era}");
+        // Who called is told by certificates alone.
+        if !downstream.is_empty() {
+            let story = Story::new(INBOUND, "{}");
+            request(&story, &downstream, value);
+            assert_eq!(pick(&story.request_labels(), ["source_principal"]), ["unknown"], "{era}");
+        }
+    }
+}
+
+#[test]
+fn a_certificate_goes_before_istios_identity_and_trust_before_both() {
+    let labels = |configuration: &str, certificate: &str| {
+        let story = Story::new(OUTBOUND, configuration);
+        let id = story.open();
+        story.host.set_attribute(&["filter_state", "upstream_peer"], object());
+        if !certificate.is_empty() {
+            story.host.set_attribute(&["upstream", "tls_version"], "TLSv1.3");
+            story.host.set_attribute(&["upstream", "uri_san_peer_certificate"], certificate);
+        }
+        story.finish(id);
+        destination(&story.request_labels())
+    };
+    let certificate = "spiffe://td/ns/sun/sa/reviews";
+    assert_eq!(labels("{}", certificate), [certificate, "sun"]);
+    // Its namespace is not that of somebody else's identity.
+    assert_eq!(labels("{}", "spiffe://td/reviews"), ["spiffe://td/reviews", "stars"]);
+    assert_eq!(labels(r#"{"trust": "mtls"}"#, ""), ["unknown", "unknown"]);
+}
+
+/// Our exchange does not send it, and nobody may claim it there.
+#[test]
+fn an_identity_that_a_peer_claims_is_none() {
+    let mut claimed = metadata::encode_struct(&flatbuffer::reviews().1);
+    istio_stats::wire::structs::put_text(&mut claimed, "identity", "spiffe://td/ns/moon/sa/king");
+    let story = Story::new(OUTBOUND, "{}");
+    request(&story, &[UPSTREAM_PEER_KEY], metadata::to_header(&claimed).as_str());
+    assert_eq!(destination(&story.request_labels()), ["unknown", UNDERSTOOD[3].1]);
+}
+
 #[test]
 fn a_waypoint_understands_both_of_its_peers() {
     for (era, downstream, upstream, value) in eras() {
@@ -268,8 +348,8 @@ fn a_place_that_held_a_peer_is_the_only_one_to_be_read() {
         let first = reads(&story, &upstream, value.clone());
         let second = reads(&story, &upstream, value.clone());
         assert_eq!(reads(&story, &upstream, value.clone()), second, "{era}");
-        // Of an object, seven fields are read, too.
-        let fields = if era.starts_with("1.24") { 7 } else { 0 };
+        // Of an object, seven fields and the identity are read, too.
+        let fields = if era.starts_with("1.24") { 8 } else { 0 };
         let places = ["ours", "1.25", "1.25 TCP client", "1.6", "1.4", "stock filters"];
         let known = era.replace("1.24", "1.25");
         let skipped = places.iter().position(|place| *place == known).unwrap();
@@ -362,10 +442,12 @@ fn each_form_is_told_by_its_first_bytes() {
         let (_, text) = FIELDS.into_iter().find(|(known, _)| *known == field)?;
         Some(text.as_bytes().to_vec())
     };
-    let gathered = decode(&gather(&Further::default(), read)).unwrap();
-    assert_eq!(gathered, of_object(workload).with(Fact::Name, ""));
-    assert_eq!(decode(&gather(&Further::default(), |_| None)), Err(DecodeError::Empty));
-    assert_eq!(decode(&gather(&Further::default(), |_| Some(vec![0xff]))), Err(DecodeError::Empty));
+    let gathered = decode(&gather(Side::Upstream, &Further::default(), read)).unwrap();
+    assert_eq!(gathered, of_object(workload).with(Fact::Name, "").with(Fact::Identity, identity));
+    let none = |_: &str| None;
+    assert_eq!(decode(&gather(Side::Upstream, &Further::default(), none)), Err(DecodeError::Empty));
+    let no_text = |_: &str| Some(vec![0xff]);
+    assert_eq!(decode(&gather(Side::Upstream, &Further::default(), no_text)), Err(DecodeError::Empty));
 }
 
 #[test]

@@ -171,3 +171,18 @@ fn whoever_is_behind_a_tunnel_knows_whose_it_was() {
     // The source's own connection to the client is no tunnel's end.
     assert_eq!(labels(OUTBOUND, "{}", None), ["unknown", "shop", "unknown", "unknown"]);
 }
+
+#[test]
+fn who_opened_a_tunnel_has_shown_a_certificate() {
+    let header = metadata::encode(&Workload::default().with(Fact::ClusterId, "west"));
+    for (principal, cluster_id) in [(None, "unknown"), (Some("spiffe://td/ns/shop/sa/web"), "west")] {
+        let story = Story::new(INBOUND, r#"{"trust": "mtls"}"#);
+        let id = story.open();
+        story.host.set_property(DOWNSTREAM_PEER_KEY, header.as_bytes()).unwrap();
+        if let Some(principal) = principal {
+            story.host.set_attribute(&["filter_state", "io.istio.peer_principal"], principal);
+        }
+        story.finish(id);
+        assert_eq!(pick(&story.request_labels(), ["source_cluster"]), [cluster_id], "{principal:?}");
+    }
+}

@@ -195,10 +195,12 @@ mod tests {
 
     #[test]
     fn one_bad_field_leaves_the_others_alone() {
-        let (config, issues) =
-            Config::compile(br#"{"reporter": 3, "attachment": "udp", "tcp_reporting_duration": "1s"}"#);
+        let (config, issues) = Config::compile(
+            br#"{"reporter": 3, "max_series": "500", "attachment": "udp", "tcp_reporting_duration": "1s"}"#,
+        );
         let config = config.unwrap();
         assert!(!config.waypoint && config.attachment.is_none());
+        assert_eq!(config.max_series, 500);
         assert_eq!(config.reporting_period, Duration::from_secs(1));
         let said: Vec<_> = issues.iter().map(ToString::to_string).collect();
         assert_eq!(

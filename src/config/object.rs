@@ -113,10 +113,11 @@ impl<'a> Object<'a> {
         texts
     }
 
-    /// A whole number above zero; protobuf's doubles, `7.0`, count too.
+    /// A whole number above zero, in any form that protobuf's JSON has for it: `7`,
+    /// `7.0`, `"7"`.
     pub fn positive(&mut self, key: &'static str) -> Option<u32> {
         let value = self.take(key)?;
-        let text = value.as_number().map(ToString::to_string).unwrap_or_default();
+        let text = as_text(value).unwrap_or_default();
         let whole = text.strip_suffix(".0").unwrap_or(&text).parse().ok();
         self.expect(key, value, whole.filter(|n| *n > 0), "a whole number above zero")
     }
@@ -125,10 +126,15 @@ impl<'a> Object<'a> {
     pub fn duration(&mut self, key: &'static str) -> Option<Duration> {
         let value = self.take(key)?;
         let read = value.as_str().and_then(duration::parse);
-        self.expect(key, value, read, "a duration such as \"5s\" or \"500ms\"")
+        let in_seconds = as_text(value).map(|text| text + "s");
+        let wanted = match in_seconds.filter(|text| duration::parse(text).is_some()) {
+            Some(text) => format!("a duration with its unit, {text:?} for seconds"),
+            None => "a duration such as \"5s\" or \"500ms\"".to_owned(),
+        };
+        self.expect(key, value, read, &wanted)
     }
 
-    /// One of the named choices, in any case.
+    /// One of the named choices, in any case, or its number, from zero on.
     pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
         let chosen = self.chosen(key, &names)?;
@@ -137,8 +143,9 @@ impl<'a> Object<'a> {
 
     fn chosen(&mut self, key: &'static str, names: &[&str]) -> Option<usize> {
         let value = self.take(key)?;
-        let read =
-            value.as_str().and_then(|text| names.iter().position(|name| name.eq_ignore_ascii_case(text)));
+        let named = |text: &str| names.iter().position(|name| name.eq_ignore_ascii_case(text));
+        let numbered = || usize::try_from(value.as_u64()?).ok().filter(|number| *number < names.len());
+        let read = value.as_str().and_then(named).or_else(numbered);
         self.expect(key, value, read, &format!("one of {}", names.join(", ")))
     }
 
@@ -227,6 +234,15 @@ impl<'a> Object<'a> {
 
     fn path_of(&self, key: &str) -> String {
         join(self.path, key)
+    }
+}
+
+/// A number or a text, as text.
+fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
     }
 }
 

@@ -230,7 +230,7 @@ impl Plans {
                 *by_label = Some(tag);
             }
         }
-        for kept in plans {
+        for (number, kept) in plans.iter_mut().enumerate() {
             let is_meant = |plan: &&mut Plan| name.as_ref().is_none_or(|name| *name == plan.name);
             let Some(plan) = kept.as_mut().filter(is_meant) else {
                 continue;
@@ -248,8 +248,11 @@ impl Plans {
                     None => {}
                 }
             }
+            // An entry for all gives no standard metric a standard label that it has not.
+            let is_complete = name.is_none() && number < Metric::ALL.len();
             let is_new = |tag: &&Tag| new.get(tag.label).is_some_and(Option::is_some);
-            plan.tags.extend(set.iter().filter(is_new).cloned());
+            let is_wanted = |tag: &&Tag| is_new(tag) && !(is_complete && is_standard(&tag.name));
+            plan.tags.extend(set.iter().filter(is_wanted).cloned());
         }
     }
 
@@ -354,6 +357,10 @@ impl Plan {
     pub fn labels(&self) -> impl Iterator<Item = (&str, TagValue)> {
         self.tags.iter().filter(|tag| !tag.removed).map(|tag| (tag.name.as_str(), tag.value))
     }
+}
+
+fn is_standard(label: &str) -> bool {
+    Dimension::ALL.into_iter().any(|known| known.name() == label)
 }
 
 fn distinct<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {

@@ -208,7 +208,8 @@ TCP = {
         {"name": "tcp_sent_bytes_total", "drop": True},
         {"name": "tcp_received_bytes_total", "tags_to_remove": ["configurable_metric_a"]},
         {"name": "tcp_connections_opened_total", "dimensions": {"response_code": "'none'"}},
-        {"dimensions": {"source_principal": "'malicious'"}},
+        # No metric of TCP has this one, and none gets it but what is defined; an empty text is an empty label.
+        {"dimensions": {"source_principal": "'malicious'", "grpc_response_status": "''"}},
     ],
 }
 
@@ -232,7 +233,12 @@ def _predicted_tcp(counts: Counts) -> Families:
         defined = _defined(counts.closed)
         # An entry without a name reaches definitions, too; what was never there is not removed.
         labels = {label: on_all[label] for label in ("configurable_metric_a", "route_name")}
-        labels |= {"source_workload": "_stock-v1", "destination_workload": "unknown", "destination_version": "unknown"}
+        labels |= {
+            "grpc_response_status": "",
+            "source_workload": "_stock-v1",
+            "destination_workload": "unknown",
+            "destination_version": "unknown",
+        }
         predicted |= all_changed(defined, **labels)
     return predicted
 

@@ -42,7 +42,7 @@ fn a_bad_field_is_told_with_path_and_value_and_the_rest_works() {
     assert_eq!(pick(&story.request_labels(), ["source_cluster", "source_workload"]), ["west", "web"]);
     let expected = [
         "istio-stats: configuration: tcp_reporting_duration: \
-         expected a duration such as \"5s\" or \"500ms\", found 5; ignored",
+         expected a duration with its unit, \"5s\" for seconds, found 5; ignored",
         "istio-stats: configuration: colour: unknown field with value \"red\"; ignored",
     ];
     assert_eq!(story.complaints(), expected);

@@ -103,6 +103,38 @@ fn a_removed_label_comes_back_to_its_place() {
 }
 
 #[test]
+fn an_entry_for_all_gives_a_standard_label_only_to_who_has_it() {
+    let host = FakeHost::new();
+    host.set_expression(&printed("a"), "x");
+    let configuration = r#"{
+        "attachment": "tcp",
+        "definitions": [{"name": "c", "value": "v"}],
+        "metrics": [
+            {"dimensions": {"response_code": "a", "source_app": "a", "mine": "a"}},
+            {"name": "tcp_received_bytes_total", "dimensions": {"response_code": "a"}}
+        ]
+    }"#;
+    host.set_expression(&whole("v"), 1);
+    let story = Story::with_host(host, INBOUND, configuration);
+    let id = story.connect();
+    story.transferred(1, 2);
+    story.disconnect(id, 0);
+    for (metric, labelled) in [
+        ("tcp_sent_bytes_total", [false, true, true]),
+        // By its name it gets what it is given.
+        ("tcp_received_bytes_total", [true, true, true]),
+        // What is defined has no labels but these.
+        ("c", [true, true, true]),
+    ] {
+        let labels = labels(&story, metric).unwrap();
+        let has =
+            ["response_code", "source_app", "mine"].map(|name| labels.get(name).is_some_and(|v| v == "x"));
+        assert_eq!(has, labelled, "{metric}");
+        assert_eq!(labels.contains_key("response_code"), labelled[0], "{metric}");
+    }
+}
+
+#[test]
 fn new_labels_follow_the_standard_ones_in_the_order_they_came() {
     let story = request(
         r#"{"metrics": [

@@ -57,13 +57,51 @@ fn lists_name_the_bad_element() {
 }
 
 #[test]
-fn whole_numbers_may_be_doubles() {
-    for (text, read) in
-        [("7", Some(7)), ("7.0", Some(7)), ("0", None), ("-1", None), ("1.5", None), ("1e3", None)]
-    {
+fn whole_numbers_may_be_doubles_or_texts() {
+    for (text, read) in [
+        ("7", Some(7)),
+        ("7.0", Some(7)),
+        ("\"500\"", Some(500)),
+        ("0", None),
+        ("-1", None),
+        ("1.5", None),
+        ("\"\"", None),
+        ("\"7x\"", None),
+        ("true", None),
+    ] {
         let value = serde_json::from_str(&format!("{{\"n\": {text}}}")).unwrap();
         let said = issues_of(value, |o| assert_eq!(o.positive("n"), read, "{text}"));
         assert_eq!(said.is_empty(), read.is_some(), "{said:?}");
+    }
+}
+
+#[test]
+fn choices_may_be_numbers() {
+    for (value, read, said) in [
+        (json!("two"), Some(2), None),
+        (json!(0), Some(1), None),
+        (json!(1), Some(2), None),
+        (json!(2), None, Some("c: expected one of ONE, TWO, found 2; ignored")),
+        (json!(-1), None, Some("c: expected one of ONE, TWO, found -1; ignored")),
+        (json!("1"), None, Some("c: expected one of ONE, TWO, found \"1\"; ignored")),
+    ] {
+        let issues =
+            issues_of(json!({"c": value}), |o| assert_eq!(o.choice("c", &[("ONE", 1), ("TWO", 2)]), read));
+        assert_eq!(issues.first().map(String::as_str), said);
+    }
+}
+
+#[test]
+fn a_duration_without_a_unit_is_told_how_to_be_written() {
+    let said = |value: Value| issues_of(json!({"d": value}), |o| assert_eq!(o.duration("d"), None));
+    for (value, hint) in [
+        (json!(5), "a duration with its unit, \"5s\" for seconds, found 5"),
+        (json!(0.5), "a duration with its unit, \"0.5s\" for seconds, found 0.5"),
+        (json!("5"), "a duration with its unit, \"5s\" for seconds, found \"5\""),
+        (json!("soon"), "a duration such as \"5s\" or \"500ms\", found \"soon\""),
+        (json!(true), "a duration such as \"5s\" or \"500ms\", found true"),
+    ] {
+        assert_eq!(said(value), [format!("d: expected {hint}; ignored")]);
     }
 }
 

@@ -114,12 +114,12 @@ fn no_configuration_is_the_default() {
 
 #[test]
 fn bad_fields_are_named_and_the_rest_is_followed() {
-    let configuration = r#"{"trust": 1, "skip_external": true, "colour": "red", "local": {"app": []}}"#;
+    let configuration = r#"{"trust": [], "skip_external": true, "colour": "red", "local": {"app": []}}"#;
     let proxy = Proxy::of("east", OUTBOUND, configuration);
     assert_eq!(
         proxy.complaints(),
         [
-            "metadata-exchange: configuration: trust: expected one of always, mtls, found 1; ignored",
+            "metadata-exchange: configuration: trust: expected one of always, mtls, found []; ignored",
             "metadata-exchange: configuration: local.app: expected a string, found []; ignored",
             "metadata-exchange: configuration: colour: unknown field with value \"red\"; ignored",
         ]

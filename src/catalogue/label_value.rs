@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use crate::host::excerpt::steers;
+
 /// Longest value in bytes; the rest is cut off.
 pub const MAX_VALUE_BYTES: usize = 256;
 
@@ -14,8 +16,8 @@ pub const OVERFLOW: &str = "overflow";
 
 /// A value that cannot break out of its place in a stat name: no `;` (it ends
 /// a tag), no `=.=` (Istio's regexes are not anchored, so it could begin
-/// another one), no control character, no trailing dot (Envoy drops it), valid
-/// UTF-8, at most [`MAX_VALUE_BYTES`], never empty.
+/// another one), no character that steers a terminal or turns the direction of
+/// writing, no trailing dot (Envoy drops it), valid UTF-8, at most [`MAX_VALUE_BYTES`], never empty.
 ///
 /// Shared, since the streams of a peer all have its values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -72,7 +74,7 @@ impl LabelValue {
 }
 
 fn is_unsafe(c: char) -> bool {
-    c == ';' || c.is_control()
+    c == ';' || steers(c)
 }
 
 /// Each invalid sequence becomes one `_`; never longer than the input.
@@ -99,11 +101,15 @@ mod tests {
     fn separators_and_control_characters_are_replaced() {
         assert_eq!(clean(b"a;.;b=.=c;.;"), "a_._b=_=c_._");
         assert_eq!(clean("a\u{0}b\nc\u{7f}d\u{85}e".as_bytes()), "a_b_c_d_e");
+        assert_eq!(clean("a\u{202e}b\u{2066}c\u{200f}d\u{61c}e\u{2028}f".as_bytes()), "a_b_c_d_e_f");
         assert_eq!(clean(b"=.=.=.="), "=_=_=_=");
         assert_eq!(clean(b"host."), "host_");
         assert_eq!(clean(b"."), "_");
         assert_eq!(clean(b"a\xff\xfeb\xe2\x82"), "a__b_");
-        assert_eq!(clean("zürich-東京".as_bytes()), "zürich-東京");
+        // A joiner is part of a word.
+        for whole in ["zürich-東京", "می\u{200c}خواهم"] {
+            assert_eq!(clean(whole.as_bytes()), whole);
+        }
     }
 
     #[test]

@@ -15,11 +15,20 @@ pub fn quoted_bytes(bytes: &[u8]) -> String {
     quoted(&String::from_utf8_lossy(bytes.get(..EXCERPT_CHARS).unwrap_or(bytes)))
 }
 
+/// Whether a character steers whoever shows it instead of being shown: control
+/// characters, those that turn the direction of writing, and what ends a line or a
+/// paragraph. (U+200C and U+200D, which some scripts need, are none.)
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// The value as JSON, cut to a readable length, in one line: JSON escapes the
-/// control characters below the space, the others become `_`.
+/// control characters below the space, others that steer become `_`.
 pub fn excerpt(value: &Value) -> String {
     let text = value.to_string();
-    let mut chars = text.chars().map(|c| if c.is_control() { '_' } else { c });
+    let mut chars = text.chars().map(|c| if steers(c) { '_' } else { c });
     let mut excerpt: String = chars.by_ref().take(EXCERPT_CHARS).collect();
     if chars.next().is_some() {
         excerpt.push('…');

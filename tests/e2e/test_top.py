@@ -12,6 +12,9 @@ import termios
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import IO
 
 import pytest
@@ -19,7 +22,7 @@ from prometheus_client.samples import Sample
 
 from lab import bootstrap, exposition
 from lab.paths import command
-from lab.waiting import PATIENCE_SECONDS
+from lab.waiting import PATIENCE_SECONDS, wait_until
 from tests.e2e.harness import clients, tcp, tcp_traffic
 from tests.e2e.harness.command import read_json, run
 from tests.e2e.harness.doctor import serve
@@ -177,22 +180,41 @@ def _tables(lines: IO[str]) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("end", [b"q", b"\x03"], ids=["q", "ctrl_c"])
 def test_on_a_terminal_it_is_live_until_a_key(pair: Mesh, end: bytes) -> None:
-    arguments = [str(command()), "top", "--interval", "0.5", pair["east"].admin_url]
+    with _live(pair["east"].admin_url) as (terminal, top):
+        _read_until(terminal, b"req/s")
+        os.write(terminal, b"b")
+        _read_until(terminal, b"logistics/stock-api")
+        os.write(terminal, b"bbr")
+        _read_until(terminal, b"reporter source")
+        os.write(terminal, end)
+        # Back on the screen that was there before.
+        _read_until(terminal, b"\x1b[?1049l")
+        assert top.wait(PATIENCE_SECONDS) == 0
+
+
+def test_labels_do_not_steer_the_terminal() -> None:
+    label = "\x1b]0;title\x07\x1b[31m\x9b2J\u202eend"
+    page = f'istio_requests_total{{source_cluster="{label}",reporter="source"}} 1\n'.encode()
+    with _serving(page) as url, _live(url) as (terminal, top):
+        shown = _read_until(terminal, b"end ")
+        assert rb"\u001b]0;title\u0007\u001b[31m\u009b2J\u202eend" in shown
+        assert not any(part in shown for part in (b"]0;title\x07", b"\x1b[31m", "\x9b".encode(), "\u202e".encode()))
+        os.write(terminal, b"q")
+        _read_until(terminal, b"\x1b[?1049l")
+        assert top.wait(PATIENCE_SECONDS) == 0
+
+
+@contextmanager
+def _live(url: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    """top on a terminal of its own, which is afterwards as it was before."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 160, 0, 0))
     before = termios.tcgetattr(theirs)
+    arguments = [str(command()), "top", "--interval", "0.5", url]
     top = subprocess.Popen(arguments, stdin=theirs, stdout=theirs, stderr=theirs)
     try:
-        _read_until(ours, b"req/s")
-        assert termios.tcgetattr(theirs) != before
-        os.write(ours, b"b")
-        _read_until(ours, b"logistics/stock-api")
-        os.write(ours, b"bbr")
-        _read_until(ours, b"reporter source")
-        os.write(ours, end)
-        # Back on the screen that was there before.
-        _read_until(ours, b"\x1b[?1049l")
-        assert top.wait(PATIENCE_SECONDS) == 0
+        wait_until(lambda: termios.tcgetattr(theirs) != before, "raw mode")
+        yield ours, top
     finally:
         top.kill()
         top.wait()
@@ -201,13 +223,34 @@ def test_on_a_terminal_it_is_live_until_a_key(pair: Mesh, end: bytes) -> None:
     os.close(theirs)
 
 
-def _read_until(terminal: int, text: bytes) -> None:
+@contextmanager
+def _serving(page: bytes) -> Iterator[str]:
+    """A server that answers everything with this page."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def _read_until(terminal: int, text: bytes) -> bytes:
     shown = b""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while text not in shown:
         ready, _, _ = select.select([terminal], [], [], 1)
         assert time.monotonic() < deadline, f"{text!r} did not come: {shown!r}"
         shown += os.read(terminal, 65536) if ready else b""
+    return shown
 
 
 def test_an_endpoint_that_does_not_answer_is_told_and_the_others_are_shown(pair: Mesh) -> None:

@@ -21,6 +21,7 @@ use crate::artefact::Artefact;
 use crate::find;
 use crate::find::found::{File, Form, Found};
 use crate::migrate::source;
+use crate::output::print;
 use crate::yaml::{Malformed, Position};
 use problem::{Level, Problem, Problems};
 
@@ -67,9 +68,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         problems.settle(&find::name_of(path));
     }
     if args.json {
-        println!("{:#}", show::json(&checked, &problems));
+        print(&format!("{:#}\n", show::json(&checked, &problems)))?;
     } else {
-        print!("{}", show::text(&problems));
+        print(&show::text(&problems))?;
     }
     let sum = show::sum(&problems, &checked);
     ensure!(problems.errors() == 0, "{sum}");
@@ -79,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         nothing(&checked)
     );
     if !args.json {
-        println!("{sum}");
+        print(&format!("{sum}\n"))?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ use anyhow::Result;
 
 use crate::endpoint::Endpoint;
 use crate::names::{parse_prefix, Names};
-use crate::output::print;
+use crate::output::{complain, print};
 use finding::Finding;
 use seen::Seen;
 use symptom::Severity;
@@ -61,8 +61,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => WRONG.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
-            eprintln!("An Envoy that does not start says why in its log: envoy --mode validate -c FILE");
+            complain(&format!("error: {error:#}"));
+            complain("An Envoy that does not start says why in its log: envoy --mode validate -c FILE");
             CANNOT_LOOK.into()
         }
     }
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 fn examine(args: &Args) -> Result<bool> {
     let endpoint = Endpoint::new(&args.url)?;
     if args.seconds > 0.0 && io::stderr().is_terminal() {
-        eprintln!("reading {} and watching it for {} s", endpoint.url(), args.seconds);
+        complain(&format!("reading {} and watching it for {} s", endpoint.url(), args.seconds));
     }
     let told = args.metric_prefix.clone().map(|prefix| Names::with_prefixes([prefix]));
     let seen = Seen::read(&endpoint, Duration::from_secs_f64(args.seconds), told)?;

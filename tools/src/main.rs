@@ -1,5 +1,7 @@
 //! The `istio-stats` command: one subcommand per file.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "`output` prints")]
+
 mod artefact;
 mod cel;
 mod check;
@@ -59,7 +61,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::complain(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -12,6 +12,7 @@ use rustc_demangle::demangle;
 use walrus::{Module, ModuleConfig};
 
 use crate::artefact::Artefact;
+use crate::output::print;
 use exports::Fate;
 
 /// Keeps the exports an artefact needs and drops all code only the others reach.
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     fs::write(&args.output, &packed).with_context(|| format!("cannot write {}", args.output.display()))?;
     let limit = args.max_kb.map(|kb| format!(", limit {kb} kB")).unwrap_or_default();
-    println!("{}: {}{limit}", args.output.display(), in_kb(packed.len()));
+    print(&format!("{}: {}{limit}\n", args.output.display(), in_kb(packed.len())))?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 use serde_json::{json, Value as Json};
 
 use crate::find;
+use crate::output::{complain, print};
 use crate::scalar::in_envoy;
 use crate::yaml::{self, Content, Node};
 
@@ -42,14 +43,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let headers = Headers::of(root, is_json(&text)).with_context(|| name.clone())?;
     for warning in headers.warnings {
-        eprintln!("warning: {warning}");
+        complain(&format!("warning: {warning}"));
     }
     let header = if args.id { ID_HEADER } else { METADATA_HEADER };
     let value = if args.id { headers.id } else { headers.metadata };
     let lacking =
         if args.id { "the node has no id" } else { "the node's metadata tells nothing of a workload" };
     let value = value.with_context(|| format!("{name}: {lacking}: {header} would not be sent"))?;
-    println!("{value}");
+    print(&format!("{value}\n"))?;
     Ok(())
 }
 

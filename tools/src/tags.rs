@@ -8,6 +8,7 @@ use istio_stats::config::Config;
 
 use crate::artefact::Artefact;
 use crate::find;
+use crate::output::{complain, print};
 use crate::stat_names::{self, LabelPosition, StatName, WASM_PREFIX};
 
 /// Prints the stats_tags of a bootstrap for the labels of configurations
@@ -50,13 +51,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         positions.iter_mut().for_each(|label| label.position = None);
     }
     for (one, other) in stat_names::suffixes(&positions) {
-        eprintln!("warning: {}", suffix_trap(one, other));
+        complain(&format!("warning: {}", suffix_trap(one, other)));
     }
-    if args.istio {
-        println!("{}", annotation(&positions));
-    } else {
-        print!("{}", block(&positions));
-    }
+    print(&if args.istio { format!("{}\n", annotation(&positions)) } else { block(&positions) })?;
     Ok(())
 }
 
@@ -83,10 +80,8 @@ fn read(path: &std::path::Path) -> Result<Vec<StatName>> {
             anyhow!("{}: {}", file.name, issues.join("; "))
         })?;
         if issues.iter().any(|issue| issue.level <= log::Level::Warn) {
-            eprintln!(
-                "warning: {}: parts of the configuration are not followed; see istio-stats check",
-                file.name
-            );
+            let what = "parts of the configuration are not followed; see istio-stats check";
+            complain(&format!("warning: {}: {what}", file.name));
         }
         names.get_or_insert_with(Vec::new).extend(stat_names::of_config(&config));
     }

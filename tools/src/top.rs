@@ -18,7 +18,7 @@ use istio_stats::catalogue::metric::PREFIX;
 
 use crate::endpoint::Endpoint;
 use crate::names::parse_prefix;
-use crate::output::print;
+use crate::output::{complain, print};
 use choice::{By, Whose};
 use rows::{rows, Unit};
 use show::{json, table};
@@ -83,7 +83,7 @@ fn once(mut sources: Sources, args: &Args) -> Result<()> {
         print(&format!("{}\n", table(&rows, args.by, Unit::Total).join("\n")))?;
     }
     for line in sources.notes(rows.is_empty()) {
-        eprintln!("{line}");
+        complain(&line);
     }
     // What did answer was shown; that it is not all must not go unnoticed.
     ensure!(errors.is_empty(), "{}", errors.join("\n"));

@@ -116,3 +116,76 @@ fn redirects_in_a_circle_end_at_once() {
     }
     assert_eq!(server.asked(), 2);
 }
+
+/// Sets the window's title, colours, clears the screen by a control sequence of one
+/// character, turns the direction of writing, and looks like a line of the command's.
+const STEERING: &str = "\u{1b}]0;x\u{7}\u{1b}[31m\u{9b}2J\u{202e}\u{200b}\r\\nAll is well.";
+/// What of it may be shown as it is.
+const WORDS: &str = "All is well.";
+
+fn assert_steers_nothing(shown: &str) {
+    let steers = |c: &char| (c.is_control() && *c != '\n') || matches!(c, '\u{202e}' | '\u{200b}');
+    assert_eq!(shown.chars().find(steers), None, "{shown:?}");
+    assert!(shown.contains("\\u001b") && shown.lines().all(|line| line != WORDS), "{shown}");
+}
+
+/// A page where every label is `value`, as far as it is one of text.
+fn page_of(value: &str) -> String {
+    let labels = ["source_cluster", "destination_cluster", "reporter", "destination_service_name", "app"];
+    let labels = labels.map(|name| format!("{name}=\"{value}\"")).join(",");
+    format!("istio_requests_total{{{labels}}} 3\nistio_stats_build{{tag=\"{value}\"}} 1\n")
+}
+
+#[test]
+fn labels_steer_no_terminal() {
+    let server = Server::pages(|path| path.starts_with("/stats").then(|| page_of(STEERING)));
+    for by in ["cluster", "service", "workload"] {
+        assert_steers_nothing(&run(0, &["top", "--once", "--reporter", "both", "--by", by, &server.url]));
+    }
+    let shown = run(0, &["top", "--once", "--reporter", "both", "--json", &server.url]);
+    assert_steers_nothing(&shown);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["rows"][0]["reporter"], STEERING.replace("\\n", "\n"));
+    assert_steers_nothing(&run(0, &["doctor", "--seconds", "0", &format!("{}/stats", server.url)]));
+}
+
+#[test]
+fn what_an_admin_interface_tells_steers_no_terminal() {
+    let text = STEERING.replace("\\n", "\n");
+    let info = serde_json::json!({"version": format!("a/{text}/b"), "state": text}).to_string();
+    let dump = serde_json::json!({"configs": [
+        {"@type": "x.BootstrapConfigDump", "bootstrap": {"node": {"id": text, "metadata": {"CLUSTER_ID": text}}}},
+        {"@type": "x.ListenersConfigDump", "dynamic_listeners": [{"name": text, "error_state": {"details": text}}]},
+    ]})
+    .to_string();
+    let server = Server::pages(move |path| match path {
+        "/server_info" => Some(info.clone()),
+        "/config_dump" => Some(dump.clone()),
+        "/stats" => Some(format!("wasmcustom.{}: 1\n", STEERING)),
+        _ => Some(page_of(STEERING)),
+    });
+    for json in [&["doctor", "--seconds", "0"][..], &["doctor", "--seconds", "0", "--json"]] {
+        assert_steers_nothing(&run(1, &[json, &[&server.url]].concat()));
+    }
+}
+
+#[test]
+fn a_configuration_steers_no_terminal() {
+    let text = STEERING.replace("\\n", "\n");
+    let configuration = serde_json::json!({
+        (text.clone()): 1,
+        "metrics": [{"name": text, "dimensions": {"a": text}, "tags_to_remove": [text]}],
+        "definitions": [{"name": text, "value": text, "type": text}],
+    });
+    let file = std::env::temp_dir().join(format!("steering-{}.json", std::process::id()));
+    std::fs::write(&file, configuration.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    for command in [&["check", file][..], &["check", "--json", file], &["tags", file]] {
+        let status = i32::from(command[0] == "check");
+        let shown = run(status, command);
+        let steers = |c: &char| (c.is_control() && *c != '\n') || matches!(c, '\u{202e}' | '\u{200b}');
+        assert_eq!(shown.chars().find(steers), None, "{shown:?}");
+        assert!(shown.lines().all(|line| line != WORDS), "{shown}");
+    }
+    std::fs::remove_file(file).unwrap();
+}

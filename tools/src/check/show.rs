@@ -7,6 +7,7 @@ use serde_json::{json, Value};
 
 use super::problem::{Level, Problem, Problems};
 use crate::find::found::File;
+use crate::output::visible;
 
 /// Every problem.
 pub(super) fn text(problems: &Problems) -> String {
@@ -53,12 +54,13 @@ fn block(problem: &Problem) -> String {
         Level::Info => "info",
     };
     let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
-    let mut block = format!("{file}:{line}:{column}: {level}: {path}{message}\n");
+    let head = format!("{file}:{line}:{column}: {level}: {path}{message}");
+    let mut block = format!("{}\n", visible(&head));
     if let Some(suggestion) = suggestion {
-        let _ = writeln!(block, "    {suggestion}");
+        let _ = writeln!(block, "    {}", visible(suggestion));
     }
     if !place.is_empty() {
-        let _ = writeln!(block, "    in {}", place.join(", "));
+        let _ = writeln!(block, "    in {}", visible(&place.join(", ")));
     }
     block
 }

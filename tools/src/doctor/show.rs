@@ -11,6 +11,7 @@ use super::seen::Seen;
 use super::symptom::Severity;
 use crate::artefact::Artefact;
 use crate::names::{full, under};
+use crate::output::visible;
 
 const WIDTH: usize = 100;
 
@@ -18,7 +19,7 @@ const WIDTH: usize = 100;
 pub(crate) fn text(url: &str, seen: &Seen, findings: &[Finding]) -> String {
     let mut out = format!("{url}\n");
     for fact in facts(seen) {
-        let _ = writeln!(out, "  {fact}");
+        let _ = writeln!(out, "  {}", visible(&fact));
     }
     for finding in findings {
         out.push('\n');
@@ -55,7 +56,7 @@ fn describe(out: &mut String, finding: &Finding) {
     };
     let _ = writeln!(out, "{mark} {} [{}]", symptom.title, symptom.code);
     for fact in &finding.seen {
-        let _ = writeln!(out, "    {fact}");
+        let _ = writeln!(out, "    {}", visible(fact));
     }
     for paragraph in [symptom.why, symptom.remedy] {
         let _ = writeln!(out, "\n{}", wrap(paragraph, "  ", WIDTH));

@@ -16,6 +16,7 @@ use super::choice::{By, Whose};
 use super::rows::{rows, Row, Unit};
 use super::show::table;
 use super::sources::Sources;
+use crate::output::visible;
 
 /// How soon a key or a new page shows.
 const FRAME: Duration = Duration::from_millis(100);
@@ -174,7 +175,7 @@ impl Screen {
     /// Every line cut to the width.
     fn draw(&mut self, lines: &[String], (width, height): (u16, u16)) -> io::Result<()> {
         for (number, line) in (0..height).zip(lines) {
-            let text: String = line.chars().take(usize::from(width)).collect();
+            let text: String = visible(line).chars().take(usize::from(width)).collect();
             queue!(self.out, cursor::MoveTo(0, number), terminal::Clear(ClearType::CurrentLine))?;
             if number == 0 {
                 queue!(self.out, SetAttribute(Attribute::Bold))?;

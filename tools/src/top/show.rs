@@ -5,6 +5,7 @@ use serde_json::{json, Value};
 
 use super::choice::{By, Whose};
 use super::rows::{Row, Unit};
+use crate::output::visible;
 
 /// A cell's text; the title's is the column's.
 struct Column {
@@ -70,7 +71,7 @@ pub(crate) fn json(rows: &[Row], by: By, whose: Whose, unit: Unit) -> Value {
 
 impl Column {
     fn new(title: &str, is_number: bool, cells: impl Iterator<Item = String>) -> Self {
-        Self { title: title.to_owned(), is_number, cells: cells.collect() }
+        Self { title: title.to_owned(), is_number, cells: cells.map(|cell| visible(&cell)).collect() }
     }
 
     fn width(&self) -> usize {

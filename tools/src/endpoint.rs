@@ -22,6 +22,8 @@ pub(crate) struct Endpoint {
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A page of a proxy with tens of thousands of series, and far more.
 const MAX_BYTES: u64 = 1 << 28;
+/// A dump of thousands of upstream clusters. (As a tree JSON takes many times its size.)
+const MAX_JSON_BYTES: u64 = 1 << 26;
 /// Envoy's own page.
 const PROMETHEUS: &str = "/stats/prometheus";
 
@@ -67,9 +69,9 @@ impl Endpoint {
     /// It did not come; the message names the URL.
     pub(crate) fn page(&self, filter: Option<&str>) -> Result<String> {
         match (self.admin_root(), filter) {
-            (Some(root), Some(filter)) => self.get(&format!("{root}{PROMETHEUS}?filter={filter}")),
-            (Some(root), None) => self.get(&format!("{root}{PROMETHEUS}")),
-            (None, _) => self.get(&self.url),
+            (Some(root), Some(filter)) => self.get(&format!("{root}{PROMETHEUS}?filter={filter}"), MAX_BYTES),
+            (Some(root), None) => self.get(&format!("{root}{PROMETHEUS}"), MAX_BYTES),
+            (None, _) => self.get(&self.url, MAX_BYTES),
         }
     }
 
@@ -81,7 +83,8 @@ impl Endpoint {
         let Some(root) = self.admin_root() else {
             return Ok(None);
         };
-        match self.get(&format!("{root}{path}")) {
+        let max_bytes = if path == "/stats" { MAX_BYTES } else { MAX_JSON_BYTES };
+        match self.get(&format!("{root}{path}"), max_bytes) {
             Ok(body) => Ok(Some(body)),
             Err(error) => match error.downcast_ref() {
                 Some(ureq::Error::StatusCode(403..=405)) => Ok(None),
@@ -97,21 +100,20 @@ impl Endpoint {
     pub(crate) fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Result<(u16, String)> {
         let url = format!("{}{path}", self.url);
         let request = self.agent.get(&url).query_pairs(parameters.iter().copied());
-        // Nobody else is asked: neither whom it names nor whom the environment does.
-        let request = request.config().http_status_as_error(false).max_redirects(0).proxy(None).build();
+        let request = request.config().http_status_as_error(false).build();
         let mut response = request.call().with_context(|| format!("cannot read {url}"))?;
-        let body = response.body_mut().with_config().limit(MAX_BYTES).lossy_utf8(true).read_to_string();
+        let body = response.body_mut().with_config().limit(MAX_JSON_BYTES).lossy_utf8(true).read_to_string();
         Ok((response.status().as_u16(), body.with_context(|| format!("cannot read all of {url}"))?))
     }
 
-    fn get(&self, url: &str) -> Result<String> {
+    fn get(&self, url: &str, max_bytes: u64) -> Result<String> {
         let mut response =
             self.agent.get(encode(url)).call().with_context(|| format!("cannot read {url}"))?;
         if response.status().is_redirection() {
             let to = response.headers().get("location").map_or(&b"another place"[..], |to| to.as_bytes());
             bail!("{url} sends on to {}; redirects are not followed", quoted_bytes(to));
         }
-        let body = response.body_mut().with_config().limit(MAX_BYTES).lossy_utf8(true).read_to_string();
+        let body = response.body_mut().with_config().limit(max_bytes).lossy_utf8(true).read_to_string();
         body.with_context(|| format!("cannot read all of {url}"))
     }
 }

@@ -10,6 +10,8 @@ pub(crate) struct Page {
     pub(crate) families: Vec<String>,
     /// Every sample.
     pub(crate) samples: Vec<Sample>,
+    /// Samples that were left out, since no counter is below zero, endless or no number.
+    pub(crate) unusable: usize,
 }
 
 /// One line: a name with labels, and its value.
@@ -62,7 +64,11 @@ impl Page {
             }
             if wanted(name) {
                 let (labels, value) = parse_rest(rest).ok_or_else(error)?;
-                page.samples.push(Sample { name: name.to_owned(), labels, value });
+                if value.is_finite() && value >= 0.0 {
+                    page.samples.push(Sample { name: name.to_owned(), labels, value });
+                } else {
+                    page.unusable = page.unusable.saturating_add(1);
+                }
             }
         }
         Ok(page)
@@ -169,11 +175,17 @@ mod tests {
 
     #[test]
     fn values_hold_anything() {
-        let page = parse(r#"a{x="q\" b\\ n\n } , ; =\"",y="ü"} +Inf"#);
+        let page = parse(r#"a{x="q\" b\\ n\n } , ; =\"",y="ü"} 1e3"#);
         let [sample] = page.samples.as_slice() else { panic!("{page:?}") };
         assert_eq!(sample.labels.get("x"), Some("q\" b\\ n\n } , ; =\""));
         assert_eq!(sample.labels.get("y"), Some("ü"));
-        assert!(sample.value.is_infinite());
+        assert_eq!(sample.value, 1000.0);
+    }
+
+    #[test]
+    fn what_no_counter_has_is_left_out() {
+        let page = parse("a NaN\na -1\na +Inf\na 2\n");
+        assert_eq!((page.samples.len(), page.unusable, page.total("a")), (1, 3, Some(2.0)));
     }
 
     #[test]

@@ -8,10 +8,11 @@ mod kubernetes;
 pub(crate) mod recognise;
 mod walk;
 
-use std::fs;
+use std::fs::File as FsFile;
+use std::io::{self, Read};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{ensure, Context as _, Result};
 use istio_stats::config::parse;
 
 use crate::artefact::Artefact;
@@ -28,15 +29,23 @@ pub(crate) fn read(path: &Path, bare: Artefact) -> Result<File> {
     Ok(File { name: name_of(path), documents })
 }
 
+/// Longest file that is read: far more than a dump of the largest proxy.
+const MAX_BYTES: u64 = 1 << 28;
+
 /// Reads a file, or standard input for `-`.
 ///
 /// # Errors
-/// It cannot be read or is no UTF-8.
+/// It cannot be read, is no UTF-8 or too long.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
-    if path == Path::new("-") {
-        return std::io::read_to_string(std::io::stdin()).context("cannot read standard input");
-    }
-    fs::read_to_string(path).context("cannot read this file")
+    let (file, what): (Box<dyn Read>, _) = if path == Path::new("-") {
+        (Box::new(io::stdin()), "cannot read standard input")
+    } else {
+        (Box::new(FsFile::open(path).context("cannot read this file")?), "cannot read this file")
+    };
+    let mut text = String::new();
+    let read = file.take(MAX_BYTES).read_to_string(&mut text).context(what)?;
+    ensure!(u64::try_from(read)? < MAX_BYTES, "larger than {MAX_BYTES} bytes");
+    Ok(text)
 }
 
 /// A file's name in messages.

@@ -1,5 +1,7 @@
 //! YAML (and so JSON) as a tree that knows where in the file each value stands.
 
+mod bounds;
+
 use std::fmt;
 
 use istio_stats::host::excerpt::quoted;
@@ -58,8 +60,10 @@ pub(crate) struct Malformed {
 /// Parses every document of a file.
 ///
 /// # Errors
-/// The text is no YAML.
+/// The text is no YAML, or too deep or too large.
 pub(crate) fn parse(text: &str) -> Result<Vec<Node>, Malformed> {
+    let refused = |(place, why)| Malformed { position: Position::of(&place), why };
+    bounds::ensure(text).map_err(refused)?;
     let mut loader = YamlLoader::<MarkedYaml<'_>>::default();
     loader.early_parse(false);
     let result = Parser::new_from_str(without_mark(text)).load(&mut loader, true);

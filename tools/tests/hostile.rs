@@ -189,3 +189,158 @@ fn a_configuration_steers_no_terminal() {
     }
     std::fs::remove_file(file).unwrap();
 }
+
+/// Begins an answer of so many bytes, and writes them until nobody reads any more.
+fn stream(stream: &mut TcpStream, length: &str, piece: &[u8], pause: Duration) {
+    let head = format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n");
+    let mut written = stream.write_all(head.as_bytes());
+    while written.is_ok() {
+        thread::sleep(pause);
+        written = stream.write_all(piece);
+    }
+}
+
+#[test]
+fn an_answer_without_an_end_ends() {
+    let comment = [b"# x\n".as_slice(); 1 << 14].concat();
+    let chunk = [format!("{:x}\r\n", comment.len()).as_bytes(), &comment, b"\r\n"].concat();
+    let pieces = [
+        ("transfer-encoding: chunked", chunk),
+        ("content-length: 999999999999", comment.clone()),
+        ("connection: close", comment),
+    ];
+    for (length, piece) in pieces {
+        let server = Server::start(move |_, to| stream(to, length, &piece, Duration::ZERO));
+        let (status, command) = &everywhere(&server.url)[0];
+        assert!(run(*status, command).contains("cannot read all of"), "{length}");
+    }
+}
+
+#[test]
+fn an_answer_that_drips_ends() {
+    let bodies = Server::start(|_, to| stream(to, "connection: close", b"#", Duration::from_millis(100)));
+    let heads = Server::start(|_, to| stream(to, "a: b", b"c: d\r\n", Duration::from_millis(100)));
+    let silent = Server::start(|_, _| thread::sleep(Duration::from_secs(60)));
+    thread::scope(|scope| {
+        for server in [&bodies, &heads, &silent] {
+            for (status, command) in everywhere(&server.url) {
+                scope.spawn(move || run(status, &command));
+            }
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_is_cut_off_is_none() {
+    let server = Server::start(|_, to| {
+        let _ = to.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nistio_requests_total 1\n");
+    });
+    for (status, command) in everywhere(&server.url) {
+        run(status, &command);
+    }
+}
+
+/// Lists in lists.
+fn deep(levels: usize) -> String {
+    "[".repeat(levels) + &"]".repeat(levels)
+}
+
+#[test]
+fn json_may_nest_so_deep() {
+    let dumps = Server::pages(|path| match path {
+        "/server_info" => Some("{}".to_owned()),
+        "/config_dump" => Some(deep(1_000_000)),
+        _ => Some(String::new()),
+    });
+    let shown = run(2, &["doctor", "--seconds", "0", &dumps.url]);
+    assert!(shown.contains("recursion limit exceeded"), "{shown}");
+    // What has no such page is no admin interface.
+    let info =
+        Server::pages(|path| Some(if path == "/server_info" { deep(1_000_000) } else { page_of("a") }));
+    let shown = run(0, &["doctor", "--seconds", "0", &info.url]);
+    assert!(shown.contains("no admin interface"), "{shown}");
+}
+
+#[test]
+fn numbers_that_no_counter_has_are_left_out() {
+    let page = ["NaN", "-1", "+Inf", "-Inf", "1e308", "1e308", "7"].iter().enumerate().map(|(n, value)| {
+        let labels = format!("source_cluster=\"c{n}\",reporter=\"source\"");
+        let buckets = format!(
+            "istio_request_duration_milliseconds_bucket{{{labels},le=\"{value}\"}} {value}\n\
+             istio_request_duration_milliseconds_bucket{{{labels},le=\"+Inf\"}} {value}\n"
+        );
+        let tcp = format!(
+            "istio_tcp_connections_opened_total{{{labels}}} {value}\n\
+             istio_tcp_connections_closed_total{{{labels}}} 1e308\n"
+        );
+        format!("istio_requests_total{{{labels}}} {value}\n{buckets}{tcp}")
+    });
+    let page: String = page.collect();
+    let server = Server::pages(move |path| path.starts_with("/stats/").then(|| page.clone()));
+    for json in [&["top", "--once"][..], &["top", "--once", "--json"]] {
+        let shown = run(0, &[json, &[&server.url]].concat());
+        assert!(shown.contains("16 samples left out: below zero, endless or no number"), "{shown}");
+        assert!(shown.contains("c6") && !shown.contains("NaN"), "{shown}");
+    }
+    run(0, &["doctor", "--seconds", "0", &format!("{}/stats/prometheus", server.url)]);
+}
+
+#[test]
+fn counts_may_be_as_large_as_they_like() {
+    let server = Server::pages(|path| match path {
+        "/server_info" => Some("{}".to_owned()),
+        "/config_dump" => Some("{}".to_owned()),
+        "/stats" => Some(
+            ["a", "b"]
+                .map(|name| format!("wasmcustom.x=.={name};.;istio_requests_total: {}\n", u64::MAX))
+                .concat(),
+        ),
+        _ => Some(page_of("a")),
+    });
+    run(1, &["doctor", "--seconds", "0", &server.url]);
+}
+
+#[test]
+fn a_page_that_makes_work_ends() {
+    let line = |n: usize| {
+        let labels = format!("source_cluster=\"a\",reporter=\"source\",le=\"{n}\"");
+        format!("istio_request_duration_milliseconds_bucket{{{labels}}} {n}\n")
+    };
+    let buckets: String = (0..300_000).map(line).collect();
+    let labels: String = (0..300_000).map(|n| format!("l{n}=\"\",")).collect();
+    let page = format!("{buckets}istio_requests_total{{{labels}reporter=\"source\"}} 1\n");
+    let server = Server::pages(move |path| path.starts_with("/stats/").then(|| page.clone()));
+    run(0, &["top", "--once", &server.url]);
+    run(0, &["doctor", "--seconds", "0", &format!("{}/stats/prometheus", server.url)]);
+}
+
+#[test]
+fn a_file_may_nest_so_deep_and_grow_so_large() {
+    let levels = 100_000;
+    let block: String = (0..2000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let laughs: String = (1..40).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1)).collect();
+    let chain: String = (1..3000).map(|n| format!("a{n}: &a{n} [[[*a{}]]]\n", n - 1)).collect();
+    for (what, text) in [
+        ("levels deep", block),
+        ("levels deep", "- ".repeat(levels) + "x\n"),
+        ("recursion limit exceeded", format!("a: {}\n", deep(levels))),
+        ("levels deep", "? ".repeat(levels) + "x\n"),
+        ("values, aliases", format!("a0: &a0 x\n{laughs}")),
+        ("levels deep, by an alias", format!("a0: &a0 x\n{chain}")),
+    ] {
+        let file = std::env::temp_dir().join(format!("deep-{}.yaml", std::process::id()));
+        std::fs::write(&file, text).unwrap();
+        let name = file.to_str().unwrap();
+        for command in [&["check", name][..], &["tags", name], &["peer-header", name]] {
+            assert!(run(1, command).contains(what), "{what}");
+        }
+        std::fs::remove_file(file).unwrap();
+    }
+}
+
+#[test]
+fn a_file_without_an_end_ends() {
+    for command in [&["check", "/dev/zero"][..], &["peer-header", "/dev/zero"]] {
+        assert!(run(1, command).contains("larger than"), "{command:?}");
+    }
+}

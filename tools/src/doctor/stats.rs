@@ -71,7 +71,8 @@ impl Stats {
 
     /// The sum over all series of a metric of the plugin.
     pub(crate) fn total(&self, metric: &str) -> u64 {
-        self.plugin.iter().filter(|stat| stat.metric == metric).filter_map(|stat| stat.value).sum()
+        let values = self.plugin.iter().filter(|stat| stat.metric == metric).filter_map(|stat| stat.value);
+        values.fold(0, u64::saturating_add)
     }
 
     /// The labels that the plugin wrote for each metric, whatever became of them.

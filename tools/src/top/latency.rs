@@ -4,13 +4,18 @@
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Buckets(Vec<(f64, f64)>);
 
+/// More than any proxy has; each is looked for one by one.
+const MAX_BUCKETS: usize = 500;
+
 // === impl Buckets ===
 
 impl Buckets {
     /// Adds to the bucket up to `bound`.
     pub(crate) fn add(&mut self, bound: f64, count: f64) {
+        let is_full = self.0.len() >= MAX_BUCKETS && bound.is_finite();
         match self.0.iter_mut().find(|(known, _)| *known == bound) {
             Some((_, sum)) => *sum += count,
+            None if is_full || bound.is_nan() => {}
             None => {
                 let place = self.0.partition_point(|(known, _)| *known < bound);
                 self.0.insert(place, (bound, count));

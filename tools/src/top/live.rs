@@ -1,6 +1,6 @@
 //! The table on a terminal, until a key ends it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Stdout, Write as _};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -146,6 +146,9 @@ impl View {
     /// Rows whose requests went on, but whose histogram was not published since, keep
     /// their durations.
     fn keep_durations(&mut self, rows: &mut [Row]) {
+        // Rows that are gone would pile up.
+        let shown: HashSet<_> = rows.iter().map(|row| &row.labels).collect();
+        self.durations.retain(|labels, _| shown.contains(labels));
         for row in rows {
             let Some(http) = &mut row.http else {
                 continue;

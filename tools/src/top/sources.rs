@@ -158,6 +158,10 @@ impl Source {
 
     /// A page with nothing to show may have the same under other names.
     fn advice_on(&self, page: &Page) -> Result<Option<String>> {
+        if page.unusable > 0 {
+            let why = "left out: below zero, endless or no number";
+            return Ok(Some(format!("{}: {} samples {why}", self.endpoint.url(), page.unusable)));
+        }
         if !page.samples.is_empty() {
             return Ok(None);
         }

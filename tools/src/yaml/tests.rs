@@ -63,3 +63,17 @@ fn every_document_is_read_and_errors_say_where() {
     let said = parse("a: 1\na: 2\n").unwrap_err().to_string();
     assert_eq!(said, "not YAML (line 2, column 1): duplicated key in mapping");
 }
+
+#[test]
+fn what_is_too_deep_or_too_large_is_refused_before_it_is_built() {
+    let why = |text: &str| parse(text).err().map(|error| error.why);
+    let nested = |levels: usize| "- ".repeat(levels) + "x\n";
+    assert_eq!(why(&nested(100)), None);
+    assert_eq!(why(&nested(101)).as_deref(), Some("nested more than 100 levels deep"));
+    let aliased = |levels: usize| format!("- &a\n  {}- {}*a\n", nested(60), "- ".repeat(levels));
+    assert_eq!(why(&aliased(39)), None);
+    assert_eq!(why(&aliased(40)).as_deref(), Some("nested more than 100 levels deep, by an alias"));
+    let many: String = (1..30).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}]\n", n - 1)).collect();
+    let many = why(&format!("a0: &a0 x\n{many}")).unwrap();
+    assert!(many.starts_with("more than 4194304 values"), "{many}");
+}

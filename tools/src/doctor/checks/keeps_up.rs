@@ -85,7 +85,7 @@ impl Tally {
         };
         let ended: Vec<_> = scopes.iter().filter_map(ended_at).collect();
         (!ended.is_empty()).then(|| Self {
-            ended: ended.iter().sum(),
+            ended: ended.into_iter().fold(0, u64::saturating_add),
             counted: counted.total(&full(prefix, counter(attachment))),
         })
     }

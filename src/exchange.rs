@@ -19,6 +19,7 @@ use crate::host::{Host, HostError};
 use crate::peer::frame;
 use crate::peer::metadata::{self, MAX_ENCODED_BYTES};
 use crate::peer::side::Side;
+use crate::peer::told;
 use crate::workload::node;
 use config::Config;
 
@@ -180,15 +181,21 @@ fn read_node_id(attributes: &Attributes<'_>) -> Result<Option<String>, String> {
     }
 }
 
-/// Leaves a peer's metadata where the stats plugin finds it.
-fn store(host: &dyn Host, key: &str, encoded: &[u8]) {
+/// Leaves what an HTTP peer told where the stats plugin finds it, and how many bytes
+/// of the message to it are ours.
+fn store_told(host: &dyn Host, key: &str, encoded: &[u8], added_bytes: usize) {
     let encoded = match encoded.len() {
         0 => return,
         1..=MAX_ENCODED_BYTES => encoded,
         _ => metadata::TOO_LARGE,
     };
     // Envoy keeps the filter state over an internal redirect: the first peer stays.
-    note(host, key, host.set_property(key, encoded));
+    note(host, key, host.set_property(key, &told::join(encoded, added_bytes)));
+}
+
+/// The same of a TCP peer, and whatever else there is to leave.
+fn store(host: &dyn Host, key: &str, value: &[u8]) {
+    store_told(host, key, value, 0);
 }
 
 /// A request is served whatever fails here, so a failure is for the curious only.

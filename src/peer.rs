@@ -8,6 +8,7 @@ pub mod frame;
 pub mod metadata;
 pub mod side;
 pub mod sources;
+pub mod told;
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -30,6 +31,8 @@ pub struct Peer {
     is_identified: bool,
     /// Why the peer itself told nothing, if it did not.
     absence: Option<Absence>,
+    /// What our exchange added to a message to tell the peer who we are.
+    added_bytes: u64,
 }
 
 /// Why a peer told nothing.
@@ -77,13 +80,17 @@ impl Peers {
         let Wanted { attachment, side, is_believed, by_endpoint } = wanted;
         let told = self.sources.look(attributes, attachment, side, self.cache.further());
         let is_identified = matches!(told, Some((_, Tells::AnIdentity)));
-        let absence = match told.as_ref().map(|(encoded, _)| &**encoded) {
+        let (told, added_bytes) = told.as_ref().map_or((None, 0), |(told, _)| {
+            let (told, added_bytes) = told::split(told);
+            (Some(told), added_bytes)
+        });
+        let absence = match told {
             None => Absence::Pending,
             Some(_) if !is_believed => Absence::NoExchange,
             Some(nobody) if nobody == NO_PEER || forms::is_nobody(nobody) => Absence::NoExchange,
             Some(encoded) => match self.cache.exchanged(encoded) {
                 Decoded::Workload(labels) => {
-                    return Peer { labels: Some(labels), is_identified, absence: None }
+                    return Peer { labels: Some(labels), is_identified, absence: None, added_bytes }
                 }
                 Decoded::Failed(reason) => Absence::Undecodable(reason),
             },
@@ -95,7 +102,7 @@ impl Peers {
                 labels = Some(known);
             }
         }
-        Peer { labels, is_identified: false, absence: Some(absence) }
+        Peer { labels, is_identified: false, absence: Some(absence), added_bytes }
     }
 
     /// Some time passed: looks everywhere again, if it is time for that.
@@ -109,7 +116,7 @@ impl Peers {
 impl Peer {
     /// The side that the reporter's labels do not speak of.
     pub fn unasked() -> Self {
-        Self { labels: None, is_identified: false, absence: Some(Absence::NoExchange) }
+        Self { labels: None, is_identified: false, absence: Some(Absence::NoExchange), added_bytes: 0 }
     }
 
     /// The peer's labels, if it is known.
@@ -128,6 +135,11 @@ impl Peer {
     /// Whether the peer may still tell who it is.
     pub fn is_pending(&self) -> bool {
         self.absence == Some(Absence::Pending)
+    }
+
+    /// Bytes of a message to this peer that are our exchange's, as far as it said so.
+    pub fn added_bytes(&self) -> u64 {
+        self.added_bytes
     }
 
     /// Why its metadata could not be decoded, if that is so.

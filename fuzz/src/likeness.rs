@@ -11,7 +11,7 @@ use istio_stats::attachment::Attachment;
 use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, ENDPOINT, UPSTREAM_PEER_KEY};
 use istio_stats::host::fake::{FakeHost, Phase, Value};
 use istio_stats::host::{HeaderMap, Host, MetricKind};
-use istio_stats::peer::metadata;
+use istio_stats::peer::{metadata, told};
 use istio_stats::rules::expression::whole;
 use istio_stats::stats::plugin::StatsPlugin;
 use istio_stats::workload::fact::Fact;
@@ -198,7 +198,10 @@ impl Peer {
         let workload = Workload::default().with(Fact::Workload, self.name).with(Fact::ClusterId, "west");
         let encoded = metadata::encode(&workload);
         match self.place {
-            Place::Ours => host.set_property(key, encoded.as_bytes()).expect("a new key"),
+            Place::Ours => {
+                let told = told::join(encoded.as_bytes(), self.name.len());
+                host.set_property(key, &told).expect("a new key");
+            }
             Place::Undecodable => host.set_property(key, b"!").expect("a new key"),
             Place::Metadata => {
                 host.set_attribute(&["metadata", "filter_metadata", "istio_stats", name], encoded.as_str())

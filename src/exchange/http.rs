@@ -4,7 +4,7 @@
 //! neither an application nor the world sees them. The side that sends asks:
 //! the other answers on the response, and only with what it was asked for.
 
-use super::{note, store, Exchange};
+use super::{note, store_told, Exchange, Own};
 use crate::attribute::direction::Direction;
 use crate::attribute::keys::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
 use crate::host::{HeaderMap, Host};
@@ -18,8 +18,8 @@ pub const ID_HEADER: &str = "x-envoy-peer-metadata-id";
 /// The exchange on one HTTP stream.
 #[derive(Debug, Default)]
 pub struct HttpExchange {
-    /// The upstream peer was told who we are.
-    asked_upstream: bool,
+    /// The upstream peer was told who we are, in so many bytes.
+    asked_upstream: Option<usize>,
     /// The downstream peer told its metadata and may have ours.
     answer_metadata: bool,
     /// The downstream peer told its node's id and may have ours.
@@ -34,8 +34,8 @@ impl HttpExchange {
         let attributes = exchange.attributes(host);
         let direction = exchange.direction(&attributes);
         // Before headers change: that makes Envoy forget the route.
-        self.asked_upstream = exchange.asks_upstream(&attributes, direction);
-        let own = self.asked_upstream.then_some(&exchange.own);
+        let own = exchange.asks_upstream(&attributes, direction).then_some(&exchange.own);
+        self.asked_upstream = own.map(|own| own.header_bytes(true, true));
 
         let map = HeaderMap::Request;
         let metadata =
@@ -51,9 +51,10 @@ impl HttpExchange {
 
         let told = !metadata.is_empty() || !id.is_empty();
         if told && exchange.trusts(Side::Downstream, &attributes) {
-            store(host, DOWNSTREAM_PEER_KEY, &metadata);
             self.answer_metadata = direction != Direction::Outbound && !metadata.is_empty();
             self.answer_id = direction != Direction::Outbound && !id.is_empty();
+            let answer_bytes = exchange.own.header_bytes(self.answer_metadata, self.answer_id);
+            store_told(host, DOWNSTREAM_PEER_KEY, &metadata, answer_bytes);
         }
     }
 
@@ -66,11 +67,11 @@ impl HttpExchange {
         exchange_header(host, map, ID_HEADER, id);
 
         // What was not asked for is no answer, and not listened to.
-        if self.asked_upstream
-            && !metadata.is_empty()
-            && exchange.trusts(Side::Upstream, &exchange.attributes(host))
-        {
-            store(host, UPSTREAM_PEER_KEY, &metadata);
+        let Some(asked_bytes) = self.asked_upstream.filter(|_| !metadata.is_empty()) else {
+            return;
+        };
+        if exchange.trusts(Side::Upstream, &exchange.attributes(host)) {
+            store_told(host, UPSTREAM_PEER_KEY, &metadata, asked_bytes);
         }
     }
 }
@@ -88,4 +89,17 @@ fn exchange_header(host: &dyn Host, map: HeaderMap, name: &str, own: Option<&str
         None => {}
     }
     found.ok().flatten().unwrap_or_default()
+}
+
+// === impl Own ===
+
+impl Own {
+    /// The size of our headers, as Envoy counts it.
+    fn header_bytes(&self, metadata: bool, id: bool) -> usize {
+        let headers = [(METADATA_HEADER, &self.metadata, metadata), (ID_HEADER, &self.id, id)];
+        let sizes = headers.into_iter().filter(|(.., sent)| *sent).filter_map(|(name, value, _)| {
+            value.as_ref().map(|value| name.len().saturating_add(value.len()))
+        });
+        sizes.fold(0, usize::saturating_add)
+    }
 }

@@ -1,6 +1,7 @@
 //! Who called whom.
 
 use super::identity::Identity;
+use super::outcome::AddedBytes;
 use super::service::Service;
 use crate::catalogue::label_value::LabelValue;
 use crate::catalogue::reporter::Reporter;
@@ -52,6 +53,11 @@ impl Call {
             Side::Downstream => &self.downstream,
             Side::Upstream => &self.upstream,
         }
+    }
+
+    /// What our exchange added to request and response to tell peers who we are.
+    pub fn added_bytes(&self) -> AddedBytes {
+        AddedBytes { to_request: self.upstream.added_bytes(), to_response: self.downstream.added_bytes() }
     }
 
     /// Whether the metadata of a peer could not be decoded.

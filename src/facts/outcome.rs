@@ -32,6 +32,15 @@ pub struct Measures {
     pub response_bytes: u64,
 }
 
+/// Bytes of a request and its response that are our exchange's, not an application's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AddedBytes {
+    /// Told to the upstream peer.
+    pub to_request: u64,
+    /// Told to the downstream peer.
+    pub to_response: u64,
+}
+
 /// How many metrics a finished request adds to.
 pub const MEASURED: usize = 4;
 
@@ -66,6 +75,16 @@ impl Measures {
             duration_ms: read(Metric::RequestDuration, Element::Duration).map(milliseconds),
             request_bytes: read(Metric::RequestBytes, Element::RequestSize).unwrap_or(0),
             response_bytes: read(Metric::ResponseBytes, Element::ResponseSize).unwrap_or(0),
+        }
+    }
+
+    /// The same without bytes of either message that are no application's.
+    #[must_use]
+    pub fn without(self, added: AddedBytes) -> Self {
+        Self {
+            request_bytes: self.request_bytes.saturating_sub(added.to_request),
+            response_bytes: self.response_bytes.saturating_sub(added.to_response),
+            ..self
         }
     }
 

@@ -92,7 +92,8 @@ impl Stream for HttpStream {
         let protocol = if needs.protocol() { Protocol::of_request(&attributes) } else { Protocol::Http };
         let host_header = || attributes.label(&["request", "host"]);
         let call = recorder.calls.read(&attributes, Attachment::Http, reporter, identity, host_header);
-        let outcome = Outcome::read(&attributes, protocol, needs);
+        let mut outcome = Outcome::read(&attributes, protocol, needs);
+        outcome.measures = outcome.measures.without(call.added_bytes());
         recorder.bulk.learn(host, &batch);
         let list = batch.sufficed().then(|| (&fetched, batch.seen()));
         let messages = || Messages::read(&attributes).unwrap_or_default();
@@ -130,7 +131,7 @@ impl HttpStream {
         recorder.record(host, series, &outcome.measures.measured(), Some(call));
         // Nothing else is to be reported of one like it.
         if let Some((fetched, seen)) = list.filter(|_| messages.is_none() && !call.has_decode_errors()) {
-            recorder.remember(fetched, seen, &series);
+            recorder.remember(fetched, seen, call.added_bytes(), &series);
         }
     }
 

@@ -18,7 +18,7 @@ use crate::attribute::batch::{Content, Fetched};
 use crate::collections::generations::{Cached, Generations};
 use crate::collections::index::is_same_key;
 use crate::facts::connections::ConnectionKind;
-use crate::facts::outcome::MEASURED;
+use crate::facts::outcome::{AddedBytes, MEASURED};
 use crate::series::host_metric::HostMetric;
 
 /// What is remembered of all requests.
@@ -33,6 +33,8 @@ pub(crate) struct Memo {
 pub(crate) struct Known {
     /// What it had and lacked.
     pub(crate) seen: Content,
+    /// What of its sizes is our exchange's.
+    pub(crate) added: AddedBytes,
     /// Where its samples go, in the order of what is measured.
     pub(crate) metrics: [Option<HostMetric>; MEASURED],
 }

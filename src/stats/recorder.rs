@@ -15,7 +15,7 @@ use crate::catalogue::own_metric::PEER_DECODE_ERRORS;
 use crate::catalogue::stat_name;
 use crate::facts::call::Call;
 use crate::facts::needs::Needs;
-use crate::facts::outcome::Measures;
+use crate::facts::outcome::{AddedBytes, Measures};
 use crate::facts::reader::CallReader;
 use crate::host::metric_name::MetricName;
 use crate::host::say::log_failure;
@@ -88,7 +88,7 @@ impl Recorder {
             return false;
         };
         self.bulk.follow(known.seen);
-        let measures = Measures::read(|element| fetched.number(element), self.needs());
+        let measures = Measures::read(|element| fetched.number(element), self.needs()).without(known.added);
         let mut result = Ok(());
         for (metric, (_, value)) in known.metrics.into_iter().zip(measures.measured()) {
             if let Some((metric, value)) = metric.zip(value) {
@@ -101,7 +101,7 @@ impl Recorder {
 
     /// Remembers where the samples of a request went, if that is settled, and if the
     /// configuration has no rule for the next one to look at.
-    pub(crate) fn remember(&self, fetched: &Fetched, seen: Content, series: &Series<'_>) {
+    pub(crate) fn remember(&self, fetched: &Fetched, seen: Content, added: AddedBytes, series: &Series<'_>) {
         if !self.rules.are_the_same_for_all() {
             return;
         }
@@ -109,7 +109,7 @@ impl Recorder {
         let request = kind.and_then(|kind| Likeness::of(fetched, kind));
         let metrics = Measures::default().measured().map(|(metric, _)| metric);
         if let Some((request, metrics)) = request.zip(self.registry.borrow_mut().settled(series, metrics)) {
-            self.memo.borrow_mut().put(request, Known { seen, metrics });
+            self.memo.borrow_mut().put(request, Known { seen, added, metrics });
         }
     }
 

@@ -1,7 +1,9 @@
 """The peer metadata headers: who gets them, what is in them, where they end."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import httpx
@@ -9,6 +11,7 @@ import pytest
 
 from lab import bootstrap
 from lab.tree import Json
+from lab.waiting import wait_until
 from tests.e2e.harness import clients, usual
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, decode, encode, found_in, headers
@@ -143,6 +146,30 @@ def test_who_is_outside_or_excluded_is_told_nothing(
 def test_with_skip_external_the_mesh_is_still_told(mesh: Mesh, backend: int) -> None:
     with clients.http1(mesh.start(east(backend, exchange={"skip_external": True}, stats=ABSENT))) as caller:
         assert _understood(caller.get("/").json()) == _pairs({METADATA: SHOP_TOLD, NODE_ID: SHOP_ID})
+
+
+def test_sizes_are_those_of_the_applications_messages(mesh: Mesh, backend: int) -> None:
+    def size(name: str, what: str) -> float:
+        """Of one message, as exactly as Envoy keeps it."""
+        page = mesh[name].admin("/stats/prometheus").text
+        (total,) = re.findall(rf"^istio_{what}_bytes_sum{{.*}} (\S+)$", page, re.MULTILINE) or ["0"]
+        return float(total)
+
+    sizes = []
+    for which, exchange in (("with", {}), ("without", ABSENT)):
+        names = f"east-{which}", f"west-{which}"
+        port = mesh.start(west(backend, name=names[1], exchange=exchange))
+        port = mesh.start(east(port, name=names[0], exchange=exchange))
+        with clients.http1(port) as caller:
+            assert caller.get("/status/200").status_code == 200
+        for name in names:
+            mesh.await_total(name, "istio_requests_total", 1)
+        messages = [(name, what) for name in names for what in ("request", "response")]
+        for one in messages:
+            wait_until(partial(size, *one), f"sizes of {one}")
+        sizes.append([size(*one) for one in messages])
+    # Envoy's histograms keep two digits of a value.
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.05)
 
 
 def _understood(pairs: list[tuple[str, str]]) -> list[tuple[str, Any]]:

@@ -1,9 +1,13 @@
 //! What the stats plugin records for HTTP, label by label.
 
 use istio_stats::attachment::Attachment;
+use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
 use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::host::fake::{Hostcall, Phase, Value};
 use istio_stats::host::HostError;
+use istio_stats::peer::{metadata, told};
+use istio_stats::workload::fact::Fact;
+use istio_stats::workload::Workload;
 
 use crate::story::{pick, Labels, Story, INBOUND, OUTBOUND, SERVICE};
 
@@ -289,4 +293,21 @@ fn beyond_the_bound_a_waypoint_says_only_that_it_is_one() {
     let mut labels = series.find(|labels| labels["response_code"] != "200").unwrap();
     assert_eq!(labels.remove("reporter").as_deref(), Some("waypoint"));
     assert!(labels.values().all(|value| value == "overflow"), "{labels:#?}");
+}
+
+#[test]
+fn headers_of_our_exchange_are_no_bytes_of_the_applications() {
+    let peer = metadata::encode(&Workload::default().with(Fact::Workload, "reviews-v2"));
+    for (root_id, key, sizes) in
+        [(OUTBOUND, UPSTREAM_PEER_KEY, [20, 4560]), (INBOUND, DOWNSTREAM_PEER_KEY, [120, 4460])]
+    {
+        let story = Story::new(root_id, "{}");
+        let id = story.open();
+        story.host.set_attribute(&[key], told::join(peer.as_bytes(), 100));
+        story.finish(id);
+        assert_eq!([story.samples("request_bytes")[0], story.samples("response_bytes")[0]], sizes);
+        let labels = story.request_labels();
+        assert!(labels.values().any(|value| value == "reviews-v2"), "{labels:#?}");
+        assert_eq!(story.complaints(), [""; 0]);
+    }
 }

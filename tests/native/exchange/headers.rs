@@ -6,6 +6,7 @@ use istio_stats::host::fake::{FakeHost, Hostcall, Phase};
 use istio_stats::host::HeaderMap::{Request, Response};
 use istio_stats::host::HostError;
 use istio_stats::peer::metadata::{decode, DecodeError, TOO_LARGE};
+use istio_stats::peer::told;
 use istio_stats::workload::fact::Fact;
 
 use super::proxy::{both, peer, Proxy, Served, INBOUND, NOTHING, OUTBOUND, PEER, PEER_ID, UNSPECIFIED};
@@ -209,7 +210,8 @@ fn header_values_need_not_be_text() {
     proxy.host.enter(Phase::RequestHeaders);
     HttpExchange::default().on_request_headers(&proxy.exchange, &proxy.host);
     assert!(proxy.host.header_values(Request, METADATA_HEADER).is_empty());
-    assert_eq!(proxy.host.filter_state(id, DOWNSTREAM_PEER_KEY).unwrap(), b"\xff\x80;.;");
+    let stored = proxy.host.filter_state(id, DOWNSTREAM_PEER_KEY).unwrap();
+    assert_eq!(told::split(&stored).0, b"\xff\x80;.;");
 }
 
 // === A host that does not play along ===
@@ -246,6 +248,31 @@ fn any_hostcall_may_fail_with_any_status() {
             }
         }
     }
+}
+
+/// The size of the exchange's headers, as they leave the proxy.
+fn size_of(headers: (Option<String>, Option<String>)) -> u64 {
+    let size = |name: &str, value: Option<String>| value.map_or(0, |value| name.len() + value.len());
+    (size(METADATA_HEADER, headers.0) + size(ID_HEADER, headers.1)) as u64
+}
+
+#[test]
+fn what_is_added_to_a_message_is_said_beside_what_its_peer_tells() {
+    let proxy = Proxy::new(OUTBOUND);
+    let mut served = proxy.serve(&[]);
+    let sent = size_of(served.pair(Request));
+    served.respond(&[(METADATA_HEADER, PEER)]);
+    assert_eq!((served.added(UPSTREAM_PEER_KEY), sent > 100), (sent, true));
+
+    for asked in [&[(METADATA_HEADER, PEER)][..], &[(METADATA_HEADER, PEER), (ID_HEADER, PEER_ID)][..]] {
+        let proxy = Proxy::new(INBOUND);
+        let mut served = proxy.serve(asked);
+        served.respond(&[]);
+        assert_eq!(served.added(DOWNSTREAM_PEER_KEY), size_of(served.pair(Response)), "{asked:?}");
+    }
+    // An application is not answered.
+    let served = proxy.serve(&[(METADATA_HEADER, PEER)]);
+    assert_eq!(served.added(DOWNSTREAM_PEER_KEY), 0);
 }
 
 // === Cost ===

@@ -5,6 +5,7 @@ use istio_stats::exchange::http::{HttpExchange, ID_HEADER, METADATA_HEADER};
 use istio_stats::exchange::Exchange;
 use istio_stats::host::fake::{FakeHost, Phase, Value};
 use istio_stats::host::HeaderMap::{self, Request, Response};
+use istio_stats::peer::told;
 
 pub const UNSPECIFIED: i64 = 0;
 pub const INBOUND: i64 = 1;
@@ -105,8 +106,14 @@ impl Served<'_> {
         (self.header(map, METADATA_HEADER), self.header(map, ID_HEADER))
     }
 
+    /// What a peer told.
     pub fn stored(&self, key: &str) -> Option<Vec<u8>> {
-        self.host.filter_state(self.id, key)
+        self.host.filter_state(self.id, key).map(|joined| told::split(&joined).0.to_vec())
+    }
+
+    /// How many bytes of the message to a peer are said to be the exchange's.
+    pub fn added(&self, key: &str) -> u64 {
+        self.host.filter_state(self.id, key).map_or(0, |joined| told::split(&joined).1)
     }
 
     /// What is known of the downstream and of the upstream peer.

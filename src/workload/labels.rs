@@ -28,8 +28,8 @@ impl WorkloadLabels {
 
     /// The same with what is asked for beside them.
     pub fn with(workload: &Workload, further: &Further) -> Self {
-        let mut labels = Self::default();
-        for fact in further.facts() {
+        let mut labels = Self::new(workload);
+        for fact in Fact::ALL.into_iter().filter(|fact| further.facts.contains(*fact)) {
             labels.set(fact, workload.get(fact).and_then(LabelValue::clean_str));
         }
         let told = |(name, text): (&str, &str)| Some((name.to_owned(), LabelValue::clean_str(text)?));

@@ -77,8 +77,12 @@ impl NodeMetadata<'_> {
             [flag @ (0 | 1)] => return cut(flag_text(flag == 1)),
             [a, b, c, d, e, f, g, h] => {
                 let double = f64::from_le_bytes([a, b, c, d, e, f, g, h]);
-                let is_number = is_number(self.host, &path).unwrap_or_else(|| printable(&bytes).is_none());
-                if let Some(text) = number_text(double).filter(|_| is_number) {
+                let is_printable = printable(&bytes).is_some();
+                // A number that can be read as a text, 10.2 say, ends so. To ask is dear: the
+                // host keeps 40 kB for each context that ever had an expression.
+                let is_text = is_printable && !matches!(h, b'?' | b'@');
+                let is_number = || is_number(self.host, &path).unwrap_or(!is_printable);
+                if let Some(text) = number_text(double).filter(|_| !is_text && is_number()) {
                     return cut(&text);
                 }
             }

@@ -72,7 +72,7 @@ def test_who_breaks_off_leaves_no_status(mesh: Mesh, grpc_backend_port: int, log
         unanswered.send(UNANSWERED)
         mesh["west"].await_stat(f"cluster.{BACKEND}.upstream_rq_active", 1)
         unanswered.cancel()
-        left = {("0", "DR", ""): 1.0}
+        left: dict[tuple[str, ...], float] = {("0", "DR", ""): 1.0}
         for name in ("east", "west"):
             _expect_ends(mesh, name, left)
         answered = Stream(caller)

@@ -52,7 +52,7 @@ UNUSABLE: dict[str, Any] = {
     "nested_deep": encode({"WORKLOAD_NAME": _nested(250), "LABELS": {"app": _nested(30)}}),
     "invalid_utf8": _with_invalid_utf8(),
     "lying_about_lengths": _lying_about_lengths(),
-    "wrong_types": encode({"WORKLOAD_NAME": 7, "NAMESPACE": ["a"], "CLUSTER_ID": None, "LABELS": "a text"}),
+    "wrong_types": encode({"WORKLOAD_NAME": ["a"], "NAMESPACE": ["a"], "CLUSTER_ID": None, "LABELS": "a text"}),
     "empty_struct": encode({"LABELS": {}}),
     "null_bytes": armour(b"\x00" * 500),
 }

@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn what_is_no_number_of_ours_stays() {
-        for whole in [&b""[..], b"a", b"a\0", b"a\0b", b"a\0-1", b"a\01234567", b"\x01\0\0\0a\07", b"a\0\xff"]
+        for whole in
+            [&b""[..], b"a", b"a\0", b"a\0b", b"a\0-1", b"a\x001234567", b"\x01\0\0\0a\x007", b"a\0\xff"]
         {
             assert_eq!(split(whole), (whole, 0), "{whole:?}");
         }

@@ -7,8 +7,7 @@
 //! no label, no key and no look-up.
 //!
 //! Whatever else labels may depend on either makes a request unfit to be remembered
-//! (see [`HttpStream`](super::http::HttpStream)), or is read again from time to time:
-//! then all is forgotten.
+//! (see [`super::http`]), or is read again from time to time: then all is forgotten.
 
 use core::hash::BuildHasher;
 

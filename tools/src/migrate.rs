@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let head = head(args.to, &notes);
     output::print(&format!("{head}{printed}"))?;
     if !notes.lines.is_empty() {
-        eprintln!("notes: {}, in the comments at the beginning", notes.lines.len());
+        output::complain(&format!("notes: {}, in the comments at the beginning", notes.lines.len()));
     }
     Ok(())
 }

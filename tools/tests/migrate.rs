@@ -115,7 +115,7 @@ fn a_narrower_envoy_filter_replaces_the_wider_ones_filter() {
     assert_eq!(lines(&printed, "operation: REMOVE").len(), 3 + 2);
     assert_eq!(
         lines(&printed, "priority: ").iter().map(|line| line.trim()).collect::<Vec<_>>(),
-        ["priority: 10", "priority: 10", "priority: 20", "priority: 30", "priority: 30",]
+        ["priority: 10", "priority: -10", "priority: 20", "priority: 30", "priority: -8"]
     );
     // Access logs are none of this command's.
     assert_eq!(lines(&printed, "accessLogging:").len(), 1);

@@ -53,15 +53,19 @@ impl Printer<'_> {
             return None;
         }
         let scope = &self.plan.scope;
-        let level = u32::from(scope.namespace.is_some()).saturating_add(u32::from(scope.chosen_by.is_some()));
+        let level = i32::from(scope.namespace.is_some()).saturating_add(i32::from(scope.chosen_by.is_some()));
         head.replace("namespace: istio-system", &format!("namespace: {}", self.task.namespace(self.plan)));
         if let Some(name) = &scope.chosen_by {
             head.replace("  name: istio-stats-http", &format!("  name: istio-stats-http-{name}"));
             head.replace("  name: istio-stats-tcp", &format!("  name: istio-stats-tcp-{name}"));
         }
-        // Those for fewer proxies come later: they change what the others did.
-        let priority = 10u32.saturating_mul(level.saturating_add(1));
-        head.replace("priority: 10", &format!("priority: {priority}"));
+        // Those for fewer proxies come later: they change what the others did. All of TCP
+        // come before other EnvoyFilters, all of HTTP behind them.
+        let (of_sample, priority) = match self.attachment {
+            Attachment::Http => (10, level.saturating_add(1).saturating_mul(10)),
+            Attachment::Tcp => (-10, level.saturating_sub(10)),
+        };
+        head.replace(&format!("priority: {of_sample}"), &format!("priority: {priority}"));
         head.insert_after("spec:", selector(self.plan, ("workloadSelector", "labels")));
         let comment = format!("# {}\n", title(self.plan, self.attachment));
         Some(comment + &head.text() + &patches.concat())

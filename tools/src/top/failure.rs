@@ -14,9 +14,18 @@ const RESPONSE_FLAGS: [&str; 8] = ["LR", "UC", "UF", "UH", "UO", "UPE", "UR", "U
 /// Whether requests with these labels failed. A client that leaves is no failure.
 pub(crate) fn failed(labels: &Labels) -> bool {
     let value = |label: Dimension| labels.get(label.name()).unwrap_or_default();
-    value(Dimension::ResponseCode).starts_with(RESPONSE_CODE)
-        || GRPC_STATUSES.contains(&value(Dimension::GrpcResponseStatus))
-        || value(Dimension::ResponseFlags).split(',').any(|flag| RESPONSE_FLAGS.contains(&flag))
+    is_failure(
+        value(Dimension::ResponseCode),
+        value(Dimension::GrpcResponseStatus),
+        value(Dimension::ResponseFlags),
+    )
+}
+
+/// The same of those that tell it.
+pub(crate) fn is_failure(response_code: &str, grpc_status: &str, response_flags: &str) -> bool {
+    response_code.starts_with(RESPONSE_CODE)
+        || GRPC_STATUSES.contains(&grpc_status)
+        || response_flags.split(',').any(|flag| RESPONSE_FLAGS.contains(&flag))
 }
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ pub(crate) fn span(seconds: u64) -> String {
 fn footer() -> Markup {
     html! {
         footer {
-            span { "Errors: HTTP 5xx, gRPC other than OK, TCP connections that failed." }
+            span { "Errors: HTTP 5xx, gRPC statuses like it, servers that broke off, TCP connections that failed." }
             span.keys { kbd { "1" } "–" kbd { "4" } " views " kbd { "/" } " find " kbd { "p" } " pause " kbd { "r" } " read again" }
         }
     }

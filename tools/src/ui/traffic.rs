@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use istio_stats::catalogue::dimension::Dimension;
 
 use super::words;
+use crate::top::failure::is_failure;
 use crate::top::measure::{Flow, Measure};
 use crate::top::rows::{value, Http, Tcp};
 
@@ -161,11 +162,10 @@ impl Outcome {
         Self { protocol, code, grpc_status, flags: of(Dimension::ResponseFlags) }
     }
 
-    /// As in the error share: [`crate::top`] says so of requests.
+    /// As in the error share.
     pub(crate) fn is_failure(&self) -> bool {
         match self.protocol {
-            Protocol::Http => self.code.starts_with('5'),
-            Protocol::Grpc => self.grpc_status != "0",
+            Protocol::Http | Protocol::Grpc => is_failure(&self.code, &self.grpc_status, &self.flags),
             Protocol::Tcp => words::is_failure(&self.flags),
         }
     }

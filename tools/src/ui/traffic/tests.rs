@@ -10,7 +10,7 @@ fn add(traffic: &mut Traffic, measure: Measure, pairs: &[(&str, &str)], rate: f6
 }
 
 #[test]
-fn http_fails_with_5xx_grpc_with_its_status_tcp_with_its_flags() {
+fn the_errors_are_those_of_the_outcomes() {
     let mut traffic = Traffic::default();
     let http = |code| [("request_protocol", "http"), ("response_code", code)];
     add(&mut traffic, Measure::Requests, &http("200"), 6.0);

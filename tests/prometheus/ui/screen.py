@@ -8,6 +8,7 @@ from typing import TypeVar
 from urllib.parse import urlencode
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -50,6 +51,19 @@ class Screen:
 
     def press(self, keys: str) -> None:
         webdriver.ActionChains(self._chrome).send_keys(keys).perform()
+
+    def go(self, keys: str) -> None:
+        """Presses keys that lead to another page, and waits for that."""
+        self.run("window.isLeft = true")
+        self.press(keys)
+
+        def is_there() -> object:
+            try:
+                return self.run("!window.isLeft && document.readyState === 'complete'")
+            except WebDriverException:  # Between two pages.
+                return None
+
+        wait_until(is_there, f"another page for {keys!r}")
 
     def tab(self) -> None:
         self.press(Keys.TAB)

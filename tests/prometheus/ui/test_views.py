@@ -58,29 +58,29 @@ def test_several_protocols_on_an_edge(screen: Screen) -> None:
 
 
 def test_main_metrics_in_lists(screen: Screen) -> None:
-    screen.press("3")
+    screen.go("3")
     assert screen.location.startswith("/services")
     (row,) = [
         row for row in screen.rows("services") if (row["Service"], row["Kubernetes cluster"]) == ("reviews", WEST)
     ]
     assert re.fullmatch(r"[\d.]+/s", row["Requests"]) and re.fullmatch(r"[\d.]+%", row["Errors"])
     assert row["p50"].endswith("ms") and row["p99"].endswith("ms")
-    screen.press("4")
+    screen.go("4")
     assert {"frontend-v1", "reviews-v2"} <= {row["Workload"] for row in screen.rows("workloads")}
-    screen.press("2")
+    screen.go("2")
     assert {(row["From"], row["To"]) for row in screen.rows("pairs")} >= {(EAST, WEST)}
     assert "p99" in screen.text(".matrix")
 
 
 def test_tcp_throughput_in_lists(screen: Screen) -> None:
-    screen.press("3")
+    screen.go("3")
     ledgers = [row for row in screen.rows("services") if "tcp" in row["Protocols"]]
     assert any(re.search(r"[1-9].*B/s", row["TCP from client"]) for row in ledgers), ledgers
     assert any(re.search(r"[1-9].*B/s", row["TCP to client"]) for row in ledgers), ledgers
 
 
 def test_lists_are_sorted_and_filtered_by_the_address(screen: Screen) -> None:
-    screen.press("3")
+    screen.go("3")
     for clicks, is_descending in ((1, True), (2, False)):
         [head] = [one for one in screen.all("#services th a") if one.text.startswith("p99")]
         head.click()
@@ -155,10 +155,10 @@ def test_the_address_holds_the_view(screen: Screen) -> None:
     screen.open("/", by="workload", cluster=WEST, q="reviews", paused="true")
     boxes = screen.boxes()
     assert f"shop/reviews-v2 in {WEST}" in boxes
-    screen.press("3")
+    screen.go("3")
     asked = parse_qs(urlsplit(screen.location).query)
     assert (asked["cluster"], asked["q"], asked["paused"]) == ([WEST], ["reviews"], ["true"])
-    screen.press("1")
+    screen.go("1")
     assert screen.boxes() == boxes
     assert screen.run("document.querySelector('select[name=by]').value") == "workload"
 
@@ -166,7 +166,7 @@ def test_the_address_holds_the_view(screen: Screen) -> None:
 def test_everything_is_reached_by_keys(screen: Screen) -> None:
     screen.press("/")
     assert screen.run("document.activeElement.id") == "q"
-    screen.press("reviews" + Keys.ENTER)
+    screen.go("reviews" + Keys.ENTER)
     assert "q=reviews" in screen.location
     reached = set()
     for _ in range(60):

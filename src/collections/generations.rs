@@ -1,6 +1,6 @@
 //! A bounded cache in two generations: when the young one is full it becomes the
-//! old one, and the old one is dropped. What is in use moves back to the young one,
-//! so a flood of new entries costs making them, never memory.
+//! old one, and what is left of that is forgotten. What is in use moves back to the
+//! young one, so a flood of new entries costs making them, never memory.
 
 use core::mem;
 
@@ -33,21 +33,24 @@ struct Generation<E> {
 // === impl Generations ===
 
 impl<E: Cached> Generations<E> {
-    /// The entry with this hash that `is_it`.
-    pub fn find(&mut self, hash: u64, is_it: impl Fn(&E) -> bool) -> Option<&E> {
+    /// The entry with this hash that `is_it`. For what may have to go so that it stays
+    /// see [`Self::insert`].
+    pub fn find(&mut self, hash: u64, is_it: impl Fn(&E) -> bool, forget: impl FnMut(E)) -> Option<&E> {
         let is_it = |(known, entry): &(u64, E)| *known == hash && is_it(entry);
         if self.young.entries.find(hash, is_it).is_none() {
             let (entry, _) = self.old.entries.find_entry(hash, is_it).ok()?.remove();
-            return Some(self.insert(entry.0, entry.1));
+            return Some(self.insert(entry.0, entry.1, forget));
         }
         self.young.entries.find(hash, is_it).map(|(_, entry)| entry)
     }
 
-    /// Adds a new entry.
-    pub fn insert(&mut self, hash: u64, entry: E) -> &E {
+    /// Adds a new entry. What has to go for it is handed to `forget`: `drop`, if nobody
+    /// else knows of it.
+    pub fn insert(&mut self, hash: u64, entry: E, mut forget: impl FnMut(E)) -> &E {
         let bytes = self.young.bytes.saturating_add(entry.bytes());
         if self.young.entries.len() >= E::MAX_ENTRIES || bytes > E::MAX_BYTES {
-            self.old = mem::take(&mut self.young);
+            let forgotten = mem::replace(&mut self.old, mem::take(&mut self.young));
+            forgotten.entries.into_iter().for_each(|(_, entry)| forget(entry));
         }
         self.young.bytes = self.young.bytes.saturating_add(entry.bytes());
         let entry = self.young.entries.insert_unique(hash, (hash, entry), |(hash, _)| *hash);
@@ -89,7 +92,7 @@ mod tests {
 
     /// All have the same hash.
     fn find(cache: &mut Generations<Text>, text: &str) -> bool {
-        cache.find(7, |known| known.0 == text).is_some()
+        cache.find(7, |known| known.0 == text, drop).is_some()
     }
 
     fn assert_bounded(cache: &Generations<Text>) {
@@ -104,11 +107,11 @@ mod tests {
     fn a_flood_is_bounded_and_keeps_what_is_in_use() {
         for length in [5, 30, 70] {
             let mut cache = Generations::default();
-            cache.insert(7, Text("steady".into()));
+            cache.insert(7, Text("steady".into()), drop);
             for number in 0..2000 {
                 let text = format!("{number:0length$}");
                 assert!(!find(&mut cache, &text));
-                cache.insert(7, Text(text.clone()));
+                cache.insert(7, Text(text.clone()), drop);
                 assert!(find(&mut cache, &text));
                 assert!(number % 10 > 0 || find(&mut cache, "steady"), "{number}");
                 assert_bounded(&cache);
@@ -118,10 +121,26 @@ mod tests {
     }
 
     #[test]
+    fn each_entry_is_kept_or_handed_out_once() {
+        let mut cache = Generations::default();
+        let mut forgotten = Vec::new();
+        for number in 0..1000 {
+            cache.insert(7, Text(number.to_string()), |entry| forgotten.push(entry.0));
+            let older = (number / 2).to_string();
+            cache.find(7, |known| known.0 == older, |entry| forgotten.push(entry.0));
+        }
+        let kept = [cache.young, cache.old].into_iter().flat_map(|generation| generation.entries);
+        let mut all: Vec<usize> =
+            kept.map(|(_, entry)| entry.0).chain(forgotten).map(|text| text.parse().unwrap()).collect();
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..1000));
+    }
+
+    #[test]
     fn nothing_is_left_of_what_is_cleared() {
         let mut cache = Generations::default();
         for number in 0..60 {
-            cache.insert(7, Text(number.to_string()));
+            cache.insert(7, Text(number.to_string()), drop);
         }
         cache.clear();
         assert!((0..60).all(|number| !find(&mut cache, &number.to_string())));

@@ -81,11 +81,11 @@ impl PeerCache {
     fn get(&mut self, form: Form, encoded: &[u8]) -> Decoded {
         let hash = self.hasher.hash_one(encoded);
         let is_it = |entry: &Entry| entry.form == form && is_same_key(&entry.encoded, encoded);
-        if let Some(known) = self.known.find(hash, is_it) {
+        if let Some(known) = self.known.find(hash, is_it, drop) {
             return known.decoded.clone();
         }
         let decoded = form.decode(encoded, &self.further);
-        self.known.insert(hash, Entry { form, encoded: encoded.into(), decoded: decoded.clone() });
+        self.known.insert(hash, Entry { form, encoded: encoded.into(), decoded: decoded.clone() }, drop);
         decoded
     }
 }

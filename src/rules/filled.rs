@@ -1,62 +1,66 @@
 //! Expressions whose text depends on the stream: what the host does not know of it
 //! stands in the text.
 
+use core::hash::BuildHasher;
 use std::cell::RefCell;
 
-use hashbrown::HashMap;
+use hashbrown::DefaultHashBuilder;
 
+use crate::collections::generations::{Cached, Generations};
+use crate::collections::index::is_same_key;
 use crate::host::{ExpressionToken, Host};
 
 /// The expressions that were made of streams lately, known to the host.
-///
-/// A bounded cache in two generations: when the young one is full it becomes the old
-/// one, and what is left of that is forgotten. What is in use moves back.
 #[derive(Debug, Default)]
 pub struct Filled {
-    generations: RefCell<Generations>,
+    hasher: DefaultHashBuilder,
+    known: RefCell<Generations<Entry>>,
 }
 
-#[derive(Debug, Default)]
-struct Generations {
-    young: Generation,
-    old: Generation,
+#[derive(Debug)]
+struct Entry {
+    text: Box<str>,
+    /// `None`: the host refused it.
+    token: Option<ExpressionToken>,
 }
-
-/// By their text; `None`: the host refused it.
-type Generation = HashMap<String, Option<ExpressionToken>>;
 
 /// Expressions of one generation: as many as there are peers in a [cache] of them.
 ///
 /// [cache]: crate::peer::cache::MAX_ENTRIES
 const MAX_EXPRESSIONS: usize = 500;
+/// Bytes of their texts.
+const MAX_BYTES: usize = 512 * 1024;
 
 // === impl Filled ===
 
 impl Filled {
     /// What a text evaluates to; `None` if the host cannot tell.
     pub fn evaluate(&self, host: &dyn Host, text: &str) -> Option<Vec<u8>> {
-        let token = self.generations.borrow_mut().token(host, text)?;
-        host.evaluate_expression(token).ok()
+        host.evaluate_expression(self.token(host, text)?).ok()
+    }
+
+    fn token(&self, host: &dyn Host, text: &str) -> Option<ExpressionToken> {
+        let hash = self.hasher.hash_one(text);
+        let mut known = self.known.borrow_mut();
+        let forget = |entry: Entry| entry.token.into_iter().for_each(|token| host.delete_expression(token));
+        if let Some(entry) =
+            known.find(hash, |entry| is_same_key(entry.text.as_bytes(), text.as_bytes()), forget)
+        {
+            return entry.token;
+        }
+        let token = host.create_expression(text).ok();
+        known.insert(hash, Entry { text: text.into(), token }, forget).token
     }
 }
 
-// === impl Generations ===
+// === impl Entry ===
 
-impl Generations {
-    fn token(&mut self, host: &dyn Host, text: &str) -> Option<ExpressionToken> {
-        if let Some(known) = self.young.get(text) {
-            return *known;
-        }
-        let token = match self.old.remove(text) {
-            Some(known) => known,
-            None => host.create_expression(text).ok(),
-        };
-        if self.young.len() >= MAX_EXPRESSIONS {
-            let forgotten = core::mem::replace(&mut self.old, core::mem::take(&mut self.young));
-            forgotten.into_values().flatten().for_each(|token| host.delete_expression(token));
-        }
-        self.young.insert(text.to_owned(), token);
-        token
+impl Cached for Entry {
+    const MAX_BYTES: usize = MAX_BYTES;
+    const MAX_ENTRIES: usize = MAX_EXPRESSIONS;
+
+    fn bytes(&self) -> usize {
+        self.text.len()
     }
 }
 

@@ -75,14 +75,14 @@ impl Memo {
     /// What is remembered of requests like this one.
     pub(crate) fn find(&mut self, request: Likeness<'_>) -> Option<Known> {
         let hash = self.hash(request);
-        self.known.find(hash, |entry| entry.is_of(request)).map(|entry| entry.known)
+        self.known.find(hash, |entry| entry.is_of(request), drop).map(|entry| entry.known)
     }
 
     /// Remembers a request.
     pub(crate) fn put(&mut self, request: Likeness<'_>, known: Known) {
         let Likeness { content, stable, connection } = request;
         let hash = self.hash(request);
-        self.known.insert(hash, Entry { content, stable: stable.into(), connection, known });
+        self.known.insert(hash, Entry { content, stable: stable.into(), connection, known }, drop);
     }
 
     /// Forgets all: what labels depend on may have changed.

@@ -20,6 +20,7 @@ use crate::peer::frame;
 use crate::peer::metadata::{self, MAX_ENCODED_BYTES};
 use crate::peer::side::Side;
 use crate::peer::told;
+use crate::wire::text::printable;
 use crate::workload::node;
 use config::Config;
 
@@ -173,10 +174,8 @@ fn read_node_id(attributes: &Attributes<'_>) -> Result<Option<String>, String> {
     let Some(bytes) = attributes.bytes(&["xds", "node", "id"]) else {
         return Ok(None);
     };
-    match core::str::from_utf8(&bytes) {
-        Ok(id) if id.len() <= MAX_ENCODED_BYTES && !id.chars().any(char::is_control) => {
-            Ok(Some(id.to_owned()))
-        }
+    match printable(&bytes) {
+        Some(id) if id.len() <= MAX_ENCODED_BYTES => Ok(Some(id.to_owned())),
         _ => Err(format!("node id {} cannot be a header's value; not sent", quoted_bytes(&bytes))),
     }
 }

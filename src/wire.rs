@@ -6,3 +6,4 @@ pub mod flatbuffer;
 pub mod pairs;
 pub mod proto;
 pub mod structs;
+pub mod text;

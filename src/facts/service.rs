@@ -10,6 +10,7 @@ use crate::catalogue::label_value::LabelValue;
 use crate::catalogue::reporter::Reporter;
 use crate::collections::recent::Recent;
 use crate::wire::pairs::Pairs;
+use crate::wire::text::printable;
 
 /// What the labels `destination_service*` say; absent parts have other sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,11 +87,7 @@ impl Service {
     /// One `istio.services` entry. `field` reads one of its fields: what is no text is
     /// as good as absent, and recognised as in the node's metadata.
     fn of_fields<B: AsRef<[u8]>>(field: impl Fn(&str) -> Option<B>) -> Self {
-        let field = |name: &str| {
-            let bytes = field(name)?;
-            let text = core::str::from_utf8(bytes.as_ref()).ok()?;
-            LabelValue::clean_str(text).filter(|_| !text.chars().any(char::is_control))
-        };
+        let field = |name: &str| LabelValue::clean_str(printable(field(name)?.as_ref())?);
         Self { host: field("host"), name: field("name"), namespace: field("namespace") }
     }
 

@@ -3,6 +3,7 @@
 use serde_json::Number;
 
 use crate::wire::cel::put_text;
+use crate::wire::text::printable;
 
 /// The value of an attribute. The wire does not tell its type, but its form and its
 /// name do.
@@ -28,11 +29,8 @@ impl Literal {
     ///
     /// Text is text; what cannot be one is a truth value of one byte or a number of eight.
     pub fn read(names: &[&str], bytes: &[u8]) -> Option<Self> {
-        match core::str::from_utf8(bytes) {
-            Ok(text) if !text.chars().any(char::is_control) => {
-                return (text.len() <= MAX_TEXT_BYTES).then(|| Self::Text(text.to_owned()));
-            }
-            _ => {}
+        if let Some(text) = printable(bytes) {
+            return (text.len() <= MAX_TEXT_BYTES).then(|| Self::Text(text.to_owned()));
         }
         if let [flag @ (0 | 1)] = bytes {
             return Some(Self::Flag(*flag == 1));

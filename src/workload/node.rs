@@ -5,6 +5,7 @@ use super::{cut, Workload};
 use crate::host::excerpt::quoted_bytes;
 use crate::host::Host;
 use crate::wire::structs::{flag_text, number_text};
+use crate::wire::text::printable;
 
 /// Reads the local workload, and a warning for each key whose value is neither text,
 /// number nor boolean: it counts as absent.
@@ -126,8 +127,4 @@ fn is_number(host: &dyn Host, path: &[&str]) -> Option<bool> {
     let answer = host.evaluate_expression(token);
     host.delete_expression(token);
     Some(answer.ok()? == [1])
-}
-
-fn printable(bytes: &[u8]) -> Option<&str> {
-    core::str::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control))
 }

@@ -202,11 +202,10 @@ impl<'a> Batch<'a> {
         item
     }
 
-    /// The stream was asked for this element, and has it or not. What can only be tested
-    /// is tested the next time, whether this stream has it or not, unless it is one of
-    /// which each part is read by itself.
+    /// The stream was asked for this element, and has it or not. What counts with some
+    /// values only is tested the next time, whether this stream has it or not.
     pub fn note(&self, element: Element, found: bool) {
-        if found && element != Element::SpecialRoute {
+        if found && element.meant().is_empty() {
             self.found.set(self.found.get().with(element));
         } else {
             self.lacked.set(self.lacked.get().with(element));

@@ -7,7 +7,7 @@ use super::keys::{
 use crate::collections::set::{Numbered, Set};
 
 macro_rules! elements {
-    ($($variant:ident $path:expr, $stands_as:ident, $doc:literal;)*) => {
+    ($($variant:ident $path:expr, $stands_as:ident, $meant:expr, $doc:literal;)*) => {
         /// An attribute that may be in a list.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(usize)]
@@ -26,6 +26,13 @@ macro_rules! elements {
                 }
             }
 
+            /// The values with which it counts as there; none are listed: any.
+            pub(super) const fn meant(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$variant => $meant,)*
+                }
+            }
+
             const fn stands_as(self) -> StandsAs {
                 match self {
                     $(Self::$variant => StandsAs::$stands_as,)*
@@ -36,29 +43,34 @@ macro_rules! elements {
 }
 
 elements! {
-    ResponseCode &["response", "code"], Value, "HTTP status.";
-    ResponseFlags &["response", "flags"], Value, "Envoy's response flags.";
-    UpstreamCluster &["xds", "cluster_name"], Value, "Envoy's name for a set of upstream endpoints.";
-    SpecialRoute &["xds", "route_name"], Test, "Name of the route, if it is one of Istio's special ones.";
-    ContentType &["request", "headers", "content-type"], Either, "Of the request.";
-    DownstreamPeer &[DOWNSTREAM_PEER_KEY], Either, "What our exchange left of the downstream peer.";
-    UpstreamPeer &[UPSTREAM_PEER_KEY], Either, "What our exchange left of the upstream peer.";
-    IstioDownstreamPeer &["filter_state", "downstream_peer"], Test,
+    ResponseCode &["response", "code"], Value, ANY, "HTTP status.";
+    ResponseFlags &["response", "flags"], Value, ANY, "Envoy's response flags.";
+    UpstreamCluster &["xds", "cluster_name"], Value, ANY, "Envoy's name for a set of upstream endpoints.";
+    SpecialRoute &["xds", "route_name"], Test, &SPECIAL_ROUTES,
+        "Name of the route, if it is one of Istio's special ones.";
+    ContentType &["request", "headers", "content-type"], Either, ANY, "Of the request.";
+    DownstreamPeer &[DOWNSTREAM_PEER_KEY], Either, ANY, "What our exchange left of the downstream peer.";
+    UpstreamPeer &[UPSTREAM_PEER_KEY], Either, ANY, "What our exchange left of the upstream peer.";
+    IstioDownstreamPeer &["filter_state", "downstream_peer"], Test, ANY,
         "What Istio's exchange left of the downstream peer: maybe an object, of which each field is read by itself.";
-    IstioUpstreamPeer &["filter_state", "upstream_peer"], Test, "What Istio's exchange left of the upstream peer.";
+    IstioUpstreamPeer &["filter_state", "upstream_peer"], Test, ANY,
+        "What Istio's exchange left of the upstream peer.";
     DownstreamPeerMetadata &["metadata", "filter_metadata", DYNAMIC_METADATA_NAMESPACE, DYNAMIC_METADATA_KEYS[0]],
-        Either, "What a stock filter left of the downstream peer.";
+        Either, ANY, "What a stock filter left of the downstream peer.";
     UpstreamPeerMetadata &["metadata", "filter_metadata", DYNAMIC_METADATA_NAMESPACE, DYNAMIC_METADATA_KEYS[1]],
-        Either, "What a stock filter left of the upstream peer.";
-    Endpoint &ENDPOINT, Value, "Istio's metadata of the upstream endpoint.";
-    UpstreamTls &["upstream", "tls_version"], Either, "Version of TLS towards the upstream, if it is used.";
-    UpstreamLocalSan &["upstream", "uri_san_local_certificate"], Value, "Own identity towards the upstream.";
-    UpstreamPeerSan &["upstream", "uri_san_peer_certificate"], Value, "Identity of the upstream.";
-    Duration &["request", "duration"], Value, "In nanoseconds.";
-    RequestSize &["request", "total_size"], Value, "In bytes, with headers.";
-    ResponseSize &["response", "total_size"], Value, "In bytes, with headers and trailers.";
-    ConnectionId &["connection", "id"], Value, "Of the downstream connection.";
+        Either, ANY, "What a stock filter left of the upstream peer.";
+    Endpoint &ENDPOINT, Value, ANY, "Istio's metadata of the upstream endpoint.";
+    UpstreamTls &["upstream", "tls_version"], Either, ANY, "Version of TLS towards the upstream, if it is used.";
+    UpstreamLocalSan &["upstream", "uri_san_local_certificate"], Value, ANY, "Own identity towards the upstream.";
+    UpstreamPeerSan &["upstream", "uri_san_peer_certificate"], Value, ANY, "Identity of the upstream.";
+    Duration &["request", "duration"], Value, ANY, "In nanoseconds.";
+    RequestSize &["request", "total_size"], Value, ANY, "In bytes, with headers.";
+    ResponseSize &["response", "total_size"], Value, ANY, "In bytes, with headers and trailers.";
+    ConnectionId &["connection", "id"], Value, ANY, "Of the downstream connection.";
 }
+
+/// Counts as there whatever its value is.
+const ANY: &[&str] = &[];
 
 /// Some of the elements.
 pub type Elements = Set<Element>;
@@ -118,18 +130,22 @@ impl Element {
             ["metadata", "filter_metadata", namespace, _] => {
                 format!("has(metadata.filter_metadata.{namespace})")
             }
-            _ if self == Self::SpecialRoute => {
+            _ => {
                 let name = self.text();
-                let is_one = SPECIAL_ROUTES.map(|route| format!("{name} == \"{route}\""));
-                format!("has({name}) && ({})", is_one.join(" || "))
+                let is_meant: Vec<_> =
+                    self.meant().iter().map(|value| format!("{name} == \"{value}\"")).collect();
+                if is_meant.is_empty() {
+                    format!("has({name})")
+                } else {
+                    format!("has({name}) && ({})", is_meant.join(" || "))
+                }
             }
-            _ => format!("has({})", self.text()),
         }
     }
 
     /// Whether it counts as there with this value.
     pub(super) fn admits(self, value: &[u8]) -> bool {
-        self != Self::SpecialRoute || SPECIAL_ROUTES.iter().any(|route| route.as_bytes() == value)
+        self.meant().is_empty() || self.meant().iter().any(|meant| meant.as_bytes() == value)
     }
 }
 

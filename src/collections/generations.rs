@@ -4,7 +4,7 @@
 
 use core::mem;
 
-use hashbrown::HashTable;
+use super::index::Index;
 
 /// What can be cached.
 pub trait Cached {
@@ -26,7 +26,9 @@ pub struct Generations<E> {
 
 #[derive(Debug)]
 struct Generation<E> {
-    entries: HashTable<(u64, E)>,
+    /// One that moved has left its place empty.
+    entries: Vec<Option<E>>,
+    index: Index,
     bytes: usize,
 }
 
@@ -36,25 +38,28 @@ impl<E: Cached> Generations<E> {
     /// The entry with this hash that `is_it`. For what may have to go so that it stays
     /// see [`Self::insert`].
     pub fn find(&mut self, hash: u64, is_it: impl Fn(&E) -> bool, forget: impl FnMut(E)) -> Option<&E> {
-        let is_it = |(known, entry): &(u64, E)| *known == hash && is_it(entry);
-        if self.young.entries.find(hash, is_it).is_none() {
-            let (entry, _) = self.old.entries.find_entry(hash, is_it).ok()?.remove();
-            return Some(self.insert(entry.0, entry.1, forget));
+        match self.young.find(hash, &is_it) {
+            Some(number) => self.young.entries.get(number)?.as_ref(),
+            None => {
+                let number = self.old.find(hash, &is_it)?;
+                let entry = self.old.entries.get_mut(number)?.take()?;
+                self.insert(hash, entry, forget);
+                self.young.entries.last()?.as_ref()
+            }
         }
-        self.young.entries.find(hash, is_it).map(|(_, entry)| entry)
     }
 
     /// Adds a new entry. What has to go for it is handed to `forget`: `drop`, if nobody
     /// else knows of it.
-    pub fn insert(&mut self, hash: u64, entry: E, mut forget: impl FnMut(E)) -> &E {
+    pub fn insert(&mut self, hash: u64, entry: E, forget: impl FnMut(E)) {
         let bytes = self.young.bytes.saturating_add(entry.bytes());
         if self.young.entries.len() >= E::MAX_ENTRIES || bytes > E::MAX_BYTES {
             let forgotten = mem::replace(&mut self.old, mem::take(&mut self.young));
-            forgotten.entries.into_iter().for_each(|(_, entry)| forget(entry));
+            forgotten.entries.into_iter().flatten().for_each(forget);
         }
         self.young.bytes = self.young.bytes.saturating_add(entry.bytes());
-        let entry = self.young.entries.insert_unique(hash, (hash, entry), |(hash, _)| *hash);
-        &entry.into_mut().1
+        self.young.index.insert(hash, self.young.entries.len());
+        self.young.entries.push(Some(entry));
     }
 
     /// Forgets all.
@@ -69,9 +74,19 @@ impl<E> Default for Generations<E> {
     }
 }
 
+// === impl Generation ===
+
+impl<E> Generation<E> {
+    /// The number of the entry with this hash that `is_it`.
+    fn find(&self, hash: u64, is_it: impl Fn(&E) -> bool) -> Option<usize> {
+        let is_there = |number| self.entries.get(number).and_then(Option::as_ref).is_some_and(&is_it);
+        self.index.find(hash, is_there)
+    }
+}
+
 impl<E> Default for Generation<E> {
     fn default() -> Self {
-        Self { entries: HashTable::new(), bytes: 0 }
+        Self { entries: Vec::new(), index: Index::default(), bytes: 0 }
     }
 }
 
@@ -98,7 +113,7 @@ mod tests {
     fn assert_bounded(cache: &Generations<Text>) {
         for generation in [&cache.young, &cache.old] {
             assert!(generation.entries.len() <= Text::MAX_ENTRIES && generation.bytes <= Text::MAX_BYTES);
-            let bytes: usize = generation.entries.iter().map(|(_, entry)| entry.bytes()).sum();
+            let bytes: usize = generation.entries.iter().flatten().map(Text::bytes).sum();
             assert!(bytes <= generation.bytes);
         }
     }
@@ -129,9 +144,9 @@ mod tests {
             let older = (number / 2).to_string();
             cache.find(7, |known| known.0 == older, |entry| forgotten.push(entry.0));
         }
-        let kept = [cache.young, cache.old].into_iter().flat_map(|generation| generation.entries);
+        let kept = [cache.young, cache.old].into_iter().flat_map(|generation| generation.entries).flatten();
         let mut all: Vec<usize> =
-            kept.map(|(_, entry)| entry.0).chain(forgotten).map(|text| text.parse().unwrap()).collect();
+            kept.map(|entry| entry.0).chain(forgotten).map(|text| text.parse().unwrap()).collect();
         all.sort_unstable();
         assert!(all.into_iter().eq(0..1000));
     }

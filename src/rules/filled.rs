@@ -49,7 +49,8 @@ impl Filled {
             return entry.token;
         }
         let token = host.create_expression(text).ok();
-        known.insert(hash, Entry { text: text.into(), token }, forget).token
+        known.insert(hash, Entry { text: text.into(), token }, forget);
+        token
     }
 }
 

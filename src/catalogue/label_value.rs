@@ -44,16 +44,19 @@ impl LabelValue {
             let cut = (start..=MAX_VALUE_BYTES).rev().find(|at| !is_tail(*at));
             bytes.truncate(cut.unwrap_or(MAX_VALUE_BYTES));
         }
+        // One after the other: two may share their middle. No later step makes new ones.
+        for at in 1..bytes.len() {
+            let is_tag = bytes.get(at.saturating_sub(1)..).is_some_and(|rest| rest.starts_with(b"=.="));
+            if let Some(dot) = bytes.get_mut(at).filter(|_| is_tag) {
+                *dot = b'_';
+            }
+        }
         let mut text = match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => lossy(error.as_bytes()),
         };
         if text.chars().any(is_unsafe) {
             text = text.chars().map(|c| if is_unsafe(c) { '_' } else { c }).collect();
-        }
-        // More than once: two may share their middle.
-        while text.contains("=.=") {
-            text = text.replace("=.=", "=_=");
         }
         if text.ends_with('.') {
             text.pop();

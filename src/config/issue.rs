@@ -31,8 +31,8 @@ impl fmt::Display for Issue {
 
 /// What a log shows of them: the worst ones, in order, and how many there are more.
 pub fn shown(issues: &[Issue]) -> impl Iterator<Item = (log::Level, String)> + '_ {
-    let mut worst: Vec<_> = issues.iter().collect();
-    worst.sort_by_key(|issue| issue.level);
+    let of_level = |level| issues.iter().filter(move |issue| issue.level == level);
+    let worst: Vec<_> = log::Level::iter().flat_map(of_level).collect();
     let more = issues.len().saturating_sub(MAX_SHOWN);
     let rest = worst
         .get(MAX_SHOWN)

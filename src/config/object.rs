@@ -128,7 +128,7 @@ impl<'a> Object<'a> {
         let read = value.as_str().and_then(duration::parse);
         let in_seconds = as_text(value).map(|text| text + "s");
         let wanted = match in_seconds.filter(|text| duration::parse(text).is_some()) {
-            Some(text) => format!("a duration with its unit, {text:?} for seconds"),
+            Some(text) => format!("a duration with its unit, \"{text}\" for seconds"),
             None => "a duration such as \"5s\" or \"500ms\"".to_owned(),
         };
         self.expect(key, value, read, &wanted)

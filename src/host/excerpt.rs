@@ -27,7 +27,8 @@ pub fn steers(c: char) -> bool {
 /// The value as JSON, cut to a readable length, in one line: JSON escapes the
 /// control characters below the space, others that steer become `_`.
 pub fn excerpt(value: &Value) -> String {
-    let text = value.to_string();
+    // Display would bring the pretty printer along.
+    let text = serde_json::to_string(value).unwrap_or_default();
     let mut chars = text.chars().map(|c| if steers(c) { '_' } else { c });
     let mut excerpt: String = chars.by_ref().take(EXCERPT_CHARS).collect();
     if chars.next().is_some() {

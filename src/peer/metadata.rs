@@ -116,9 +116,15 @@ pub fn encode_struct(workload: &Workload) -> Vec<u8> {
 }
 
 /// The entries of a `Struct` in the order of their keys.
-pub(super) fn sorted(mut entries: Vec<(&str, Vec<u8>)>) -> Vec<u8> {
-    entries.sort_unstable_by_key(|(key, _)| *key);
-    entries.into_iter().flat_map(|(_, entry)| entry).collect()
+///
+/// There are few, and a sort is 4 kB of code.
+pub(super) fn sorted(entries: Vec<(&str, Vec<u8>)>) -> Vec<u8> {
+    let mut sorted = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let place = sorted.partition_point(|(key, _)| *key <= entry.0);
+        sorted.insert(place, entry);
+    }
+    sorted.into_iter().flat_map(|(_, entry)| entry).collect()
 }
 
 /// A serialised `Struct` as the header carries it.

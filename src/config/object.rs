@@ -23,6 +23,10 @@ pub struct Object<'a> {
     notes: &'a mut Notes,
 }
 
+/// It is not known to what an object applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable;
+
 // === impl Object ===
 
 impl<'a> Object<'a> {
@@ -52,6 +56,20 @@ impl<'a> Object<'a> {
     /// A text; an empty one counts as absent.
     pub fn filled(&mut self, key: &'static str) -> Option<String> {
         self.string(key).filter(|text| !text.is_empty())
+    }
+
+    /// A text that says to what this object applies; an empty one counts as absent: to
+    /// all. An error if it is no text, which is reported: then it applies to nothing.
+    pub fn scope(&mut self, key: &'static str) -> Result<Option<String>, Unreadable> {
+        let Some(value) = self.take(key) else {
+            return Ok(None);
+        };
+        let Some(text) = value.as_str() else {
+            let message = format!("expected a string, found {}; entry ignored", excerpt(value));
+            self.report(log::Level::Warn, key, &message);
+            return Err(Unreadable);
+        };
+        Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
     }
 
     /// A text that is a name of a metric, or begins one.

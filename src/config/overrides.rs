@@ -34,17 +34,15 @@ pub fn read(config: &mut Object<'_>, definitions: &[Definition]) -> Vec<Override
     config.objects("metrics", MAX_ENTRIES, &mut |entry| {
         let path = format!("metrics[{index}]");
         index = index.saturating_add(1);
-        let name = entry.filled("name");
+        let (name, condition) = (entry.scope("name"), entry.scope("match"));
         let mut dimensions = entry.texts("dimensions");
         dimensions.retain(|(label, text)| set.admit(label, text, entry));
-        let change = Override {
-            path,
-            dimensions,
-            tags_to_remove: entry.strings("tags_to_remove", MAX_ENTRIES),
-            condition: entry.filled("match"),
-            drop: entry.boolean("drop").unwrap_or_default(),
-            name,
+        let tags_to_remove = entry.strings("tags_to_remove", MAX_ENTRIES);
+        let drop = entry.boolean("drop").unwrap_or_default();
+        let (Ok(name), Ok(condition)) = (name, condition) else {
+            return;
         };
+        let change = Override { path, name, dimensions, tags_to_remove, condition, drop };
         if let Some(name) = &change.name {
             let is_standard = Metric::ALL.into_iter().any(|metric| metric.name() == name);
             if !is_standard && !definitions.iter().any(|known| known.name == *name) {

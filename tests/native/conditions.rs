@@ -46,6 +46,26 @@ fn a_condition_that_is_refused_never_holds() {
 }
 
 #[test]
+fn an_entry_that_does_not_say_to_what_it_applies_applies_to_nothing() {
+    for (field, value) in [
+        ("match", "7"),
+        ("match", "true"),
+        ("match", r#"["p"]"#),
+        ("name", "7"),
+        ("name", "{}"),
+        ("name", r#"["request_bytes"]"#),
+    ] {
+        let rest = r#""drop": true, "tags_to_remove": ["source_app"], "dimensions": {"zone": "a"}"#;
+        let story = request(&format!(r#"{{"metrics": [{{"{field}": {value}, {rest}}}]}}"#), &[]);
+        let found = labels(&story, "requests_total").unwrap();
+        assert!(found.contains_key("source_app") && !found.contains_key("zone"), "{field}: {value}");
+        let expected = format!("metrics[0].{field}: expected a string, found {value}; entry ignored");
+        let [complaint] = &story.complaints()[..] else { panic!("{:?}", story.complaints()) };
+        assert!(complaint.contains(&expected), "{complaint}");
+    }
+}
+
+#[test]
 fn a_condition_that_is_no_truth_value_does_not_hold() {
     let host = FakeHost::new();
     host.set_expression("p", "true");

@@ -12,7 +12,7 @@ from lab import bootstrap
 from lab.tree import configure
 from tests.e2e.harness import clients, tcp, tcp_traffic, usual
 from tests.e2e.harness.altered import Altered, http_manager
-from tests.e2e.harness.command import run
+from tests.e2e.harness.command import read_json, run
 from tests.e2e.harness.doctor import await_counted, call, diagnose, diagnose_url, serve
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.runnable import Runnable
@@ -63,6 +63,19 @@ def _grpc(side: Callable[..., Sidecar], upstream_port: int, name: str) -> Sideca
 @pytest.mark.parametrize("side", ["east", "west"])
 def test_nothing_is_wrong_with_a_healthy_pair(pair: Mesh, side: str) -> None:
     diagnose(pair[side], seconds=0.5)
+
+
+def test_both_sides_are_looked_at_in_one_call(pair: Mesh) -> None:
+    urls = [pair[side].admin_url for side in ("east", "west")]
+    found = read_json("doctor", "--seconds", 0, *urls)
+    assert [(one["url"], one["envoy"]["cluster_id"]) for one in found["proxies"]] == [
+        (urls[0], "east"),
+        (urls[1], "west"),
+    ]
+    with clients.refusing_port() as port:
+        ran = run("doctor", "--seconds", 0, *urls, f"127.0.0.1:{port}")
+    assert ran.returncode == 2, ran
+    assert "\nproxies: 3, with problems: 0, not read: 1\n" in ran.stdout
 
 
 @pytest.mark.parametrize("side", ["east", "west"])

@@ -4,6 +4,7 @@ mod attached;
 mod calls;
 mod chain;
 mod checks;
+mod diagnosis;
 mod dump;
 mod family;
 mod finding;
@@ -11,6 +12,7 @@ mod finding;
 mod fixture;
 mod json;
 mod listeners;
+mod proxy;
 mod seen;
 mod show;
 mod stats;
@@ -21,26 +23,26 @@ use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{bail, Result};
 
 use crate::endpoint::Endpoint;
 use crate::names::{parse_prefix, Names};
 use crate::output::{complain, print};
-use finding::Finding;
+use diagnosis::Diagnosis;
+use proxy::{look_at, Proxy};
 use seen::Seen;
-use symptom::Severity;
 
-/// Reads a running Envoy and says what is wrong with its Istio metrics, and what to write to cure it.
+/// Reads running Envoys and says what is wrong with their Istio metrics, and what to write to cure it.
 ///
 /// Asks the admin interface for its configuration and stats. A page in the Prometheus text format alone (port 15090 of
 /// Istio's proxies, say) is enough for the checks of labels and peers.
 ///
-/// Exit status: 0 healthy, 1 something is wrong, 2 nothing could be read.
+/// Exit status: 0 healthy, 1 something is wrong with one of them, else 2 if one could not be read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Envoy's admin interface, or any page in the Prometheus text format
+    /// Envoys' admin interfaces, or pages in the Prometheus text format
     #[arg(default_value = "http://127.0.0.1:15000")]
-    url: String,
+    urls: Vec<String>,
     /// Watches so long whether what passes is counted; 0 looks once
     #[arg(long, default_value_t = 2.0, value_parser = parse_seconds)]
     seconds: f64,
@@ -55,39 +57,55 @@ pub(crate) struct Args {
 const WRONG: u8 = 1;
 const CANNOT_LOOK: u8 = 2;
 
+/// What to do about a proxy that does not answer.
+const ITS_LOG: &str = "An Envoy that does not start says why in its log: envoy --mode validate -c FILE";
+
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> ExitCode {
     match examine(args) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => WRONG.into(),
+        Ok(proxies) => conclude(&proxies),
         Err(error) => {
-            complain(&format!("error: {error:#}"));
-            complain("An Envoy that does not start says why in its log: envoy --mode validate -c FILE");
+            complain(&format!("error: {error:#}\n{ITS_LOG}"));
             CANNOT_LOOK.into()
         }
     }
 }
 
-/// Whether nothing is wrong.
-fn examine(args: &Args) -> Result<bool> {
-    let endpoint = Endpoint::new(&args.url)?;
+/// Looks at the proxies and tells what was found.
+///
+/// # Errors
+/// There was nothing to look at.
+fn examine(args: &Args) -> Result<Vec<Proxy>> {
+    let endpoints: Result<Vec<_>> = args.urls.iter().map(|url| Endpoint::new(url)).collect();
+    let endpoints = endpoints?;
     if args.seconds > 0.0 && io::stderr().is_terminal() {
-        complain(&format!("reading {} and watching it for {} s", endpoint.url(), args.seconds));
+        let urls: Vec<_> = endpoints.iter().map(Endpoint::url).collect();
+        complain(&format!("reading {} and watching for {} s", urls.join(", "), args.seconds));
     }
     let told = args.metric_prefix.clone().map(|prefix| Names::with_prefixes([prefix]));
-    let seen = Seen::read(&endpoint, Duration::from_secs_f64(args.seconds), told)?;
-    let findings = checks::run(&seen);
-    let healthy = !findings.iter().any(is_problem);
-    print(&if args.json {
-        format!("{:#}\n", show::json(endpoint.url(), &seen, &findings, healthy))
-    } else {
-        show::text(endpoint.url(), &seen, &findings)
-    })?;
-    Ok(healthy)
+    let wait = Duration::from_secs_f64(args.seconds);
+    let proxies = look_at(&endpoints, |endpoint| {
+        let seen = Seen::read(endpoint, wait, told.clone())?;
+        Ok(Diagnosis::new(&seen, checks::run(&seen)))
+    });
+    if let [Proxy { outcome: Err(error), .. }] = proxies.as_slice() {
+        bail!("{error:#}");
+    }
+    print(&if args.json { format!("{:#}\n", show::json(&proxies)) } else { show::text(&proxies) })?;
+    Ok(proxies)
 }
 
-fn is_problem(finding: &Finding) -> bool {
-    finding.symptom.severity == Severity::Problem
+/// What is wrong goes before what is not known.
+fn conclude(proxies: &[Proxy]) -> ExitCode {
+    let unread = proxies.iter().any(|proxy| proxy.outcome.is_err());
+    if unread {
+        complain(ITS_LOG);
+    }
+    match proxies.iter().flat_map(|proxy| &proxy.outcome).all(Diagnosis::is_healthy) {
+        false => WRONG.into(),
+        true if unread => CANNOT_LOOK.into(),
+        true => ExitCode::SUCCESS,
+    }
 }
 
 /// A minute is enough to send a request.

@@ -3,64 +3,19 @@
 #![allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::unwrap_used, reason = "a test may fail that way")]
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+mod server;
+
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use server::Server;
 
 /// Longest that a command takes: ten seconds for each of the five pages that doctor
 /// reads, and a slow machine.
 const PATIENCE: Duration = Duration::from_secs(100);
-
-/// An HTTP server of this machine, until the test ends.
-struct Server {
-    url: String,
-    asked: Arc<AtomicUsize>,
-}
-
-impl Server {
-    /// Answers each request, given its path, by writing whatever it likes.
-    fn start(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(AtomicUsize::new(0));
-        let (answer, count) = (Arc::new(answer), asked.clone());
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let (answer, count) = (answer.clone(), count.clone());
-                thread::spawn(move || serve(stream, &*answer, &count));
-            }
-        });
-        Self { url, asked }
-    }
-
-    /// Answers each path with a page.
-    fn pages(page: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
-        Self::start(move |path, stream| {
-            let (status, body) = page(path).map_or(("404 Not Found", String::new()), |body| ("200 OK", body));
-            let head =
-                format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
-            let _ = stream.write_all((head + &body).as_bytes());
-        })
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
-    }
-}
-
-fn serve(mut stream: TcpStream, answer: &dyn Fn(&str, &mut TcpStream), asked: &AtomicUsize) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-    let Some(first) = lines.next() else {
-        return;
-    };
-    while lines.next().is_some_and(|line| !line.is_empty()) {}
-    asked.fetch_add(1, Ordering::SeqCst);
-    answer(first.split(' ').nth(1).unwrap_or_default(), &mut stream);
-}
 
 /// What the command prints, on both outputs; it must end with this status, and in time.
 fn run(status: i32, arguments: &[&str]) -> String {

@@ -2,59 +2,111 @@
 
 use std::fmt::Write as _;
 
-use istio_stats::catalogue::metric::Metric;
-use serde_json::{json, Value};
+use serde_json::{json, Map, Value};
 
-use super::chain::Chain;
+use super::diagnosis::Diagnosis;
 use super::finding::Finding;
-use super::seen::Seen;
+use super::proxy::Proxy;
 use super::symptom::Severity;
-use crate::artefact::Artefact;
-use crate::names::{full, under};
 use crate::output::visible;
 
 const WIDTH: usize = 100;
 
-/// For people.
-pub(crate) fn text(url: &str, seen: &Seen, findings: &[Finding]) -> String {
-    let mut out = format!("{url}\n");
-    for fact in facts(seen) {
-        let _ = writeln!(out, "  {}", visible(&fact));
+/// For people. Of several proxies one after the other, and all of them in a few lines at the end.
+pub(crate) fn text(proxies: &[Proxy]) -> String {
+    let mut out = String::new();
+    for proxy in proxies {
+        let _ = writeln!(out, "{}", proxy.url);
+        match &proxy.outcome {
+            Ok(diagnosis) => tell(&mut out, diagnosis),
+            Err(error) => {
+                let _ = writeln!(out, "  error: {}", visible(&format!("{error:#}")));
+            }
+        }
+        if proxies.len() > 1 {
+            out.push('\n');
+        }
     }
-    for finding in findings {
-        out.push('\n');
-        describe(&mut out, finding);
+    if proxies.len() > 1 {
+        sum_up(&mut out, proxies);
     }
-    let count = |severity| findings.iter().filter(|finding| finding.symptom.severity == severity).count();
-    let _ = match (count(Severity::Problem), count(Severity::Hint)) {
-        (0, 0) => writeln!(out, "\nNothing is wrong."),
-        (problems, hints) => writeln!(out, "\nproblems: {problems}, hints: {hints}"),
-    };
     out
 }
 
-/// For scripts.
-pub(crate) fn json(url: &str, seen: &Seen, findings: &[Finding], healthy: bool) -> Value {
-    json!({
-        "url": url,
-        "healthy": healthy,
-        "envoy": seen.admin.as_ref().map(|admin| json!({
-            "version": admin.version,
-            "state": admin.state,
-            "node_id": admin.dump.node_id,
-            "cluster_id": admin.dump.cluster_id,
-        })),
-        "findings": findings.iter().map(Finding::json).collect::<Vec<_>>(),
-    })
+/// For scripts. What is said of the only proxy stands at the top, too.
+pub(crate) fn json(proxies: &[Proxy]) -> Value {
+    let healthy = |proxy: &Proxy| proxy.outcome.as_ref().is_ok_and(Diagnosis::is_healthy);
+    let told: Vec<_> = proxies.iter().map(proxy_json).collect();
+    let mut json = match told.as_slice() {
+        [Value::Object(only)] => only.clone(),
+        _ => Map::new(),
+    };
+    json.insert("healthy".to_owned(), json!(proxies.iter().all(healthy)));
+    json.insert("proxies".to_owned(), json!(told));
+    Value::Object(json)
+}
+
+fn proxy_json(proxy: &Proxy) -> Value {
+    match &proxy.outcome {
+        Ok(diagnosis) => json!({
+            "url": proxy.url,
+            "healthy": diagnosis.is_healthy(),
+            "envoy": diagnosis.envoy,
+            "findings": diagnosis.findings.iter().map(Finding::json).collect::<Vec<_>>(),
+        }),
+        Err(error) => json!({"url": proxy.url, "healthy": null, "error": format!("{error:#}")}),
+    }
+}
+
+fn tell(out: &mut String, diagnosis: &Diagnosis) {
+    for fact in &diagnosis.facts {
+        let _ = writeln!(out, "  {}", visible(fact));
+    }
+    for finding in &diagnosis.findings {
+        out.push('\n');
+        describe(out, finding);
+    }
+    let _ = match (diagnosis.count(Severity::Problem), diagnosis.count(Severity::Hint)) {
+        (0, 0) => writeln!(out, "\nNothing is wrong."),
+        (problems, hints) => writeln!(out, "\nproblems: {problems}, hints: {hints}"),
+    };
+}
+
+/// A line for each proxy, under how many there are of each kind.
+fn sum_up(out: &mut String, proxies: &[Proxy]) {
+    let count = |is: &dyn Fn(&Proxy) -> bool| proxies.iter().filter(|proxy| is(proxy)).count();
+    let wrong = count(&|proxy| proxy.outcome.as_ref().is_ok_and(|diagnosis| !diagnosis.is_healthy()));
+    let unread = count(&|proxy| proxy.outcome.is_err());
+    let _ = writeln!(out, "proxies: {}, with problems: {wrong}, not read: {unread}", proxies.len());
+    let width = proxies.iter().map(|proxy| proxy.url.chars().count()).max().unwrap_or_default();
+    for Proxy { url, outcome } in proxies {
+        let (mark, words) = match outcome {
+            Err(_) => ('?', "not read".to_owned()),
+            Ok(diagnosis) => in_short(&diagnosis.findings),
+        };
+        let _ = writeln!(out, "{mark} {url:<width$}  {words}");
+    }
+}
+
+/// The mark of the worst of them, and the code of each.
+fn in_short(findings: &[Finding]) -> (char, String) {
+    let Some(worst) = findings.iter().map(|finding| finding.symptom.severity).min() else {
+        return ('✓', "nothing is wrong".to_owned());
+    };
+    let codes: Vec<_> = findings.iter().map(|finding| finding.symptom.code).collect();
+    (mark(worst), codes.join(", "))
+}
+
+fn mark(severity: Severity) -> char {
+    match severity {
+        Severity::Problem => '✗',
+        Severity::Hint => '·',
+    }
 }
 
 fn describe(out: &mut String, finding: &Finding) {
     let symptom = finding.symptom;
-    let mark = match symptom.severity {
-        Severity::Problem => '✗',
-        Severity::Hint => '·',
-    };
-    let _ = writeln!(out, "{mark} {} [{}]", symptom.title, symptom.code);
+    let _ = writeln!(out, "{} {} [{}]", mark(symptom.severity), symptom.title, symptom.code);
     for fact in &finding.seen {
         let _ = writeln!(out, "    {}", visible(fact));
     }
@@ -67,39 +119,6 @@ fn describe(out: &mut String, finding: &Finding) {
             let _ = writeln!(out, "    {line}");
         }
     }
-}
-
-/// What was looked at.
-fn facts(seen: &Seen) -> Vec<String> {
-    let mut facts = Vec::new();
-    match &seen.admin {
-        Some(admin) => {
-            let dump = &admin.dump;
-            let cluster = dump.cluster_id.as_deref().unwrap_or("(none)");
-            let version = format!("Envoy {}, {}", admin.version, admin.state);
-            facts.push(format!("{version}; node {:?}, Kubernetes cluster {cluster}", dump.node_id));
-            let chains = dump.chains.iter().filter(|chain| chain.has(Artefact::IstioStats));
-            let chains: Vec<_> = chains.map(Chain::describe).collect();
-            facts.push(match chains.as_slice() {
-                [] => "stats plugin: nowhere".to_owned(),
-                chains => format!("stats plugin: {}", chains.join(", ")),
-            });
-        }
-        None => facts.push("no admin interface: only labels and peers are checked".to_owned()),
-    }
-    for prefix in seen.names.prefixes() {
-        let [requests, connections] = [Metric::Requests, Metric::TcpOpened].map(|metric| {
-            let name = full(prefix, metric);
-            let counted = seen.page.samples.iter().filter(|sample| sample.name.ends_with(&name));
-            counted.fold(0.0, |total, sample| total + sample.value)
-        });
-        let names = under(prefix);
-        facts.push(format!("counted{names}: {requests} requests, {connections} TCP connections"));
-    }
-    for build in seen.page.named("istio_stats_build") {
-        facts.push(format!("istio-stats {}", build.labels.get("tag").unwrap_or_default()));
-    }
-    facts
 }
 
 /// Breaks lines at blanks.
@@ -119,7 +138,10 @@ fn wrap(text: &str, indent: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::anyhow;
+
     use super::*;
+    use crate::doctor::seen::Seen;
     use crate::doctor::symptom::Symptom;
 
     const SYMPTOM: Symptom = Symptom {
@@ -129,6 +151,11 @@ mod tests {
         why: "Long words follow, so that lines are broken: one two three four five six seven eight nine ten.",
         remedy: "Rest.",
     };
+    const HINT: Symptom = Symptom { code: "it-itches", severity: Severity::Hint, ..SYMPTOM };
+
+    fn proxy(url: &str, findings: &[Finding]) -> Proxy {
+        Proxy { url: url.to_owned(), outcome: Ok(Diagnosis::new(&Seen::default(), findings.to_vec())) }
+    }
 
     #[test]
     fn lines_are_broken_at_blanks() {
@@ -138,7 +165,7 @@ mod tests {
     #[test]
     fn a_finding_is_shown_whole() {
         let finding = Finding::new(&SYMPTOM, ["seen so".to_owned()]).paste("the bootstrap", "a:\n  b: c");
-        let shown = text("http://x", &Seen::default(), &[finding]);
+        let shown = text(&[proxy("http://x", &[finding])]);
         assert!(shown.starts_with("http://x\n  no admin interface"), "{shown}");
         for part in ["✗ It hurts", "[it-hurts]\n    seen so\n", "    a:\n      b: c\n"] {
             assert!(shown.contains(part), "{part:?} in {shown}");
@@ -149,8 +176,35 @@ mod tests {
 
     #[test]
     fn nothing_wrong_is_said() {
-        assert!(text("http://x", &Seen::default(), &[]).ends_with("\nNothing is wrong.\n"));
-        let json = json("http://x", &Seen::default(), &[], true);
+        let healthy = [proxy("http://x", &[])];
+        assert!(text(&healthy).ends_with("\nNothing is wrong.\n"));
+        let json = json(&healthy);
         assert_eq!((json["healthy"].clone(), json["findings"].clone()), (Value::Bool(true), json!([])));
+        assert_eq!(json["proxies"][0]["url"], json["url"]);
+    }
+
+    #[test]
+    fn several_are_summed_up() {
+        let hurts = Finding::new(&SYMPTOM, []);
+        let itches = Finding::new(&HINT, []);
+        let gone = Proxy { url: "http://gone".to_owned(), outcome: Err(anyhow!("cannot \u{1b} read")) };
+        let proxies = [
+            proxy("http://a", &[hurts, itches.clone()]),
+            proxy("http://b", &[itches]),
+            gone,
+            proxy("http://c", &[]),
+        ];
+        let shown = text(&proxies);
+        assert!(shown.contains("\n\nhttp://gone\n  error: cannot \\u001b read\n\n"), "{shown}");
+        let end = "\n\nproxies: 4, with problems: 1, not read: 1\n\
+                   ✗ http://a     it-hurts, it-itches\n\
+                   · http://b     it-itches\n\
+                   ? http://gone  not read\n\
+                   ✓ http://c     nothing is wrong\n";
+        assert!(shown.ends_with(end), "{shown}");
+        let json = json(&proxies);
+        assert_eq!((json["healthy"].clone(), json.get("url")), (Value::Bool(false), None));
+        let healthy: Vec<_> = (0..4).map(|index| json["proxies"][index]["healthy"].clone()).collect();
+        assert_eq!(json!(healthy), json!([false, true, null, true]));
     }
 }

@@ -131,7 +131,9 @@ impl Config {
         let definitions = definitions::read(object, &metric_prefix);
         Self {
             host_header_fallback: object.boolean("disable_host_header_fallback").map(|disabled| !disabled),
-            reporting_period: reporting_period(object).unwrap_or(default.reporting_period),
+            reporting_period: object
+                .duration("tcp_reporting_duration", LEAST_PERIOD)
+                .unwrap_or(default.reporting_period),
             waypoint: object
                 .choice("reporter", &[("UNSPECIFIED", false), ("SERVER_GATEWAY", true)])
                 .unwrap_or_default(),
@@ -146,19 +148,6 @@ impl Config {
             define_in_place: object.boolean("define_in_place").unwrap_or_default(),
         }
     }
-}
-
-/// A period that is too short is not refused: who writes it wants reports often.
-fn reporting_period(object: &mut Object<'_>) -> Option<Duration> {
-    const KEY: &str = "tcp_reporting_duration";
-    let period = object.duration(KEY)?;
-    if period.is_zero() || period >= LEAST_PERIOD {
-        return Some(period);
-    }
-    // Debug of a duration is 2 kB of code.
-    let least = LEAST_PERIOD.subsec_millis();
-    object.warn(KEY, &format!("less than {least}ms, which is taken instead"));
-    Some(LEAST_PERIOD)
 }
 
 #[cfg(test)]
@@ -217,9 +206,9 @@ mod tests {
     #[test]
     fn the_period_is_the_least_one_or_longer_or_none() {
         for (text, millis, said) in [
-            ("1ns", 100, "less than 100ms, which is taken instead"),
-            ("0.4ms", 100, "less than 100ms, which is taken instead"),
-            ("99.999999ms", 100, "less than 100ms, which is taken instead"),
+            ("1ns", 100, r#""1ns" is less than "100ms", which is taken instead"#),
+            ("0.4ms", 100, r#""0.4ms" is less than "100ms", which is taken instead"#),
+            ("99.999999ms", 100, r#""99.999999ms" is less than "100ms", which is taken instead"#),
             ("100ms", 100, ""),
             ("24h", 86_400_000, ""),
             ("0s", 0, ""),

@@ -140,8 +140,9 @@ impl<'a> Object<'a> {
         self.expect(key, value, whole.filter(|n| *n > 0), "a whole number above zero")
     }
 
-    /// A duration such as `"5s"`, `"500ms"` or `"1m30s"`.
-    pub fn duration(&mut self, key: &'static str) -> Option<Duration> {
+    /// A duration such as `"5s"`, `"500ms"` or `"1m30s"`: zero, or at least so long. A
+    /// shorter one is not refused, since who writes it wants something often.
+    pub fn duration(&mut self, key: &'static str, least: Duration) -> Option<Duration> {
         let value = self.take(key)?;
         let read = value.as_str().and_then(duration::parse);
         let in_seconds = as_text(value).map(|text| text + "s");
@@ -149,7 +150,14 @@ impl<'a> Object<'a> {
             Some(text) => format!("a duration with its unit, \"{text}\" for seconds"),
             None => "a duration such as \"5s\" or \"500ms\"".to_owned(),
         };
-        self.expect(key, value, read, &wanted)
+        let read = self.expect(key, value, read, &wanted)?;
+        if read.is_zero() || read >= least {
+            return Some(read);
+        }
+        // Debug of a duration is 2 kB of code.
+        let (found, millis) = (excerpt(value), least.subsec_millis());
+        self.warn(key, &format!("{found} is less than \"{millis}ms\", which is taken instead"));
+        Some(least)
     }
 
     /// One of the named choices, in any case, or its number, from zero on.

@@ -93,7 +93,8 @@ fn choices_may_be_numbers() {
 
 #[test]
 fn a_duration_without_a_unit_is_told_how_to_be_written() {
-    let said = |value: Value| issues_of(json!({"d": value}), |o| assert_eq!(o.duration("d"), None));
+    let said =
+        |value: Value| issues_of(json!({"d": value}), |o| assert_eq!(o.duration("d", Duration::ZERO), None));
     for (value, hint) in [
         (json!(5), "a duration with its unit, \"5s\" for seconds, found 5"),
         (json!(0.5), "a duration with its unit, \"0.5s\" for seconds, found 0.5"),

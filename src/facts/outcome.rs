@@ -44,8 +44,12 @@ pub struct AddedBytes {
 /// How many metrics a finished request adds to.
 pub const MEASURED: usize = 4;
 
+/// No error. Envoy never derives it.
+const GRPC_OK: i64 = 0;
 /// The gRPC status UNKNOWN, an error of the server's.
 const GRPC_UNKNOWN: i64 = 2;
+/// A request that `grpc_json_transcoder` made gRPC of has its old method here.
+const TRANSCODED: &str = "x-envoy-original-method";
 
 // === impl Outcome ===
 
@@ -102,15 +106,20 @@ impl Measures {
 
 /// The status that the server sent. Where there is none Envoy derives one from the
 /// HTTP status. What it makes of an error (14 of 503) gRPC's clients make of it, too;
-/// but of 200, which came before the client or the server broke off, it makes UNKNOWN.
+/// but of 200, which came before the client or the server broke off (or whose trailers
+/// `grpc_web` put into the body), it makes UNKNOWN; and of a client that spoke JSON to
+/// `grpc_json_transcoder` the HTTP status is all that it got.
 fn grpc_status(attributes: &Attributes<'_>) -> Option<i64> {
     let status = attributes.int(&["response", "grpc_status"])?;
-    let is_in = |part| attributes.bytes(&["response", part, "grpc-status"]).is_some();
-    let is_derived = status == GRPC_UNKNOWN
-        && !is_in("trailers")
-        && !is_in("headers")
-        && attributes.count(Element::ResponseCode) == Some(200);
-    Some(status).filter(|_| !is_derived)
+    let has = |path: &[&str]| attributes.bytes(path).is_some();
+    let is_derived =
+        || !has(&["response", "trailers", "grpc-status"]) && !has(&["response", "headers", "grpc-status"]);
+    let tells_nothing = match attributes.count(Element::ResponseCode) {
+        _ if status == GRPC_OK => false,
+        Some(200) => status == GRPC_UNKNOWN && is_derived(),
+        _ => has(&["request", "headers", TRANSCODED]) && is_derived(),
+    };
+    Some(status).filter(|_| !tells_nothing)
 }
 
 /// How long a TCP connection was open, in milliseconds; `None` until it is over.

@@ -69,6 +69,27 @@ fn the_grpc_status_is_the_one_that_was_sent() {
 }
 
 #[test]
+fn who_spoke_json_got_no_grpc_status_but_the_one_that_was_sent() {
+    for (code, headers, status) in [
+        // Of NOT_FOUND the transcoder made a 404, of which Envoy makes UNIMPLEMENTED.
+        (404i64, None, ""),
+        (503, None, ""),
+        (404, Some("5"), "5"),
+    ] {
+        let story = Story::new(OUTBOUND, "{}");
+        let id = story.open();
+        story.grpc_messages(1, 0);
+        story.host.set_attribute(&["response", "code"], code);
+        story.host.set_header_to(HeaderMap::Request, "x-envoy-original-method", "GET");
+        if let Some(sent) = headers {
+            story.host.set_header_to(HeaderMap::Response, "grpc-status", sent);
+        }
+        story.finish(id);
+        assert_eq!(pick(&story.request_labels(), ["grpc_response_status"]), [status], "{code} {headers:?}");
+    }
+}
+
+#[test]
 fn messages_are_counted_while_the_stream_is_open_and_once() {
     let story = Story::new(INBOUND, r#"{"tcp_reporting_duration": "1s"}"#);
     assert_eq!(story.host.tick_period(), Some(core::time::Duration::from_secs(1)));

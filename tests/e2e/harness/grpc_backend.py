@@ -19,6 +19,15 @@ def _refuse(_request: bytes, context: grpc.ServicerContext) -> None:
     context.abort(grpc.StatusCode.NOT_FOUND, "no such item")
 
 
+def _return(request: bytes, _context: grpc.ServicerContext) -> bytes:
+    return request
+
+
+def _break_off(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+    yield request
+    context.abort(grpc.StatusCode.NOT_FOUND, "no more of them")
+
+
 def _watch(requests: Iterator[bytes], _context: grpc.ServicerContext) -> Iterator[bytes]:
     for request in requests:
         if request != UNANSWERED:
@@ -28,6 +37,8 @@ def _watch(requests: Iterator[bytes], _context: grpc.ServicerContext) -> Iterato
 _METHODS: "dict[str, grpc.RpcMethodHandler[bytes, bytes]]" = {
     "Reserve": grpc.unary_unary_rpc_method_handler(_reserve),
     "Refuse": grpc.unary_unary_rpc_method_handler(_refuse),
+    "Return": grpc.unary_unary_rpc_method_handler(_return),
+    "BreakOff": grpc.unary_stream_rpc_method_handler(_break_off),
     "Watch": grpc.stream_stream_rpc_method_handler(_watch),
 }
 

@@ -19,6 +19,7 @@ from tests.e2e.harness.workloads import SHOP, Workload
 
 CONNECT_TERMINATE = "connect_terminate"
 MAIN_INTERNAL = "main_internal"
+_CONNECT_ORIGINATE = "connect_originate"
 # Of a gateway that reaches another network through two tunnels, one in the other.
 _ORIGINATES = ("inner_connect_originate", "outer_connect_originate")
 # Listeners of tunnels themselves, of whose traffic others know what it is.
@@ -52,8 +53,8 @@ class Ztunnel:
         return bootstrap.listener(name, [bootstrap.tcp_proxy(name, "hbone", tunneling_config=tunnel)])
 
 
-def listeners(identity: Identity, filter_chains: list[Json]) -> list[Json]:
-    """The server's end; what comes out of the tunnel meets these filter chains."""
+def listeners(identity: Identity, filter_chains: list[Json], caller: Workload | None = SHOP) -> list[Json]:
+    """The server's end; what comes out of the tunnel meets these filter chains. Istio's discovery knows the caller."""
     internal = {
         "name": MAIN_INTERNAL,
         "traffic_direction": "INBOUND",
@@ -61,7 +62,7 @@ def listeners(identity: Identity, filter_chains: list[Json]) -> list[Json]:
         "listener_filters": [bootstrap.extension("filters.listener.original_dst.v3.OriginalDst")],
         "filter_chains": filter_chains,
     }
-    return [_connect_terminate(identity), internal]
+    return [_connect_terminate(identity, caller), internal]
 
 
 def originates(upstream_cluster: str) -> list[Json]:
@@ -72,13 +73,51 @@ def originates(upstream_cluster: str) -> list[Json]:
 
 def to_main_internal() -> Json:
     """The upstream cluster between the two listeners."""
-    address = {"envoy_internal_address": {"server_listener_name": MAIN_INTERNAL}}
-    # Takes along what is kept of the tunnel.
-    transport = bootstrap.extension(
+    endpoint = {"endpoint": {"address": _internal_address(MAIN_INTERNAL)}}
+    return bootstrap.static_cluster(MAIN_INTERNAL, [endpoint], transport_socket=_internal_transport())
+
+
+def _internal_address(listener: str) -> Json:
+    return {"envoy_internal_address": {"server_listener_name": listener}}
+
+
+def _internal_transport() -> Json:
+    """Takes along what is kept of the tunnel."""
+    return bootstrap.extension(
         "transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
         transport_socket=bootstrap.extension("transport_sockets.raw_buffer.v3.RawBuffer"),
     )
-    return bootstrap.static_cluster(MAIN_INTERNAL, [{"endpoint": {"address": address}}], transport_socket=transport)
+
+
+def dig(whole: Json, identity: Identity, server: Workload, server_port: int) -> None:
+    """The proxy reaches its first upstream cluster through a tunnel of its own, as a sidecar with HBONE does."""
+    resources = whole["static_resources"]
+    upstream = resources["clusters"][0]
+    for one in upstream["load_assignment"]["endpoints"][0]["lb_endpoints"]:
+        one["endpoint"]["address"] = _internal_address(_CONNECT_ORIGINATE)
+    upstream["transport_socket"] = _internal_transport()
+    tls = bootstrap.upstream_tls(identity, server.spiffe_id())
+    resources["clusters"].append(usual.upstream_cluster("hbone", [server_port], protocol="http2", tls=tls))
+    tunnel = {"hostname": f"{server.address}:8080"}
+    filters = [bootstrap.tcp_proxy(_CONNECT_ORIGINATE, "hbone", tunneling_config=tunnel)]
+    listener = {"name": _CONNECT_ORIGINATE, "internal_listener": {}, "filter_chains": [{"filters": filters}]}
+    resources["listeners"].append(listener)
+    _permit_internal_listeners(whole)
+
+
+def terminate(whole: Json, identity: Identity, caller: Workload | None = SHOP) -> None:
+    """The proxy is at the end of a tunnel: its first listener is inside."""
+    resources = whole["static_resources"]
+    (inside,) = resources["listeners"]
+    ends = listeners(identity, inside["filter_chains"], caller)
+    ends[1]["traffic_direction"] = inside["traffic_direction"]
+    resources["listeners"] = ends
+    resources["clusters"].append(to_main_internal())
+    _permit_internal_listeners(whole)
+
+
+def _permit_internal_listeners(whole: Json) -> None:
+    whole["bootstrap_extensions"] = [bootstrap.extension("bootstrap.internal_listener.v3.InternalListener")]
 
 
 def peer(workload: Workload) -> str:
@@ -86,20 +125,25 @@ def peer(workload: Workload) -> str:
     return istio_peers.pairs(istio_peers.fields(workload)).decode()
 
 
-def _connect_terminate(identity: Identity) -> Json:
+def _connect_terminate(identity: Identity, caller: Workload | None) -> Json:
     connect = {"upgrade_type": "CONNECT"}
     route = {
         "match": {"connect_matcher": {}},
         "route": {"cluster": MAIN_INTERNAL, "upgrade_configs": [{**connect, "connect_config": {}}]},
     }
-    downstream = _kept("downstream_peer", peer(SHOP))
+    downstream = [_kept("downstream_peer", peer(caller))] if caller else []
     # An address by its key, where the others are texts.
     authority = _kept("envoy.filters.listener.original_dst.local_ip", "%REQ(:AUTHORITY)%", factory_key="")
     principal = _kept("io.istio.peer_principal", "%DOWNSTREAM_PEER_URI_SAN%")
     own_principal = _kept("io.istio.local_principal", "%DOWNSTREAM_LOCAL_URI_SAN%")
     manager = bootstrap.http_manager(
         CONNECT_TERMINATE,
-        [{**downstream, "name": "waypoint_downstream_peer_metadata"}, authority, principal, own_principal],
+        [
+            *({**one, "name": "waypoint_downstream_peer_metadata"} for one in downstream),
+            authority,
+            principal,
+            own_principal,
+        ],
         {"virtual_hosts": [bootstrap.virtual_host("any", [route])]},
         http2_protocol_options={"allow_connect": True},
         upgrade_configs=[connect],

@@ -18,12 +18,13 @@ PACK := cargo run --quiet --package istio-stats-tools -- pack
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## dist/istio_stats.wasm and dist/metadata_exchange.wasm
+build: ## dist/istio_stats.wasm and dist/metadata_exchange.wasm; on Linux both as dist/libistio_stats.so
 	@scripts/setup build
 	@scripts/build-wasm
 	@cargo build --package istio-stats-tools
 	@$(PACK) --artefact istio-stats --max-kb $(MAX_KB) $(LINKED)/istio_stats_module.wasm dist/istio_stats.wasm
 	@$(PACK) --artefact metadata-exchange --max-kb $(MAX_KB) $(LINKED)/metadata_exchange_module.wasm dist/metadata_exchange.wasm
+	@scripts/build-native
 
 demo: ## two Envoys in two Kubernetes clusters, real requests, their metrics as a table (DEMO_KEEP=1: stays up)
 	@scripts/setup demo

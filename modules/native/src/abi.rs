@@ -1,0 +1,432 @@
+//! Envoy's side of its interface for dynamic modules, as far as this module uses it: version 0.2, which
+//! Envoy 1.40 has. The other side, which Envoy calls, is `hooks`.
+//!
+//! Every callback is looked up by its name when the module is loaded, so that an Envoy which lacks one
+//! gives a message instead of ending in the linker. Of metrics the callbacks of a configuration are used,
+//! never those of a filter: a filter keeps a copy of every label that it was ever given.
+#![allow(unsafe_code)]
+
+use core::ffi::{c_char, c_void, CStr};
+use core::{mem, ptr, slice};
+use std::sync::OnceLock;
+
+use istio_stats::host::MetricKind;
+
+/// The version of the interface that this module speaks. Of another one Envoy warns.
+pub(crate) const VERSION: &CStr = c"v0.2.0";
+
+/// Bytes of Envoy's or of this module's, as both pass them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Buffer {
+    ptr: *const u8,
+    length: usize,
+}
+
+/// Envoy's filter of one HTTP stream. It is there as long as this module's part of it: `stream` keeps none
+/// longer, and none is used on another thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filter(Raw);
+
+/// Envoy's part of a configured filter, as long as there is this module's part of it. Every stream holds
+/// it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FilterConfig(Raw);
+
+// SAFETY: what it is asked for after configuring is to record metrics, which Envoy does on any thread.
+unsafe impl Send for FilterConfig {}
+// SAFETY: the same.
+unsafe impl Sync for FilterConfig {}
+
+/// Envoy's means to call a filter's hook on its thread, from any thread.
+#[derive(Debug)]
+pub(crate) struct Scheduler(Raw);
+
+// SAFETY: that is what it is for.
+unsafe impl Send for Scheduler {}
+
+/// The values of a metric's labels, in the form that Envoy takes them.
+#[derive(Debug)]
+pub(crate) struct LabelValues {
+    /// Into the text, which nothing changes.
+    buffers: Box<[Buffer]>,
+    _text: Box<str>,
+}
+
+/// A metric that was defined for its labels, by Envoy's number of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vector {
+    kind: MetricKind,
+    number: usize,
+}
+
+/// Envoy refused a metric: its reason, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused(pub(crate) u32);
+
+/// Whose headers are meant, by Envoy's numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Headers {
+    Request = 0,
+    Response = 2,
+    ResponseTrailers = 3,
+}
+
+/// Whose metadata is meant, by Envoy's numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Metadata {
+    Dynamic = 0,
+    Route = 1,
+    UpstreamCluster = 2,
+    Endpoint = 3,
+}
+
+/// When things happened to a request, in nanoseconds since it began, and which of them did.
+#[repr(C)]
+struct Timing {
+    times: [i64; 19],
+    are_known: [u8; 19],
+    /// For what later versions may add.
+    _later: [u64; 32],
+}
+
+/// Which of them is its end.
+const REQUEST_COMPLETE: usize = 17;
+
+type Raw = *mut c_void;
+type Buffers = *const Buffer;
+
+macro_rules! callbacks {
+    ($($name:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {
+        struct Callbacks {
+            $($name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
+        }
+
+        impl Callbacks {
+            /// All of them, or the name of the first that is missing.
+            fn find() -> Result<Self, &'static str> {
+                Ok(Self {
+                    $($name: {
+                        type Callback = unsafe extern "C" fn($($argument),*) $(-> $result)?;
+                        let symbol = concat!("envoy_dynamic_module_callback_", stringify!($name), "\0");
+                        // SAFETY: a text that ends in a NUL is read.
+                        let found = unsafe { dlsym(ptr::null_mut(), symbol.as_ptr().cast()) };
+                        if found.is_null() {
+                            return Err(symbol.trim_end_matches('\0'));
+                        }
+                        // SAFETY: what has this name in Envoy has this form, and keeps it.
+                        unsafe { mem::transmute::<Raw, Callback>(found) }
+                    },)*
+                })
+            }
+        }
+    };
+}
+
+callbacks! {
+    log(u32, Buffer);
+    http_filter_config_define_counter(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
+    http_filter_config_define_gauge(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
+    http_filter_config_define_histogram(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
+    http_filter_config_increment_counter(Raw, usize, Buffers, usize, u64) -> u32;
+    http_filter_config_increment_gauge(Raw, usize, Buffers, usize, u64) -> u32;
+    http_filter_config_decrement_gauge(Raw, usize, Buffers, usize, u64) -> u32;
+    http_filter_config_set_gauge(Raw, usize, Buffers, usize, u64) -> u32;
+    http_filter_config_record_histogram_value(Raw, usize, Buffers, usize, u64) -> u32;
+    http_get_header(Raw, u32, Buffer, *mut Buffer, usize, *mut usize) -> bool;
+    http_set_header(Raw, u32, Buffer, Buffer) -> bool;
+    http_get_metadata_string(Raw, u32, Buffer, Buffer, *mut Buffer) -> bool;
+    http_get_metadata_list_size(Raw, u32, Buffer, Buffer, *mut usize) -> bool;
+    http_get_metadata_bool(Raw, u32, Buffer, Buffer, *mut bool) -> bool;
+    http_set_filter_state_bytes(Raw, Buffer, Buffer) -> bool;
+    http_get_filter_state_bytes(Raw, Buffer, *mut Buffer) -> bool;
+    http_get_filter_state_typed(Raw, Buffer, *mut Buffer) -> bool;
+    http_filter_get_attribute_string(Raw, u32, *mut Buffer) -> bool;
+    http_filter_get_attribute_int(Raw, u32, *mut u64) -> bool;
+    http_filter_get_attribute_bool(Raw, u32, *mut bool) -> bool;
+    http_get_timing_info(Raw, *mut Timing);
+    http_filter_scheduler_new(Raw) -> Raw;
+    http_filter_scheduler_commit(Raw, u64);
+    http_filter_scheduler_delete(Raw);
+}
+
+extern "C" {
+    fn dlsym(library: Raw, symbol: *const c_char) -> Raw;
+}
+
+static CALLBACKS: OnceLock<Callbacks> = OnceLock::new();
+
+/// Finds Envoy's callbacks.
+///
+/// # Errors
+/// The name of one that this Envoy lacks.
+pub(crate) fn load() -> Result<(), &'static str> {
+    let found = Callbacks::find()?;
+    CALLBACKS.get_or_init(|| found);
+    Ok(())
+}
+
+/// Writes a line into Envoy's log.
+pub(crate) fn log(level: log::Level, message: &str) {
+    let number = match level {
+        log::Level::Trace => 0,
+        log::Level::Debug => 1,
+        log::Level::Info => 2,
+        log::Level::Warn => 3,
+        log::Level::Error => 4,
+    };
+    if let Some(envoy) = CALLBACKS.get() {
+        // SAFETY: the message lives until the call returns, which is all that Envoy needs.
+        unsafe { (envoy.log)(number, Buffer::of(message.as_bytes())) }
+    }
+}
+
+fn accepted(result: Option<u32>) -> Result<(), Refused> {
+    match result {
+        Some(0) => Ok(()),
+        other => Err(Refused(other.unwrap_or_default())),
+    }
+}
+
+// === impl Buffer ===
+
+impl Buffer {
+    const NONE: Self = Self { ptr: ptr::null(), length: 0 };
+
+    fn of(bytes: &[u8]) -> Self {
+        Self { ptr: bytes.as_ptr(), length: bytes.len() }
+    }
+
+    /// The bytes.
+    ///
+    /// # Safety
+    /// They are not changed or freed as long as the result is used.
+    pub(crate) unsafe fn bytes<'a>(self) -> &'a [u8] {
+        if self.ptr.is_null() || self.length == 0 {
+            return &[];
+        }
+        // SAFETY: whoever made the buffer says that so many bytes are there, and the caller that they stay.
+        unsafe { slice::from_raw_parts(self.ptr, self.length) }
+    }
+}
+
+// === impl LabelValues ===
+
+impl LabelValues {
+    /// Copies them.
+    pub(crate) fn of<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+        let values: Vec<_> = values.collect();
+        let text = values.concat().into_boxed_str();
+        let mut rest = &*text;
+        let buffers = values.iter().map(|value| {
+            let (own, after) = rest.split_at_checked(value.len()).unwrap_or_default();
+            rest = after;
+            Buffer::of(own.as_bytes())
+        });
+        Self { buffers: buffers.collect(), _text: text }
+    }
+}
+
+// === impl FilterConfig ===
+
+impl FilterConfig {
+    /// Of the hook that Envoy configures with.
+    pub(crate) fn of(raw: Raw) -> Self {
+        Self(raw)
+    }
+
+    /// Defines a metric with labels. While configuring only: later Envoy refuses.
+    ///
+    /// # Errors
+    /// Envoy's reason, by number.
+    pub(crate) fn define<'a>(
+        self,
+        kind: MetricKind,
+        name: &str,
+        labels: impl Iterator<Item = &'a str>,
+    ) -> Result<Vector, Refused> {
+        let mut number = 0;
+        let define = CALLBACKS.get().map(|envoy| match kind {
+            MetricKind::Counter => envoy.http_filter_config_define_counter,
+            MetricKind::Gauge => envoy.http_filter_config_define_gauge,
+            MetricKind::Histogram => envoy.http_filter_config_define_histogram,
+        });
+        let name = Buffer::of(name.as_bytes());
+        let labels: Vec<_> = labels.map(|label| Buffer::of(label.as_bytes())).collect();
+        // SAFETY: the configuration is there, and all names until the call returns; Envoy copies them.
+        let result =
+            define.map(|define| unsafe { define(self.0, name, labels.as_ptr(), labels.len(), &mut number) });
+        accepted(result).map(|()| Vector { kind, number })
+    }
+
+    /// Adds to a counter, sets a gauge or adds a sample to a histogram.
+    ///
+    /// # Errors
+    /// Envoy's reason, by number.
+    pub(crate) fn record(self, vector: Vector, labels: &LabelValues, value: u64) -> Result<(), Refused> {
+        let record = CALLBACKS.get().map(|envoy| match vector.kind {
+            MetricKind::Counter => envoy.http_filter_config_increment_counter,
+            MetricKind::Gauge => envoy.http_filter_config_set_gauge,
+            MetricKind::Histogram => envoy.http_filter_config_record_histogram_value,
+        });
+        let buffers = &labels.buffers;
+        // SAFETY: the configuration is there, the number is one that it gave, and so are the values until
+        // the call returns. Envoy itself refuses another number of values than of labels.
+        accepted(
+            record.map(|record| unsafe {
+                record(self.0, vector.number, buffers.as_ptr(), buffers.len(), value)
+            }),
+        )
+    }
+
+    /// Adds to a gauge, or takes away from it.
+    ///
+    /// # Errors
+    /// Envoy's reason, by number.
+    pub(crate) fn change_gauge(self, vector: Vector, labels: &LabelValues, by: i64) -> Result<(), Refused> {
+        let change = CALLBACKS.get().map(|envoy| {
+            if by < 0 {
+                envoy.http_filter_config_decrement_gauge
+            } else {
+                envoy.http_filter_config_increment_gauge
+            }
+        });
+        let buffers = &labels.buffers;
+        // SAFETY: as for `record`.
+        accepted(change.map(|change| unsafe {
+            change(self.0, vector.number, buffers.as_ptr(), buffers.len(), by.unsigned_abs())
+        }))
+    }
+}
+
+// === impl Filter ===
+
+// SAFETY, for every call below: the filter is there (see its description) and the hook is one of its own
+// thread; names are there until the call returns, and so is what Envoy writes to. What it points to is
+// copied before anything else is asked of it.
+impl Filter {
+    /// Of a hook that Envoy calls with it.
+    pub(crate) fn of(raw: Raw) -> Self {
+        Self(raw)
+    }
+
+    /// An attribute that is a text.
+    pub(crate) fn text(self, attribute: u32) -> Option<Vec<u8>> {
+        let envoy = CALLBACKS.get()?;
+        self.bytes(|raw, found| unsafe { (envoy.http_filter_get_attribute_string)(raw, attribute, found) })
+    }
+
+    /// An attribute that is a number.
+    pub(crate) fn number(self, attribute: u32) -> Option<u64> {
+        let mut number = 0;
+        let call = CALLBACKS.get()?.http_filter_get_attribute_int;
+        unsafe { call(self.0, attribute, &mut number) }.then_some(number)
+    }
+
+    /// An attribute that is a truth.
+    pub(crate) fn flag(self, attribute: u32) -> Option<bool> {
+        let mut flag = false;
+        let call = CALLBACKS.get()?.http_filter_get_attribute_bool;
+        unsafe { call(self.0, attribute, &mut flag) }.then_some(flag)
+    }
+
+    /// How long the request took, in nanoseconds, if it is over.
+    pub(crate) fn duration(self) -> Option<i64> {
+        let mut timing = Timing { times: [0; 19], are_known: [0; 19], _later: [0; 32] };
+        unsafe { (CALLBACKS.get()?.http_get_timing_info)(self.0, &mut timing) };
+        let is_known = timing.are_known.get(REQUEST_COMPLETE) == Some(&1);
+        timing.times.get(REQUEST_COMPLETE).copied().filter(|_| is_known)
+    }
+
+    /// The first value of a header or trailer.
+    pub(crate) fn header(self, headers: Headers, name: &str) -> Option<Vec<u8>> {
+        let call = CALLBACKS.get()?.http_get_header;
+        let name = Buffer::of(name.as_bytes());
+        self.bytes(|raw, found| unsafe { call(raw, headers as u32, name, found, 0, ptr::null_mut()) })
+    }
+
+    /// Gives a header a value, or takes it away; false if that is not possible now.
+    pub(crate) fn set_header(self, headers: Headers, name: &str, value: Option<&[u8]>) -> bool {
+        let name = Buffer::of(name.as_bytes());
+        let value = value.map_or(Buffer::NONE, Buffer::of);
+        let set = |envoy: &Callbacks| unsafe { (envoy.http_set_header)(self.0, headers as u32, name, value) };
+        CALLBACKS.get().is_some_and(set)
+    }
+
+    /// A text in some metadata.
+    pub(crate) fn metadata_text(self, of: Metadata, namespace: &str, key: &str) -> Option<Vec<u8>> {
+        let call = CALLBACKS.get()?.http_get_metadata_string;
+        let (namespace, key) = (Buffer::of(namespace.as_bytes()), Buffer::of(key.as_bytes()));
+        self.bytes(|raw, found| unsafe { call(raw, of as u32, namespace, key, found) })
+    }
+
+    /// How many values a list in some metadata has.
+    pub(crate) fn metadata_length(self, of: Metadata, namespace: &str, key: &str) -> usize {
+        let mut length = 0;
+        let (namespace, key) = (Buffer::of(namespace.as_bytes()), Buffer::of(key.as_bytes()));
+        let call = CALLBACKS.get().map(|envoy| envoy.http_get_metadata_list_size);
+        let read = call.map(|call| unsafe { call(self.0, of as u32, namespace, key, &mut length) });
+        if read == Some(true) {
+            length
+        } else {
+            0
+        }
+    }
+
+    /// A truth in some metadata.
+    pub(crate) fn metadata_flag(self, of: Metadata, namespace: &str, key: &str) -> Option<bool> {
+        let mut flag = false;
+        let call = CALLBACKS.get()?.http_get_metadata_bool;
+        let (namespace, key) = (Buffer::of(namespace.as_bytes()), Buffer::of(key.as_bytes()));
+        unsafe { call(self.0, of as u32, namespace, key, &mut flag) }.then_some(flag)
+    }
+
+    /// What is in the filter state, as bytes: kept so by a module, or an object's own form.
+    pub(crate) fn filter_state(self, key: &str) -> Option<Vec<u8>> {
+        let envoy = CALLBACKS.get()?;
+        let key = Buffer::of(key.as_bytes());
+        self.bytes(|raw, found| unsafe { (envoy.http_get_filter_state_bytes)(raw, key, found) }).or_else(
+            || self.bytes(|raw, found| unsafe { (envoy.http_get_filter_state_typed)(raw, key, found) }),
+        )
+    }
+
+    /// Keeps bytes in the filter state; false if that is not possible.
+    pub(crate) fn set_filter_state(self, key: &str, value: &[u8]) -> bool {
+        let (key, value) = (Buffer::of(key.as_bytes()), Buffer::of(value));
+        let set = |envoy: &Callbacks| unsafe { (envoy.http_set_filter_state_bytes)(self.0, key, value) };
+        CALLBACKS.get().is_some_and(set)
+    }
+
+    /// A means to have a hook of this filter called.
+    pub(crate) fn scheduler(self) -> Option<Scheduler> {
+        let raw = unsafe { (CALLBACKS.get()?.http_filter_scheduler_new)(self.0) };
+        (!raw.is_null()).then_some(Scheduler(raw))
+    }
+
+    fn bytes(self, call: impl FnOnce(Raw, *mut Buffer) -> bool) -> Option<Vec<u8>> {
+        let mut found = Buffer::NONE;
+        // SAFETY: Envoy keeps the bytes until the hook ends or something is set, and they are copied here.
+        call(self.0, &mut found).then(|| unsafe { found.bytes() }.to_vec())
+    }
+}
+
+// === impl Scheduler ===
+
+impl Scheduler {
+    /// Has the hook called soon.
+    pub(crate) fn schedule(&self) {
+        if let Some(envoy) = CALLBACKS.get() {
+            // SAFETY: Envoy's part lives until it is deleted below, and may be used on any thread.
+            unsafe { (envoy.http_filter_scheduler_commit)(self.0, 0) }
+        }
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        if let Some(envoy) = CALLBACKS.get() {
+            // SAFETY: nobody else has it, and it is not used any more.
+            unsafe { (envoy.http_filter_scheduler_delete)(self.0) }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The core's host: what it asks of a proxy, asked of Envoy by its interface for modules.
+
+use core::cell::{Cell, RefCell};
+use core::time::Duration;
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use hashbrown::HashMap;
+use istio_stats::host::metric_name::MetricName;
+use istio_stats::host::{
+    Data, ExpressionToken, HeaderMap, Host, HostError, MetricId, MetricKind, QueueId, Shared, Vm,
+};
+
+use crate::abi::{self, Filter, Headers};
+use crate::config::Settings;
+use crate::metrics::{Series, Vectors};
+use crate::{properties, shared};
+
+/// What one plugin of one thread asks.
+#[derive(Debug)]
+pub(crate) struct NativeHost<'a> {
+    settings: &'a Settings,
+    vectors: Definitions<'a>,
+    state: &'a State,
+}
+
+/// What such a plugin has, from one call to the next.
+#[derive(Debug)]
+pub(crate) struct State {
+    series: Series,
+    /// The stream that is in hand, or in effect.
+    pub(crate) current: Cell<Option<Filter>>,
+    /// Open streams by context id.
+    pub(crate) open: RefCell<HashMap<u32, Filter>>,
+    /// How often the plugin wants to be called.
+    pub(crate) tick: Cell<Duration>,
+    vm: Rc<Vm>,
+}
+
+/// The vectors: while configuring, what is new is defined.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Definitions<'a> {
+    Open(&'a Mutex<Vectors>),
+    Closed(&'a Vectors),
+}
+
+const fn none(call: &'static str) -> HostError {
+    HostError { call, status: HostError::NOT_FOUND }
+}
+
+fn done(call: &'static str, is_done: bool) -> Result<(), HostError> {
+    is_done.then_some(()).ok_or(HostError { call, status: HostError::BAD_ARGUMENT })
+}
+
+// === impl State ===
+
+impl State {
+    /// Of a plugin that knows no stream yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            series: Series::default(),
+            current: Cell::default(),
+            open: RefCell::default(),
+            tick: Cell::new(Duration::MAX),
+            vm: Rc::default(),
+        }
+    }
+}
+
+// === impl NativeHost ===
+
+impl<'a> NativeHost<'a> {
+    /// A host for this state of a configured filter.
+    pub(crate) fn new(settings: &'a Settings, vectors: Definitions<'a>, state: &'a State) -> Self {
+        Self { settings, vectors, state }
+    }
+
+    fn filter(&self, call: &'static str) -> Result<Filter, HostError> {
+        self.state.current.get().ok_or(none(call))
+    }
+
+    fn with_vectors<T>(&self, act: impl FnOnce(&Vectors) -> T) -> T {
+        match self.vectors {
+            Definitions::Open(vectors) => act(&vectors.lock().unwrap_or_else(PoisonError::into_inner)),
+            Definitions::Closed(vectors) => act(vectors),
+        }
+    }
+}
+
+fn headers(map: HeaderMap) -> Headers {
+    match map {
+        HeaderMap::Request => Headers::Request,
+        HeaderMap::Response => Headers::Response,
+    }
+}
+
+impl Host for NativeHost<'_> {
+    fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
+        match path {
+            ["xds", "node", path @ ..] if self.settings.node.is_no_text(path) => {
+                Err(HostError { call: "node", status: HostError::SERIALIZATION_FAILURE })
+            }
+            ["xds", "node", path @ ..] => Ok(self.settings.node.get(path)),
+            ["plugin_root_id"] => Ok(Some(self.settings.name.as_bytes().to_vec())),
+            path => self.state.current.get().map_or(Ok(None), |filter| properties::read(filter, path)),
+        }
+    }
+
+    fn set_property(&self, key: &str, value: &[u8]) -> Result<(), HostError> {
+        let call = "http_set_filter_state_bytes";
+        done(call, self.filter(call)?.set_filter_state(&format!("wasm.{key}"), value))
+    }
+
+    fn header(&self, map: HeaderMap, name: &str) -> Result<Option<Vec<u8>>, HostError> {
+        Ok(self.filter("http_get_header")?.header(headers(map), name))
+    }
+
+    fn set_header(&self, map: HeaderMap, name: &str, value: &[u8]) -> Result<(), HostError> {
+        let call = "http_set_header";
+        done(call, self.filter(call)?.set_header(headers(map), name, Some(value)))
+    }
+
+    fn remove_header(&self, map: HeaderMap, name: &str) -> Result<(), HostError> {
+        let call = "http_set_header";
+        done(call, self.filter(call)?.set_header(headers(map), name, None))
+    }
+
+    fn data(&self, _direction: Data, _max_bytes: usize) -> Result<Vec<u8>, HostError> {
+        Err(none("data"))
+    }
+
+    fn replace_data(&self, _direction: Data, _length: usize, _bytes: &[u8]) -> Result<(), HostError> {
+        Err(none("replace_data"))
+    }
+
+    fn define_metric(&self, kind: MetricKind, name: MetricName<'_>) -> Result<MetricId, HostError> {
+        if let Definitions::Open(vectors) = self.vectors {
+            let labels: Vec<_> = name.labels().map(|(label, _)| label).collect();
+            let mut vectors = vectors.lock().unwrap_or_else(PoisonError::into_inner);
+            vectors.define(kind, name.name(), labels.into_iter())?;
+        }
+        self.with_vectors(|vectors| self.state.series.find(vectors, kind, name))
+    }
+
+    fn increment_metric(&self, id: MetricId, delta: i64) -> Result<(), HostError> {
+        self.with_vectors(|vectors| self.state.series.increment(vectors, id, delta))
+    }
+
+    fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError> {
+        self.with_vectors(|vectors| self.state.series.record(vectors, id, value))
+    }
+
+    fn create_expression(&self, _text: &str) -> Result<ExpressionToken, HostError> {
+        Err(none("create_expression"))
+    }
+
+    fn evaluate_expression(&self, _token: ExpressionToken) -> Result<Vec<u8>, HostError> {
+        Err(none("evaluate_expression"))
+    }
+
+    fn delete_expression(&self, _token: ExpressionToken) {}
+
+    fn plugin_configuration(&self) -> Result<Vec<u8>, HostError> {
+        Ok(self.settings.configuration.clone())
+    }
+
+    fn set_tick_period(&self, period: Duration) -> Result<(), HostError> {
+        self.state.tick.set(period);
+        Ok(())
+    }
+
+    fn set_effective_context(&self, context_id: u32) -> Result<(), HostError> {
+        let filter = self.state.open.borrow().get(&context_id).copied();
+        self.state.current.set(Some(filter.ok_or(none("set_effective_context"))?));
+        Ok(())
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn log(&self, level: log::Level, message: &str) {
+        abi::log(level, message);
+    }
+
+    fn shared_data(&self, key: &str) -> Result<Shared, HostError> {
+        Ok(shared::get(key))
+    }
+
+    fn set_shared_data(&self, key: &str, value: &[u8], version: u32) -> Result<(), HostError> {
+        shared::set(key, value, version)
+    }
+
+    /// No queue: a new series costs a native module no more than a sample does, so each worker defines
+    /// its own.
+    fn shared_queue(&self, _name: &str) -> Result<QueueId, HostError> {
+        Err(none("shared_queue"))
+    }
+
+    fn enqueue(&self, _queue: QueueId, _item: &[u8]) -> Result<(), HostError> {
+        Err(none("enqueue"))
+    }
+
+    fn dequeue(&self, _queue: QueueId) -> Result<Option<Vec<u8>>, HostError> {
+        Err(none("dequeue"))
+    }
+
+    fn vm(&self) -> Rc<Vm> {
+        self.state.vm.clone()
+    }
+}

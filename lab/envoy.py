@@ -1,5 +1,6 @@
 """Which Envoy is run, and how."""
 
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,12 @@ def version() -> str:
     # Between the commit and the kind of build.
     parts = shown.split("/")
     return f"Envoy {parts[-4]}" if len(parts) >= 5 else str(binary())
+
+
+def release() -> tuple[int, int]:
+    """The first two numbers of the version; zeros if it tells none."""
+    numbers = re.match(r"Envoy (\d+)\.(\d+)\.", version())
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
 
 
 def command(config: Path, *options: str, workers: int = 1) -> list[str | Path]:

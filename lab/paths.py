@@ -16,6 +16,11 @@ def module(name: str) -> Path:
     return _built(ROOT / "dist" / f"{name}.wasm", "make build")
 
 
+def native_module() -> Path:
+    """Both plugins as a native module of Envoy."""
+    return _built(ROOT / "dist" / "libistio_stats.so", "make build")
+
+
 def test_module(name: str) -> Path:
     """A built Wasm module of tests/modules."""
     package = f"{name}-module".replace("_", "-")

@@ -1,9 +1,22 @@
-"""Wasm plugins in a bootstrap, wherever they stand."""
+"""Our plugins in a bootstrap, wherever they stand."""
 
 from pathlib import Path
 
 from lab.bootstrap import EXTENSION, TYPE
+from lab.paths import native_module
 from lab.tree import Json
+
+# The first Envoy with all that the native module needs.
+FIRST_NATIVE = (1, 40)
+# Without it names of metrics begin with `envoy_` and the module's namespace.
+NATIVE_RUNTIME: Json = {
+    "layers": [
+        {
+            "name": "static",
+            "static_layer": {"envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": True},
+        }
+    ]
+}
 
 
 def plugin(name: str, module: Path | str, root_id: str, configuration: str | None, vm_id: str | None = None) -> Json:
@@ -34,6 +47,23 @@ def network_filter(plugin: Json) -> Json:
 def access_logger(plugin: Json) -> Json:
     """Told of a stream when it is over."""
     return _typed("envoy.access_loggers.wasm", "access_loggers.wasm.v3.WasmAccessLog", plugin)
+
+
+def native_http_filter(plugin: Json) -> Json:
+    """The native module in place of a Wasm plugin; its name stands for the root id."""
+    is_exchange = plugin["name"] == "metadata_exchange"
+    config = {
+        "@type": EXTENSION + "filters.http.dynamic_modules.v3.DynamicModuleFilter",
+        "dynamic_module_config": {
+            "module": {"local": {"filename": str(native_module())}},
+            "do_not_close": True,
+            "metrics_namespace": "istio_stats",
+        },
+        "filter_name": plugin["name"] if is_exchange else plugin["root_id"] or plugin["name"],
+    }
+    if "configuration" in plugin:
+        config["filter_config"] = plugin["configuration"]
+    return {"name": plugin["name"], "typed_config": config}
 
 
 def _typed(name: str, kind: str, plugin: Json) -> Json:

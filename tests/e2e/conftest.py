@@ -16,7 +16,8 @@ import pytest
 from lab import certs
 from lab.certs import Authority, Identity
 from tests.e2e.harness import backend as http_backend
-from tests.e2e.harness import grpc_backend, tcp_traffic
+from tests.e2e.harness import forms, grpc_backend, tcp_traffic
+from tests.e2e.harness.forms import Form
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.workloads import SHOP, STOCK
 
@@ -56,6 +57,14 @@ def shop_identity(authority: Authority) -> Identity:
 @pytest.fixture(scope="session")
 def stock_identity(authority: Authority) -> Identity:
     return authority.issue(STOCK.spiffe_id())
+
+
+@pytest.fixture
+def form(request: pytest.FixtureRequest) -> Iterator[Form]:
+    """In which form a test's proxies have the plugins: `forms.BOTH`."""
+    forms.choose(request.param, request)
+    yield request.param
+    forms.choose(Form.WASM, request)
 
 
 @pytest.fixture

@@ -6,13 +6,15 @@ import re
 import pytest
 
 from lab.tree import Json
-from tests.e2e.harness import clients
+from tests.e2e.harness import clients, forms
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import found_in, headers
 from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.usual import NO_CONFIGURATION
 from tests.e2e.harness.workloads import SHOP
+
+pytestmark = forms.BOTH
 
 # Configurations of the stats plugin, with the field and the value its log line must name.
 WRONG_STATS = {
@@ -50,9 +52,10 @@ TOO_MUCH = {
         ["metrics: 10000 entries are more than 256"],
     ),
     # A counter with nothing to add is no series.
-    "definitions": (
+    "definitions": pytest.param(
         {"definitions": [{"name": f"x{n}", "value": "0"} for n in range(_MANY)]},
         ["definitions: 10000 entries are more than 64"],
+        marks=forms.wasm_only("no expressions"),
     ),
     "names_in_use": (
         {

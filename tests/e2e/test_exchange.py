@@ -12,12 +12,14 @@ import pytest
 from lab import bootstrap
 from lab.tree import Json
 from lab.waiting import wait_until
-from tests.e2e.harness import clients, usual
+from tests.e2e.harness import clients, forms, usual
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, decode, encode, found_in, headers
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import SHOP, STOCK
+
+pytestmark = forms.BOTH
 
 SHOP_METADATA, SHOP_ID = encode(SHOP.peer_metadata()), SHOP.node_id
 STOCK_METADATA, STOCK_ID = encode(STOCK.peer_metadata()), STOCK.node_id

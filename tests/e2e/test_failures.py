@@ -4,10 +4,12 @@ import httpx
 import pytest
 
 from lab import bootstrap
-from tests.e2e.harness import clients, usual
+from tests.e2e.harness import clients, forms, usual
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import BACKEND, SERVICE, east, west
 from tests.e2e.harness.workloads import STOCK, STOCK_SERVICE
+
+pytestmark = forms.BOTH
 
 
 def test_403_by_rbac_has_the_labels_of_both_sides(mesh: Mesh, backend: int) -> None:

@@ -10,12 +10,14 @@ import grpc
 import pytest
 
 from lab.waiting import await_equal
-from tests.e2e.harness import clients
+from tests.e2e.harness import clients, forms
 from tests.e2e.harness.clients import GrpcClient
 from tests.e2e.harness.grpc_backend import UNANSWERED
 from tests.e2e.harness.grpc_stream import Stream
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import BACKEND, east, west
+
+pytestmark = forms.BOTH
 
 # Streams are reported several times before a test gives up waiting.
 PERIOD_SECONDS = 1

@@ -10,6 +10,7 @@ from lab import bootstrap
 from lab.memory import resident_bytes
 from lab.tree import Json
 from lab.waiting import wait_until
+from tests.e2e.harness import forms
 from tests.e2e.harness.customised import Customised
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.mesh import Mesh
@@ -17,6 +18,8 @@ from tests.e2e.harness.peer_metadata import METADATA, encode
 from tests.e2e.harness.requests import Request, send
 from tests.e2e.harness.sidecar import Sidecar, east, west
 from tests.e2e.harness.workloads import SHOP
+
+pytestmark = forms.BOTH
 
 BOUND = 50
 WARM_UP, ATTACK = 500, 3000
@@ -57,7 +60,9 @@ ATTACKS = {
         {METADATA: encode(SHOP.peer_metadata())},
         "source_workload",
     ),
-    "paths_in_a_dimension": (west, PATHS, _random_paths, {":path": "/stock"}, "request_path"),
+    "paths_in_a_dimension": pytest.param(
+        west, PATHS, _random_paths, {":path": "/stock"}, "request_path", marks=forms.wasm_only("no expressions")
+    ),
 }
 LEGITIMATE = {"destination_service": "stock.example", "source_workload": "shop-v2", "request_path": "/stock"}
 
@@ -99,6 +104,7 @@ def test_attacks_by_cardinality(
     assert after - before < TOLERANCE_BYTES
 
 
+@forms.wasm_only("no expressions")
 def test_the_overflow_series_says_only_what_nobody_can_choose(mesh: Mesh) -> None:
     stats = {"attachment": "http", "max_series": 1, "metrics": [{"dimensions": PATHS}]}
     port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER)))
@@ -121,6 +127,7 @@ def test_the_overflow_series_says_only_what_nobody_can_choose(mesh: Mesh) -> Non
         }
 
 
+@forms.wasm_only("no expressions")
 def test_conditions_that_clients_choose_are_bounded_too(mesh: Mesh) -> None:
     """Each combination has an overflow series of its own, since it may have other labels: 256 with the eight
     conditions that a configuration may have."""
@@ -150,6 +157,7 @@ SETS = 300
 MAX_BYTES_PER_SET = 25_000
 
 
+@forms.wasm_only("no expressions")
 def test_memory_of_a_label_set(mesh: Mesh) -> None:
     stats = {"attachment": "http", "metrics": [{"dimensions": PATHS}]}
     port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER)))

@@ -3,7 +3,7 @@
 import pytest
 
 from lab import bootstrap
-from tests.e2e.harness import unharmed
+from tests.e2e.harness import forms, unharmed
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.clients import send_raw
 from tests.e2e.harness.mesh import Mesh
@@ -13,6 +13,8 @@ from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.unharmed import Target
 from tests.e2e.harness.workloads import SHOP, WAYPOINT
+
+pytestmark = forms.BOTH
 
 PEER = headers(SHOP)
 HEAD = b"Host: stock.example\r\n"

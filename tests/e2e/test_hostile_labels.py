@@ -3,7 +3,7 @@
 import pytest
 
 from lab import bootstrap
-from tests.e2e.harness import golden
+from tests.e2e.harness import forms, golden
 from tests.e2e.harness.customised import Customised, all_changed, times, together, without_build
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, armour, serialize
@@ -12,6 +12,8 @@ from tests.e2e.harness.scrape import Families
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.tags import istio_stats_tags
 from tests.e2e.harness.usual import ABSENT
+
+pytestmark = forms.BOTH
 
 # What clients send, and what a label makes of it.
 TRICKS = [
@@ -76,6 +78,7 @@ def _series(base: Families, values: list[dict[str, str]]) -> Families:
     return together(*(all_changed(base, **labels) for labels in values))
 
 
+@forms.wasm_only("no expressions")
 @pytest.mark.parametrize("istio_form", FORMS.values(), ids=FORMS.keys())
 def test_a_header_in_a_dimension(mesh: Mesh, istio_form: bool) -> None:
     stats = {"attachment": "http", "metrics": [*FEWER, {"dimensions": {"forged": "request.headers['x-forged']"}}]}
@@ -97,6 +100,7 @@ def test_a_header_in_a_dimension(mesh: Mesh, istio_form: bool) -> None:
 CHOSEN = {"path": "request.path", "url_path": "request.url_path", "query": "request.query", "method": "request.method"}
 
 
+@forms.wasm_only("no expressions")
 def test_a_path_or_a_method_in_a_dimension(mesh: Mesh) -> None:
     stats = {"attachment": "http", "metrics": [*FEWER, {"dimensions": CHOSEN}]}
     port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER, exchange=ABSENT), istio_form=True))
@@ -178,6 +182,7 @@ def _claim(value: bytes) -> str:
     return armour(metadata.replace(place.encode(), value))
 
 
+@forms.wasm_only("no stats_tags")
 def test_leftovers_of_istios_bootstrap_add_nothing_but_themselves(mesh: Mesh) -> None:
     """Istio's own bootstrap looks for `cache.…`, `component.…` and `tag.…` anywhere in a name. What they find
     in a value they show as a further label; no label of ours and no name of a metric suffers."""

@@ -10,13 +10,15 @@ import pytest
 
 from lab import bootstrap
 from lab.tree import Json
-from tests.e2e.harness import clients, unharmed
+from tests.e2e.harness import clients, forms, unharmed
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, armour, encode, found_in, headers, serialize
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.tags import istio_stats_tags
 from tests.e2e.harness.workloads import SHOP
+
+pytestmark = forms.BOTH
 
 BREAKOUT = ";.;reporter=.=x;.;destination_cluster=.=y"
 

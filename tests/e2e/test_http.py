@@ -5,9 +5,11 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.e2e.harness import clients
+from tests.e2e.harness import clients, forms
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
+
+pytestmark = forms.BOTH
 
 
 @pytest.mark.parametrize("client", [clients.http1, clients.http2])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lab.certs import Identity
-from tests.e2e.harness import clients, grpc_backend, http3, usual
+from tests.e2e.harness import clients, forms, grpc_backend, http3, usual
 from tests.e2e.harness.doctor import diagnose
 from tests.e2e.harness.http3 import Client
 from tests.e2e.harness.mesh import Mesh
@@ -14,6 +14,8 @@ from tests.e2e.harness.peer_metadata import headers
 from tests.e2e.harness.sidecar import SERVICE, Sidecar, east, west
 from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import SHOP
+
+pytestmark = forms.BOTH
 
 FORMS = pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
 MANY = 30
@@ -88,12 +90,13 @@ def test_messages_and_status_of_grpc(
     assert http3.with_client(port, call) == "0"
     mesh.await_total("west", "istio_requests_total", 1)
     seen = _labels(mesh, "west", "istio_requests_total", "request_protocol", "grpc_response_status")
-    # Trailers can be read by a logger alone.
-    assert seen == {("grpc", "0" if logger else ""): 1}
+    # Trailers can be read by a logger, and by the native form.
+    assert seen == {("grpc", "0" if logger or forms.is_native() else ""): 1}
     for metric in ("istio_request_messages_total", "istio_response_messages_total"):
         assert _labels(mesh, "west", metric, "reporter") == {("destination",): 1}
 
 
+@forms.wasm_only("knows all of that")
 @FORMS
 def test_only_a_logger_knows_what_headers_tell(
     mesh: Mesh, backend: int, stock_identity: Identity, logger: bool
@@ -121,6 +124,7 @@ def test_peers_are_known_to_a_filter(mesh: Mesh, backend: int, stock_identity: I
     assert seen == {(SHOP.name, SHOP.cluster_id): 1}
 
 
+@forms.wasm_only("lacks nothing there")
 def test_doctor_says_what_a_filter_lacks(mesh: Mesh, backend: int, stock_identity: Identity) -> None:
     options: dict[str, Any] = {"quic": stock_identity, "exchange": ABSENT}
     logging = west(backend, name="logging", logger=True, upstream_clusters=[], **options)

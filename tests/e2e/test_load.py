@@ -5,10 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lab import bootstrap
 from lab.waiting import PATIENCE_SECONDS
-from tests.e2e.harness import clients
+from tests.e2e.harness import clients, forms
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import Sidecar, east, west
 from tests.e2e.harness.usual import ABSENT
+
+pytestmark = forms.BOTH
 
 WORKERS = 4
 CONNECTIONS = 16

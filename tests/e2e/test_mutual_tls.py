@@ -9,10 +9,12 @@ from lab import bootstrap
 from lab.certs import Authority, Identity
 from lab.tree import Json
 from lab.waiting import wait_until
-from tests.e2e.harness import clients
+from tests.e2e.harness import clients, forms
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.workloads import SHOP, STOCK, Workload
+
+pytestmark = forms.BOTH
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 import pytest
 
 from lab.tree import Json
-from tests.e2e.harness import clients
+from tests.e2e.harness import clients, forms
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.workloads import SHOP, STOCK, Workload
+
+pytestmark = forms.BOTH
 
 MISSING: Json = {}
 ODD = {

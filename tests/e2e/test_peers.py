@@ -1,11 +1,13 @@
 """Who the other side is, where it does not simply tell."""
 
 from lab import bootstrap
-from tests.e2e.harness import clients, usual
+from tests.e2e.harness import clients, forms, usual
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, waypoint, west
 from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import STOCK
+
+pytestmark = forms.BOTH
 
 
 def _get(port: int, path: str = "/") -> None:

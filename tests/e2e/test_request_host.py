@@ -6,10 +6,12 @@ import pytest
 
 from lab import bootstrap
 from lab.tree import Json
-from tests.e2e.harness import clients, golden
+from tests.e2e.harness import clients, forms, golden
 from tests.e2e.harness.grpc_stream import Stream
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
+
+pytestmark = forms.BOTH
 
 PERIOD_SECONDS = 1
 STATS = {"attachment": "http", "tcp_reporting_duration": f"{PERIOD_SECONDS}s"}

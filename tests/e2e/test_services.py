@@ -8,10 +8,12 @@ import pytest
 from lab import bootstrap
 from lab.tree import Json
 from lab.waiting import await_equal
-from tests.e2e.harness import clients, usual
+from tests.e2e.harness import clients, forms, usual
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.usual import ABSENT
+
+pytestmark = forms.BOTH
 
 
 def test_the_host_header_names_the_service_outbound_and_not_inbound(mesh: Mesh, backend: int) -> None:

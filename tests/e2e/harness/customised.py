@@ -24,6 +24,9 @@ class Customised(Wrapper):
 
     def bootstrap(self) -> Json:
         whole = self.sidecar.bootstrap()
+        if "stats_config" not in whole:
+            # Of the native form labels are labels.
+            return whole
         tags = istio_stats_tags if self._istio_form else stats_tags_of
         whole["stats_config"]["stats_tags"] = tags(whole)
         if self._as_struct:

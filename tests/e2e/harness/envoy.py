@@ -50,7 +50,7 @@ class Envoy:
         self._command = command(
             config,
             *("--admin-address-path", str(self._address_file)),
-            *("--component-log-level", "wasm:info"),
+            *("--component-log-level", "wasm:info,dynamic_modules:info"),
             *("--log-format", envoy_log.FORMAT),
             *arguments,
             workers=workers,

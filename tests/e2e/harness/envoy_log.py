@@ -1,4 +1,4 @@
-"""What an Envoy's log may say about Wasm: nothing, unless a test expects it."""
+"""What an Envoy's log may say about the plugins: nothing, unless a test expects it."""
 
 import re
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def entries(text: str) -> list[Entry]:
 
 
 def faults(text: str) -> list[Entry]:
-    """Every entry that tells of trouble with Wasm."""
+    """Every entry that tells of trouble with a plugin."""
     return [entry for entry in entries(text) if _is_fault(entry)]
 
 
@@ -47,7 +47,8 @@ def _is_fault(entry: Entry) -> bool:
     if _ALARMS.search(entry.message):
         return True
     about_wasm = "wasm" in entry.logger or "wasm" in entry.message.lower()
-    return about_wasm and entry.level in _FAULTY_LEVELS
+    about_plugins = about_wasm or entry.logger == "dynamic_modules"
+    return about_plugins and entry.level in _FAULTY_LEVELS
 
 
 def check(text: str, expected: Sequence[str] = (), permitted: str | None = None) -> None:

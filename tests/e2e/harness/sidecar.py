@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from lab import bootstrap, plugins
 from lab.certs import Identity
 from lab.tree import Json
-from tests.e2e.harness import http3, usual
+from tests.e2e.harness import forms, http3, usual
 from tests.e2e.harness.workloads import SHOP, STOCK, STOCK_SERVICE, WAYPOINT
 
 
@@ -54,17 +54,17 @@ class Sidecar:
         proxies: list[Listening] = [self, *self.joined]
         listeners = [proxy.listener() for proxy in proxies]
         upstream_clusters = [one for proxy in proxies for one in proxy.upstream_clusters]
-        return bootstrap.bootstrap(self.node, listeners, upstream_clusters, self.stats_tags)
+        return forms.fitted(bootstrap.bootstrap(self.node, listeners, upstream_clusters, self.stats_tags))
 
     def listener(self) -> Json:
         filters = [
-            *map(plugins.http_filter, usual.plugin("metadata_exchange", self.root_id, self.exchange)),
+            *map(forms.http_filter, usual.plugin("metadata_exchange", self.root_id, self.exchange)),
             *self.filters,
             bootstrap.grpc_stats(),
         ]
         stats = usual.plugin("istio_stats", self.root_id, self.stats)
         loggers = map(plugins.access_logger, stats) if self.logger else ()
-        filters += [] if self.logger else map(plugins.http_filter, stats)
+        filters += [] if self.logger else map(forms.http_filter, stats)
         listener = usual.http_listener(self.name, filters, self.routes, self.direction, self.tls, loggers)
         return http3.listener(listener, self.quic) if self.quic else listener
 

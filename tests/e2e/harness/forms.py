@@ -1,0 +1,67 @@
+"""The forms that the plugins come in: as Wasm modules, and as a native module of Envoy 1.40 and later.
+
+A test with `pytestmark = forms.BOTH` (in its module, or on itself) runs with each, and expects the same.
+"""
+
+from enum import Enum
+
+import pytest
+
+from lab import envoy, plugins
+from lab.tree import Json
+
+
+class Form(Enum):
+    WASM = "wasm"
+    NATIVE = "native"
+
+
+BOTH = [
+    pytest.mark.usefixtures("form"),
+    pytest.mark.parametrize("form", list(Form), ids=[form.value for form in Form], indirect=True),
+]
+
+
+class _Current:
+    form = Form.WASM
+
+
+def wasm_only(reason: str) -> pytest.MarkDecorator:
+    """What the native form does not do, and docs/native.md says so."""
+    return pytest.mark.wasm_only(reason)
+
+
+def choose(form: Form, request: pytest.FixtureRequest) -> None:
+    """From here on proxies have this form; skips the test if there is none."""
+    if form is Form.NATIVE:
+        marker = request.node.get_closest_marker("wasm_only")
+        if marker:
+            pytest.skip(f"the native form: {marker.args[0]}")
+        if request.node.callspec.params.get("logger"):
+            pytest.skip("the native form has no access logger")
+        if envoy.release() < plugins.FIRST_NATIVE:
+            pytest.skip("Envoy before 1.40 has no native form")
+    _Current.form = form
+
+
+def is_native() -> bool:
+    return _Current.form is Form.NATIVE
+
+
+def http_filter(plugin: Json) -> Json:
+    """One of the plugins in the form of the test."""
+    return plugins.native_http_filter(plugin) if is_native() else plugins.http_filter(plugin)
+
+
+def fitted(whole: Json) -> Json:
+    """A bootstrap as the form of the test wants it."""
+    if not is_native():
+        return whole
+    del whole["stats_config"]
+    whole["layered_runtime"] = plugins.NATIVE_RUNTIME
+    for upstream_cluster in whole["static_resources"]["clusters"]:
+        metadata = upstream_cluster.get("metadata", {}).get("filter_metadata", {})
+        for service in metadata.get("istio", {}).get("services", [])[:1]:
+            texts = {f"service_{field}": text for field, text in service.items() if isinstance(text, str)}
+            metadata["istio-stats"] = {**metadata.get("istio-stats", {}), **texts}
+    return whole

@@ -35,6 +35,12 @@ def top(expr: str) -> str:
     return f"topk(10, {expr})"
 
 
+def with_histograms(suffix: str) -> str:
+    """How many proxies have them in the form whose series end like this."""
+    histogram = f'istio_request_duration_milliseconds{suffix}{{reporter!=""}}'
+    return f"count(count by ({', '.join(PROXY)}) ({histogram})) or vector(0)"
+
+
 def unknown(side: str, reporter: str) -> str:
     """Which part of the requests has no known Kubernetes cluster on this side, as the other side reports."""
     every = requests(f'reporter="{reporter}"', window=STEP)
@@ -119,21 +125,28 @@ def build() -> Json:
             "The ten proxies with most. A label set is a counter and up to three histograms.",
             "none",
             [over_time(LEGEND, top(by_proxy("istio_stats_series")))],
-            width=8,
+            width=6,
         ),
         chart(
             "Beyond max_series",
             "Reports per second that went to an overflow series.",
             "cps",
             [over_time(LEGEND, top(or_none(f"rate(istio_stats_series_overflow_total[{STEP}])")))],
-            width=8,
+            width=6,
         ),
         chart(
             "WebAssembly VMs",
             "The ten proxies with most.",
             "none",
             [over_time(LEGEND, top(by_proxy(WASM_VMS)))],
-            width=8,
+            width=6,
+        ),
+        chart(
+            "Form of histograms",
+            "Proxies by it. Where there are both, a quantile is the greater of the two: so many took at most so long.",
+            "none",
+            [over_time("classic", with_histograms("_count")), over_time("native", with_histograms(""))],
+            width=6,
         ),
         row("Proxies"),
         table(

@@ -34,7 +34,27 @@ def success(selector: str, by: Sequence[str] = (), window: str = RANGE) -> str:
 
 
 def quantile(q: float, histogram: str, selector: str, by: Sequence[str] = (), window: str = RANGE) -> str:
-    return f"histogram_quantile({q}, {total(histogram + '_bucket', selector, (*by, 'le'), window)})"
+    """Of classic histograms, and of native ones. Where there are both, the greater: so many took at most so long."""
+    classic = total(f"{histogram}_bucket", selector, (*by, "le"), window)
+    native = total(histogram, selector, by, window)
+    both = f"histogram_quantile({q}, {classic}) or {_native(f'histogram_quantile({q}, {native})')}"
+    return f"max{_by(by)}({both})"
+
+
+def mean(histogram: str, selector: str, by: Sequence[str] = (), window: str = RANGE) -> str:
+    """Of all samples, whichever form their histogram has."""
+    return " / ".join(_both(histogram, part, selector, by, window) for part in ("sum", "count"))
+
+
+def _both(histogram: str, part: str, selector: str, by: Sequence[str], window: str) -> str:
+    classic = f"rate({histogram}_{part}{{{selector}}}[{window}])"
+    native = f"histogram_{part}(rate({histogram}{{{selector}}}[{window}]))"
+    return f"sum{_by(by)}({classic} or {_native(native)})"
+
+
+def _native(expr: str) -> str:
+    """Told from the same labels of a classic histogram."""
+    return f'label_replace({expr}, "form", "native", "", "")'
 
 
 def latency(q: float, selector: str, by: Sequence[str] = (), window: str = RANGE) -> str:

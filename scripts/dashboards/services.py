@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from lab.tree import Json
 from scripts.dashboards.grafana import GOOD_RATIO, chart, dashboard, label_values, link, over_time, row, stat, table
-from scripts.dashboards.promql import STEP, latency, requests, success, total
+from scripts.dashboards.promql import STEP, latency, mean, requests, success
 from scripts.dashboards.variables import DESTINATION_CLUSTER, PAIRS, REPORTER, SOURCE_CLUSTER, TRAFFIC
 
 UID = "istio-stats-services"
@@ -40,11 +40,7 @@ def golden_signals(selector: str, by: Sequence[str]) -> list[tuple[str, str, str
 def sizes(selector: str, by: Sequence[str]) -> list[tuple[str, str, str]]:
     """Mean bytes of a request and of a response."""
     return [
-        (
-            f"{what} bytes",
-            "bytes",
-            f"{total(f'istio_{name}_bytes_sum', selector, by)} / {total(f'istio_{name}_bytes_count', selector, by)}",
-        )
+        (f"{what} bytes", "bytes", mean(f"istio_{name}_bytes", selector, by))
         for what, name in (("Request", "request"), ("Response", "response"))
     ]
 

@@ -4,13 +4,14 @@
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
 
+from lab.tree import Json
 from tests.prometheus.checks import mesh, pods, server
 
 # Between two rounds of traffic; shorter than the pace of scrapes, so that each of them finds more.
@@ -18,6 +19,7 @@ PAUSE_SECONDS = 0.4
 FEDERATIONS = ("federation.yaml", "federation-workload.yaml")
 EAST_POD = {"name": "frontend-v1-0", "namespace": "shop"}
 WEST_POD = {"name": "reviews-v2-0", "namespace": "shop"}
+NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,42 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     """Both Envoys under traffic, and their Prometheus."""
     directory = tmp_path_factory.mktemp("envoys")
     with mesh.running(directory) as envoys:
-        found = [
-            *pods.annotated(**EAST_POD, port=envoys.admin_port("east")),
-            *pods.with_proxy_port(**WEST_POD, port=envoys.admin_port("west")),
-            *pods.completed("job-0", "shop", envoys.admin_port("east")),
-        ]
-        config = pods.put_into(server.configuration("kubernetes.yaml"), found)
-        config["rule_files"] = ["rules/*.yaml"]
-        with server.Prometheus(config, directory / "prometheus") as prometheus, _traffic(envoys) as paused:
+        prometheus = server.Prometheus(_scraping(envoys), directory / "prometheus")
+        with prometheus, _traffic(envoys) as paused:
             yield Observed(envoys, prometheus, paused)
+
+
+# What the pods of the east and of the west are annotated with, by what that makes of histograms.
+FORMS: dict[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
+    "classic": (NOTHING, NOTHING),
+    "native": (pods.NATIVE, pods.NATIVE),
+    "mixed": (pods.NATIVE, NOTHING),
+}
+
+
+@pytest.fixture(scope="session", params=FORMS)
+def any_form(
+    request: pytest.FixtureRequest, observed: Observed, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[server.Prometheus]:
+    """A Prometheus of both pods, in whatever form it asks them for histograms; no two of them at a time."""
+    if request.param == "classic":
+        yield observed.prometheus
+        return
+    directory = tmp_path_factory.mktemp(request.param) / "prometheus"
+    with server.Prometheus(_scraping(observed.mesh, *FORMS[request.param]), directory, [server.NATIVE]) as prometheus:
+        yield prometheus
+
+
+def _scraping(envoys: mesh.Mesh, east: Mapping[str, str] = NOTHING, west: Mapping[str, str] = NOTHING) -> Json:
+    """The configuration for these pods, with further labels of theirs."""
+    found = [
+        *pods.annotated(**EAST_POD, port=envoys.admin_port("east"), **east),
+        *pods.with_proxy_port(**WEST_POD, port=envoys.admin_port("west"), **west),
+        *pods.completed("job-0", "shop", envoys.admin_port("east")),
+    ]
+    config = pods.put_into(server.configuration("kubernetes.yaml"), found)
+    config["rule_files"] = ["rules/*.yaml"]
+    return config
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """Every panel, rule and alert against a real Prometheus that scrapes real Envoys."""
 
+import bisect
 import json
 import re
+import time
 import urllib.parse
 from collections.abc import Callable, Iterable
 
@@ -10,6 +12,7 @@ import pytest
 from lab import web
 from lab.tree import Json
 from lab.waiting import leftovers, wait_until
+from scripts.rules.native import BOUNDS
 from tests.prometheus.checks import dashboards, rules, server
 from tests.prometheus.checks.queries import Query, QueryResult
 from tests.prometheus.conftest import Observed
@@ -21,6 +24,14 @@ EXPECTED_ALERTS = {
     "IstioStatsPeerDecodeErrors",
     "IstioStatsConfigErrors",
 }
+
+
+FORM = "any_form"
+HISTOGRAMS = (
+    "istio_request_duration_milliseconds",
+    "istio_request_bytes",
+    "istio_tcp_connection_duration_milliseconds",
+)
 
 
 def test_the_pods_are_scraped_once_each(observed: Observed) -> None:
@@ -35,8 +46,8 @@ def test_the_pods_are_scraped_once_each(observed: Observed) -> None:
 
 
 @pytest.mark.parametrize("reporter", ["source", "destination"])
-def test_every_panel_has_data(observed: Observed, reporter: str) -> None:
-    _await_nothing(lambda: dashboards.without_data(observed.prometheus.query, {"reporter": reporter}))
+def test_every_panel_has_data(any_form: server.Prometheus, reporter: str) -> None:
+    _await_nothing(lambda: dashboards.without_data(any_form.query, {"reporter": reporter}))
 
 
 # Of 18 requests that a round sends from east, 2 get a 500, 1 a 503 for want of a server, and 1 names a host that nobody
@@ -50,8 +61,8 @@ NUMBERS: dict[str, dict[str, float]] = {
 
 
 @pytest.mark.parametrize("uid", NUMBERS)
-def test_numbers_are_right(observed: Observed, uid: str) -> None:
-    query = observed.prometheus.query
+def test_numbers_are_right(any_form: server.Prometheus, uid: str) -> None:
+    query = any_form.query
     _await_nothing(lambda: dashboards.without_data(query))
     (dashboard,) = [one for one in dashboards.load() if one["uid"] == uid]
     values, _ = dashboards.variables(dashboard, query)
@@ -88,6 +99,78 @@ def test_the_standalone_filter_lets_through_what_kubernetes_keeps(observed: Obse
 
 def test_every_rule_has_data(observed: Observed) -> None:
     _await_nothing(lambda: rules.without_data(observed.prometheus.query))
+
+
+# The source, whose reports it is about, is the native one.
+CLASSIC_BETWEEN_CLUSTERS = re.compile(r"cross_cluster:istio_request_duration_milliseconds_bucket:rate5m")
+
+
+@pytest.mark.parametrize(FORM, ["mixed"], indirect=True)
+def test_every_rule_has_data_of_both_forms(any_form: server.Prometheus) -> None:
+    _await_nothing(lambda: rules.without_data(any_form.query, absent=CLASSIC_BETWEEN_CLUSTERS))
+
+
+@pytest.mark.parametrize(FORM, ["native", "mixed"], indirect=True)
+def test_either_form_counts_for_its_workload(observed: Observed, any_form: server.Prometheus) -> None:
+    """As many samples are in the recorded histogram of workloads as its pods counted requests, in every bucket."""
+    recorded = "workload:istio_request_duration_milliseconds"
+    parts = [f'{recorded}_bucket{{le="+Inf"}}', f'{recorded}_bucket{{le=~"3600000|3.6e[+]06"}}', f"{recorded}_count"]
+
+    def found() -> list[dict[str, float]]:
+        return [_by_reporter(any_form.query, f"sum by (reporter) ({part})") for part in parts]
+
+    def equal() -> bool:
+        """Or at rest, where an evaluation was missed."""
+        before, counted = found(), _by_reporter(any_form.query)
+        if before == [counted] * len(parts):
+            return True
+        time.sleep(2)
+        return bool(any_form.missed_evaluations()) and found() == before and len(before[0]) == len(counted)
+
+    _await_nothing(lambda: dashboards.without_data(any_form.query))
+    observed.paused.set()
+    try:
+        wait_until(equal, "the same number of requests")
+        for reporter, counted in _by_reporter(any_form.query).items():
+            first, *others = (one[reporter] for one in found())
+            assert counted / 2 < first <= counted
+            assert others == pytest.approx([first] * len(others))
+    finally:
+        observed.paused.clear()
+
+
+@pytest.mark.parametrize(FORM, ["native"], indirect=True)
+@pytest.mark.parametrize("histogram", HISTOGRAMS)
+def test_quantiles_of_both_forms_differ_by_a_bucket_at_most(
+    observed: Observed, any_form: server.Prometheus, histogram: str
+) -> None:
+    """Over the same traffic; and both have all of it."""
+    classic, native = observed.prometheus.query, any_form.query
+
+    def difference() -> list[str]:
+        found = (classic(f"sum({histogram}_count)"), native(f"histogram_count(sum({histogram}))"))
+        counts = [one["value"] for result in found for one in result]
+        return [] if len(counts) == 2 and len(set(counts)) == 1 else [f"samples in both forms: {counts}"]
+
+    def found(q: float) -> list[float]:
+        results = (
+            classic(f"histogram_quantile({q}, sum by (le) ({histogram}_bucket))"),
+            native(f"histogram_quantile({q}, sum({histogram}))"),
+        )
+        return [one["value"] for result in results for one in result]
+
+    _await_nothing(lambda: dashboards.without_data(native))
+    observed.paused.set()
+    try:
+        _await_nothing(difference)
+        found_bounds = {one["metric"]["le"] for one in classic(f"group by (le) ({histogram}_bucket)")}
+        assert found_bounds == {*BOUNDS, "+Inf"}
+        bounds = sorted(map(float, found_bounds))
+        for q in (0.5, 0.9, 0.99):
+            one, other = (bisect.bisect_left(bounds, value) for value in found(q))
+            assert abs(one - other) <= 1, (q, found(q))
+    finally:
+        observed.paused.clear()
 
 
 def test_only_alerts_with_a_cause_fire(observed: Observed) -> None:
@@ -174,8 +257,8 @@ def _await_nothing(lines: Callable[[], list[str]]) -> None:
     assert not found, "\n".join(found)
 
 
-def _by_reporter(query: Query) -> dict[str, float]:
-    result = query("sum by (reporter) (istio_requests_total)")
+def _by_reporter(query: Query, expression: str = "sum by (reporter) (istio_requests_total)") -> dict[str, float]:
+    result = query(expression)
     return {one["metric"]["reporter"]: one["value"] for one in result}
 
 

@@ -1,6 +1,8 @@
 """Prometheus' own checks and unit tests, and that none of them is missing."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,8 @@ def test_every_rule_has_a_unit_test_that_expects_something(file: Path) -> None:
         rule.get("record") or rule["alert"]
         for rule in rules.load(file)
         if not (re.search(rf"\b{rule['record']}\b", recorded) if "record" in rule else rule["alert"] in alerted)
+        # promtool 2.42 has no such samples to put in: test_live has real ones.
+        and not rules.OF_NATIVE.fullmatch(rule.get("record", ""))
     ]
     assert not untested
 
@@ -82,17 +86,16 @@ def test_what_fails_is_what_the_document_says() -> None:
 
 
 def test_every_metric_is_recorded_for_workloads() -> None:
-    recorded = [rule["record"] for rule in rules.load(WORKLOAD)]
+    recorded = [rule["record"] for rule in rules.load(WORKLOAD) if rule["record"].startswith("workload:")]
     assert sorted(recorded) == sorted(
         f"workload:{metric}{suffix}" for metric, kind in standard_metrics().items() for suffix in KINDS[kind]
     )
 
 
-def test_all_workload_rules_have_one_form() -> None:
-    (first, *others) = rules.load(WORKLOAD)
-    metric = first["record"].removeprefix("workload:")
-    for rule in others:
-        assert rule["expr"].replace(rule["record"].removeprefix("workload:"), metric) == first["expr"], rule["record"]
+def test_the_committed_rules_are_those_of_their_source() -> None:
+    command = [sys.executable, "-m", "scripts.rules", "--check"]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_workload_rules_sum_away_what_scraping_adds() -> None:

@@ -6,17 +6,20 @@ Debian's Prometheus is built without that service discovery; the labels it finds
 from lab.prometheus import annotations, pod
 from lab.tree import Json
 
+# Of a pod whose proxy is to send native histograms.
+NATIVE = {"annotation_prometheus_io_param_histogram_buckets": "prometheusnative"}
+
 
 def annotated(name: str, namespace: str, port: int, **labels: str) -> list[Json]:
     """A pod whose annotations say where its proxy is."""
     return [_pod(name, namespace, "127.0.0.1:9", **annotations(port), **labels)]
 
 
-def with_proxy_port(name: str, namespace: str, port: int) -> list[Json]:
-    """A pod of Istio without annotations: the application's port, and that of the proxy."""
+def with_proxy_port(name: str, namespace: str, port: int, **labels: str) -> list[Json]:
+    """A pod of Istio that does not say where its proxy is: the application's port, and that of the proxy."""
     return [
-        _pod(name, namespace, "127.0.0.1:9", container_port_name="http"),
-        _pod(name, namespace, f"127.0.0.1:{port}", container_port_name="http-envoy-prom"),
+        _pod(name, namespace, "127.0.0.1:9", container_port_name="http", **labels),
+        _pod(name, namespace, f"127.0.0.1:{port}", container_port_name="http-envoy-prom", **labels),
     ]
 
 

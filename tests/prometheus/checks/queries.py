@@ -18,9 +18,14 @@ def over_http(url: str) -> Query:
         data = ask(url, "query", query=expression)
         if data["resultType"] == "scalar":
             return [{"metric": {}, "value": float(data["result"][1])}]
-        return [{"metric": one["metric"], "value": float(one["value"][1])} for one in data["result"]]
+        return [{"metric": one["metric"], "value": _value(one)} for one in data["result"]]
 
     return query
+
+
+def _value(one: Json) -> float:
+    """Of a native histogram, how many samples are in it."""
+    return float(one["histogram"][1]["count"] if "histogram" in one else one["value"][1])
 
 
 def has_data(result: QueryResult) -> bool:

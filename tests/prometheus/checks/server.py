@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.prometheus.checks.queries import over_http
 
 # What the configurations do every 15 s.
 PACE = "1s"
+NATIVE = "native-histograms"
 
 
 @cache
@@ -42,8 +44,9 @@ class Prometheus:
     # While it runs.
     _process: Process
 
-    def __init__(self, config: Json, directory: Path) -> None:
+    def __init__(self, config: Json, directory: Path, features: Sequence[str] = ()) -> None:
         self._directory = directory
+        self._features = features
         (self._port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self._port}"
         self.address = f"127.0.0.1:{self._port}"
@@ -57,6 +60,7 @@ class Prometheus:
             f"--storage.tsdb.path={self._directory / 'data'}",
             f"--web.listen-address={self.address}",
             "--log.level=warn",
+            *(f"--enable-feature={feature}" for feature in self._features),
         ]
         # It uses every core there is, also to make ready for what never comes.
         environment = {**os.environ, "GOMAXPROCS": "1"}

@@ -1,0 +1,89 @@
+"""One series for a workload instead of one for each of its pods."""
+
+from collections.abc import Iterator
+
+from scripts.rules import native
+
+HEAD = """\
+# One series for each workload instead of one for each of its pods, for federation (federation-workload.yaml) and remote
+# write. Written by `python3 -m scripts.rules`.
+#
+# Adding up the pods' counters would not do: when one of ten pods restarts, their sum falls, and rate() takes all that
+# is left of it for new requests. So these counters add up increases. An evaluation adds what each pod's counter grew
+# by since the last one: all of it if the counter is new or began again; and since the last sample of up to ten minutes
+# before if scrapes failed meanwhile. What is evaluated every 15 s looks back 15 s: change `interval` and `offset`
+# together. An evaluation that Prometheus misses (prometheus_rule_group_iterations_missed_total) is missing here, too.
+#
+# The labels summed away are those of kubernetes.yaml and of the Prometheus in Istio's addons. Labels of pods that
+# a scrape configuration of your own adds belong into the lists, if they change from pod to pod.
+#
+# Whether a pod's histograms are classic or native, its workload's are classic: so pods of either form add up, and
+# whoever asks above need not know. `workload_native:…:increase` is what the native ones grew by, below each bound; it
+# lacks what they counted while scrapes failed, and what a proxy did in the 15 s in which its form changes. Without
+# native histograms these rules find nothing, and cost nothing.
+groups:
+  - name: istio-stats.workload
+    interval: 15s
+    rules:
+"""
+# Of pods.
+WITHOUT = ", ".join(
+    (
+        *("instance", "namespace", "pod", "node", "pod_template_hash", "controller_revision_hash"),
+        *("statefulset_kubernetes_io_pod_name", "apps_kubernetes_io_pod_index"),
+    )
+)
+HISTOGRAMS = (
+    "istio_request_duration_milliseconds",
+    "istio_request_bytes",
+    "istio_response_bytes",
+    "istio_tcp_connection_duration_milliseconds",
+)
+COUNTERS = (
+    *("istio_requests_total", "istio_request_messages_total", "istio_response_messages_total"),
+    *("istio_tcp_connections_opened_total", "istio_tcp_connections_closed_total"),
+    *("istio_tcp_sent_bytes_total", "istio_tcp_received_bytes_total"),
+)
+PARTS = ("bucket", "count", "sum")
+
+
+def text() -> str:
+    """The whole file."""
+    return HEAD + "".join(_printed(*rule) for rule in _rules())
+
+
+def _rules() -> Iterator[tuple[str, dict[str, str], str]]:
+    for histogram in HISTOGRAMS:
+        yield from native.rules(histogram, WITHOUT)
+    for counter in COUNTERS:
+        yield _adding_up(counter)
+    for histogram in HISTOGRAMS:
+        for part in PARTS:
+            yield _part(histogram, part)
+
+
+def _adding_up(counter: str, begins: str = "", further: str = "") -> tuple[str, dict[str, str], str]:
+    """`begins`: which of the counters that are new count from zero; `further`: increases that are found otherwise."""
+    recorded = f"workload:{counter}"
+    or_further = f" or {further}" if further else ""
+    expression = (
+        f"sum without ({WITHOUT}) (\n"
+        f"  {counter} - last_over_time({counter}[10m] offset 15s) >= 0\n"
+        f"  or {counter}{begins}\n" + (f"  or {further}\n" if further else "") + ")\n"
+        f"+ ({recorded} or sum without ({WITHOUT}) ({counter}{or_further}) * 0)"
+    )
+    return recorded, {}, expression
+
+
+def _part(histogram: str, part: str) -> tuple[str, dict[str, str], str]:
+    # Not those of a proxy that was native until now, and counted as such.
+    ignoring = " ignoring (le)" if part == "bucket" else ""
+    begins = f" unless{ignoring} present_over_time({histogram}[10m] offset 15s)"
+    return _adding_up(f"{histogram}_{part}", begins, native.series(histogram, part))
+
+
+def _printed(record: str, labels: dict[str, str], expression: str) -> str:
+    lines = [f"      - record: {record}"]
+    lines += [f"        labels: {{ {name}: '{value}' }}" for name, value in labels.items()]
+    lines += ["        expr: |", *(f"          {line}" for line in expression.splitlines())]
+    return "\n".join(lines) + "\n"

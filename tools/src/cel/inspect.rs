@@ -83,8 +83,10 @@ impl Inspection<'_> {
                 message.entries.iter().for_each(|entry| self.entry(&entry.expr, below));
             }
             Expr::Select(select) => {
-                self.field(&select.operand, &select.field);
-                self.expression(&select.operand, below);
+                if !self.told_of_peer(&select.operand, &select.field) {
+                    self.field(&select.operand, &select.field);
+                    self.expression(&select.operand, below);
+                }
             }
             Expr::Literal(_) | Expr::Unspecified => {}
         }
@@ -107,10 +109,11 @@ impl Inspection<'_> {
             self.calls = true;
             self.function(name, call.target.is_some(), call.args.len());
         }
-        if let (INDEX, [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(field)), .. }]) =
-            (name, &call.args[..])
-        {
-            self.field(operand, field.inner());
+        if let Some((operand, field)) = indexed(call) {
+            if self.told_of_peer(operand, field) {
+                return;
+            }
+            self.field(operand, field);
         }
         match call.target.as_deref() {
             // `math.greatest`: no value, the first part of a function's name.
@@ -178,9 +181,47 @@ impl Inspection<'_> {
         }
     }
 
+    /// Whether it is something of a peer that there is not. What there is has been replaced
+    /// before, but for what only the host knows, where Istio's filters left the peer.
+    fn told_of_peer(&mut self, operand: &IdedExpr, field: &str) -> bool {
+        let Some(peer) = peer(operand).filter(|_| !["labels", "type"].contains(&field)) else {
+            return false;
+        };
+        self.unknown(&format!("{peer}.{field}"));
+        true
+    }
+
     fn unknown(&mut self, name: &str) {
         if !self.names.iter().any(|known| known == name) {
             self.names.push(name.to_owned());
         }
+    }
+}
+
+/// What `x['field']` reads, and the field.
+fn indexed(call: &CallExpr) -> Option<(&IdedExpr, &str)> {
+    match (call.func_name.as_str(), &call.args[..]) {
+        (INDEX, [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(field)), .. }]) => {
+            Some((operand, field.inner()))
+        }
+        _ => None,
+    }
+}
+
+/// The name of a peer, if it is one: bare, or in the filter state.
+fn peer(tree: &IdedExpr) -> Option<String> {
+    let (above, name) = match &tree.expr {
+        Expr::Ident(name) => (None, name.as_str()),
+        Expr::Select(select) => (Some(&*select.operand), select.field.as_str()),
+        Expr::Call(call) => indexed(call).map(|(operand, field)| (Some(operand), field))?,
+        _ => return None,
+    };
+    let bare = name.strip_prefix("wasm.").unwrap_or(name);
+    let is_peer = matches!(bare.strip_suffix("_obj").unwrap_or(bare), "upstream_peer" | "downstream_peer");
+    match above.map(|above| &above.expr) {
+        _ if !is_peer => None,
+        None => Some(name.to_owned()),
+        Some(Expr::Ident(state)) if state.ends_with("filter_state") => Some(format!("{state}.{bare}")),
+        Some(_) => None,
     }
 }

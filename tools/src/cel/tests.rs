@@ -69,8 +69,31 @@ fn names_that_envoy_does_not_have_are_unknown() {
     assert_eq!(unknown("[1].map(x, x + y)"), ["y"]);
     assert_eq!(
         unknown("upstream_peer.app + upstream_peer.labels['role'] + upstream_peer.ap"),
-        ["upstream_peer"]
+        ["upstream_peer.ap"]
     );
+    assert_eq!(unknown("upstream_peer"), ["upstream_peer"]);
+}
+
+#[test]
+fn what_no_peer_has_is_unknown_however_the_peer_is_called() {
+    let unknown = |text| judge(text, Purpose::Label).unknown_names;
+    for (text, expected) in [
+        ("filter_state.upstream_peer.workloat", "filter_state.upstream_peer.workloat"),
+        ("filter_state['downstream_peer']['nam'] + 'x'", "filter_state.downstream_peer.nam"),
+        ("filter_state['wasm.upstream_peer'].namspace", "filter_state.upstream_peer.namspace"),
+        ("upstream_filter_state.upstream_peer.ap", "upstream_filter_state.upstream_peer.ap"),
+        ("has(filter_state.upstream_peer.ap) ? 'a' : 'b'", "filter_state.upstream_peer.ap"),
+        // By every spelling, and what only Istio's own object has.
+        ("filter_state.upstream_peer.workload + filter_state['wasm.downstream_peer'].mesh_id", ""),
+        ("filter_state.downstream_peer.labels['role'] + upstream_peer.labels.role.value", ""),
+        ("filter_state.upstream_peer.locality.zone + filter_state.upstream_peer_obj.cluster_id", ""),
+        ("has(filter_state.upstream_peer) ? filter_state.upstream_peer.type : '-'", ""),
+        ("filter_state.upstream_peer.labels.exists(l, l == 'role')", ""),
+        // Whatever else is in the filter state, somebody put it there.
+        ("filter_state.mine.workloat + filter_state['wasm.x']", ""),
+    ] {
+        assert_eq!(unknown(text).join(" "), expected, "{text}");
+    }
 }
 
 #[test]

@@ -128,9 +128,8 @@ fn check_expressions(found: &Found, config: &Config, problems: &mut Problems) {
 }
 
 fn attribute_instead_of(name: &str) -> String {
-    if name.ends_with("stream_peer") {
-        let facts: Vec<_> = Fact::ALL.into_iter().filter_map(Fact::name).collect();
-        return format!("of a peer there are: {}, labels['…']", facts.join(", "));
+    if name.contains("stream_peer") {
+        return peer_fact_instead_of(name);
     }
     let (attribute, known) = (name.split_once('.'), cel::instead_of(name));
     match attribute {
@@ -142,6 +141,16 @@ fn attribute_instead_of(name: &str) -> String {
             Some(near) => format!("did you mean {near:?}?"),
             None => "it has no value unless another Wasm filter sets a property of this name".to_owned(),
         },
+    }
+}
+
+fn peer_fact_instead_of(name: &str) -> String {
+    let facts: Vec<_> = Fact::ALL.into_iter().filter_map(Fact::name).collect();
+    let near =
+        name.rsplit_once('.').and_then(|(peer, fact)| Some((peer, nearest(fact, facts.iter().copied())?)));
+    match near {
+        Some((peer, fact)) => format!("did you mean {:?}?", format!("{peer}.{fact}")),
+        None => format!("of a peer there are: {}, labels['…']", facts.join(", ")),
     }
 }
 

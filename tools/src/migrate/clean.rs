@@ -14,6 +14,8 @@ pub(super) fn clean(config: &mut Config, attachment: Attachment, place: &str, no
     if let Some(Value::Array(entries)) = config.get_mut("metrics") {
         entries.iter_mut().for_each(|entry| remove_bad_labels(entry, place, notes));
     }
+    // What says nothing needs no note.
+    tidy(config, attachment);
     // Each round takes something out, or ends.
     loop {
         let bytes = Value::Object(config.clone()).to_string().into_bytes();
@@ -108,8 +110,9 @@ fn tidy(config: &mut Config, attachment: Attachment) {
                 && entry.keys().any(|key| !matches!(key.as_str(), "name" | "match"))
         };
         entries.retain_mut(|entry| {
-            entry.as_object_mut().is_some_and(|entry| {
-                entry.retain(|_, value| !is_empty(value));
+            entry.as_object_mut().is_none_or(|entry| {
+                // Of these it matters that they are there: without them the entry is for all.
+                entry.retain(|key, value| matches!(key.as_str(), "name" | "match") || !is_empty(value));
                 says(entry)
             })
         });
@@ -162,6 +165,25 @@ mod tests {
             ["debug", "nonsense", "zone", "a-b", "requests_total", "request_count", "typo", "a b", "RATE"]
         {
             assert!(notes.iter().any(|note| note.contains(part)), "{part}: {notes:#?}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_is_left_out_without_a_note() {
+        let (config, notes) = cleaned(json!({"metrics": [
+            {"name": "tcp_sent_bytes_total", "dimensions": {"a": "reqest.host"}},
+            {"name": "no_such_metric", "drop": false, "dimensions": {}, "tags_to_remove": []},
+            {"match": "a b", "drop": false},
+        ]}));
+        assert_eq!((config, notes), (json!({}), Vec::new()));
+    }
+
+    #[test]
+    fn an_entry_without_a_metric_s_name_is_not_made_one_for_all() {
+        for name in [json!(false), json!([]), json!(7)] {
+            let (config, notes) = cleaned(json!({"metrics": [{"name": name, "drop": true}]}));
+            assert_eq!(config, json!({}), "{name}");
+            assert_eq!(notes.len(), 1, "{name}: {notes:?}");
         }
     }
 

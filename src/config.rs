@@ -10,7 +10,7 @@ mod families;
 pub mod fields;
 pub mod issue;
 pub mod local;
-mod names;
+pub mod names;
 pub mod notes;
 pub mod object;
 pub mod overrides;

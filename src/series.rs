@@ -4,6 +4,7 @@
 //! ```text
 //! registry ─┬─ store ───── key, metric_state    label sets that were met
 //!           └─ waiting ─── background ─┬─ request    samples whose metrics are defined elsewhere
+//!                                      ├─ names      which metrics may be asked for
 //!                                      └─ upgrade    what later builds are to define
 //! ```
 
@@ -11,6 +12,7 @@ pub mod background;
 pub mod host_metric;
 pub mod key;
 pub mod metric_state;
+pub mod names;
 pub mod registry;
 pub mod request;
 pub mod shared;

@@ -18,13 +18,16 @@ pub const BUILD: OwnMetric = gauge("stats_build");
 pub const SERIES: OwnMetric = gauge("stats_series");
 /// Reports that were folded into the overflow.
 pub const SERIES_OVERFLOW: OwnMetric = counter("stats_series_overflow_total");
+/// Requests for series that another plugin made.
+pub const SERIES_REFUSED: OwnMetric = counter("stats_series_refused_total");
 /// Peers whose metadata could not be decoded, by reason.
 pub const PEER_DECODE_ERRORS: OwnMetric = counter("stats_peer_decode_errors_total");
 /// How many things a configuration got wrong; defined when there are any.
 pub const CONFIG_ERRORS: OwnMetric = gauge("stats_config_errors");
 
 /// Every one.
-pub const ALL: [OwnMetric; 5] = [BUILD, SERIES, SERIES_OVERFLOW, PEER_DECODE_ERRORS, CONFIG_ERRORS];
+pub const ALL: [OwnMetric; 6] =
+    [BUILD, SERIES, SERIES_OVERFLOW, SERIES_REFUSED, PEER_DECODE_ERRORS, CONFIG_ERRORS];
 
 /// Tells the version of the proxy itself; the configured prefix precedes it.
 pub const PROXY_BUILD: &str = "build";

@@ -24,7 +24,7 @@ pub(super) fn is_key(key: &str, name: &str) -> bool {
 pub(super) const IDENTIFIER: &str = "letters, digits and _, at most 256";
 
 /// Names that Prometheus takes as they are and that cannot break a stat name.
-pub(super) fn is_identifier(name: &str) -> bool {
+pub fn is_identifier(name: &str) -> bool {
     if name.len() > MAX_NAME_BYTES {
         return false;
     }

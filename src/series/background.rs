@@ -13,7 +13,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::catalogue::own_metric::SERIES_REFUSED;
+use crate::catalogue::stat_name;
+use crate::host::say::say;
 use crate::host::{Host, HostError, MetricKind, QueueId, Vm};
+use crate::series::host_metric::HostMetric;
+use crate::series::names::{self, Names};
 use crate::series::request::{QueuedRequest, RequestNumber};
 use crate::series::{shared, upgrade};
 
@@ -43,12 +48,16 @@ const VMS: &str = "istio_stats.vms";
 // === impl Background ===
 
 impl Background {
-    /// Joins the queue; `None` if the host has none.
-    pub fn join(host: &dyn Host) -> Option<Self> {
+    /// Joins the queue, to ask for these metrics; `None` if the host has none, or others
+    /// have too many metrics.
+    pub fn join(host: &dyn Host, metrics: &Names) -> Option<Self> {
         let queue = host.shared_queue(QUEUE).ok()?;
         // The first VM of the process does this before there is another.
         for number in [VMS, upgrade::NOTES] {
             shared::begin(host, number).ok()?;
+        }
+        if !metrics.announce(host) {
+            return None;
         }
         let background = Self { queue, vm: host.vm() };
         if upgrade::begins(host) {
@@ -62,7 +71,7 @@ impl Background {
     /// Requests the definition of these metrics, and that a sample of each is recorded.
     ///
     /// # Errors
-    /// The host refused a call: nothing was requested.
+    /// The host refused a call, or the request is too long: nothing was requested.
     pub fn request<'a>(
         &self,
         host: &dyn Host,
@@ -70,7 +79,11 @@ impl Background {
     ) -> Result<RequestNumber, HostError> {
         let asker = self.number(host)?;
         let number = RequestNumber(self.vm.last_request.get().saturating_add(1));
-        host.enqueue(self.queue, &QueuedRequest::encode(asker, number, metrics))?;
+        let request = QueuedRequest::encode(asker, number, metrics);
+        if request.len() > names::MAX_REQUEST_BYTES {
+            return Err(HostError { call: "a long request", status: HostError::BAD_ARGUMENT });
+        }
+        host.enqueue(self.queue, &request)?;
         self.vm.last_request.set(number.0);
         Ok(number)
     }
@@ -91,32 +104,49 @@ impl Background {
     /// Serves what was requested, by whomever, until so much time is over.
     pub fn serve_for(&self, host: &dyn Host, time: Duration) {
         let begin = host.now();
-        let mut answers: Vec<(u32, RequestNumber)> = Vec::new();
+        let mut answers: Option<Vec<(u32, RequestNumber)>> = None;
         while let Ok(Some(item)) = host.dequeue(self.queue) {
-            let Some(request) = QueuedRequest::parse(&item) else {
-                continue;
-            };
-            if answers.is_empty() {
+            let answers = answers.get_or_insert_with(|| {
                 // If this fails, others wait for a definition now and then.
                 let _ = host.set_shared_data(DEFINING, &[1], 0);
-            }
-            request.serve(host);
-            upgrade::note(host, &self.vm, request.metrics);
-            match answers.iter_mut().find(|(asker, _)| *asker == request.asker) {
-                Some((_, last)) => *last = request.number,
-                None => answers.push((request.asker, request.number)),
+                Vec::new()
+            });
+            if let Some((asker, number)) = self.serve_item(host, &item) {
+                match answers.iter_mut().find(|(known, _)| *known == asker) {
+                    Some((_, last)) => *last = number,
+                    None => answers.push((asker, number)),
+                }
             }
             if host.now().saturating_duration_since(begin) >= time {
                 break;
             }
         }
-        if !answers.is_empty() {
+        if answers.is_some() {
             let _ = host.set_shared_data(DEFINING, &[], 0);
         }
-        for (asker, RequestNumber(served)) in answers {
+        for (asker, RequestNumber(served)) in answers.into_iter().flatten() {
             // Who asked waits no longer than it has patience.
             let _ = shared::set_number(host, &answer_key(asker), served);
         }
+    }
+
+    /// Serves what lies on the queue, if a plugin of ours can have asked for it; whom to
+    /// answer.
+    ///
+    /// Who may ask for what is read each time, since a VM may just have begun; a
+    /// definition takes a hundred times as long.
+    fn serve_item(&self, host: &dyn Host, item: &[u8]) -> Option<(u32, RequestNumber)> {
+        let vms = shared::number_at(host, VMS).unwrap_or_default();
+        let request = QueuedRequest::parse(item).filter(|request| request.asker < vms);
+        match request.as_ref().filter(|request| Names::read(host).admit(request.metrics)) {
+            Some(request) => {
+                request.serve(host);
+                upgrade::note(host, &self.vm, request.metrics);
+            }
+            // If one of ours did ask, it will define them itself.
+            None => refuse(host),
+        }
+        request.map(|request| (request.asker, request.number))
     }
 
     /// Under which this VM is answered.
@@ -127,6 +157,15 @@ impl Background {
         let number = shared::claim(host, VMS)?;
         self.vm.number.set(Some(number));
         Ok(number)
+    }
+}
+
+/// What no plugin of ours asked for is counted.
+fn refuse(host: &dyn Host) {
+    say(host, log::Level::Warn, format_args!("the queue {QUEUE} has requests of another plugin; refused"));
+    let stat_name = stat_name::encode([], SERIES_REFUSED.name);
+    if let Ok(metric) = HostMetric::define(host, SERIES_REFUSED.kind, &stat_name) {
+        let _ = metric.record(host, 1);
     }
 }
 

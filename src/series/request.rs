@@ -16,6 +16,17 @@ use crate::series::host_metric::HostMetric;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestNumber(pub u32);
 
+/// One of the metrics.
+#[derive(Clone, Copy, Debug)]
+pub struct QueuedMetric<'a> {
+    /// How it counts.
+    pub kind: MetricKind,
+    /// Its labels as they stand in its stat name, without the last `;`.
+    pub labels: &'a str,
+    /// Its own name.
+    pub name: &'a str,
+}
+
 /// A request, not yet decoded any further.
 #[derive(Debug)]
 pub struct QueuedRequest<'a> {
@@ -70,26 +81,31 @@ impl<'a> QueuedRequest<'a> {
     }
 }
 
+/// The metrics of a request or a note; `None` for what is none.
+pub fn metrics(bytes: &[u8]) -> impl Iterator<Item = Option<QueuedMetric<'_>>> {
+    let mut labels = "";
+    let metrics = bytes.split(|byte| *byte == 0).filter(|metric| !metric.is_empty());
+    metrics.map(move |metric| {
+        let (code, text) = metric.split_first()?;
+        let (kind, text) = (kind_of(*code)?, core::str::from_utf8(text).ok()?);
+        if !text.starts_with(';') {
+            labels = labels_of(text);
+        }
+        let end = text.bytes().rposition(|byte| byte == b';');
+        let name = text.get(end.map_or(0, |end| end.saturating_add(1))..)?;
+        Some(QueuedMetric { kind, labels, name })
+    })
+}
+
 /// Defines the metrics of some request, and records a sample of each, as far as
 /// there are some.
-pub fn define(host: &dyn Host, metrics: &[u8], samples: &[u8]) {
-    let mut before = "";
+pub fn define(host: &dyn Host, bytes: &[u8], samples: &[u8]) {
     let mut samples = samples.chunks_exact(size_of::<u64>()).filter_map(|bytes| bytes.try_into().ok());
-    for metric in metrics.split(|byte| *byte == 0) {
-        let Some((code, text)) = metric.split_first() else {
-            continue;
-        };
+    for QueuedMetric { kind, labels, name } in metrics(bytes).flatten() {
         let sample = samples.next();
-        let (Some(kind), Ok(text)) = (kind_of(*code), core::str::from_utf8(text)) else {
-            continue;
-        };
-        let defined = if text.starts_with(';') {
-            HostMetric::define(host, kind, &[before, text].concat())
-        } else {
-            before = labels_of(text);
-            HostMetric::define(host, kind, text)
-        };
+        let end = if labels.is_empty() { "" } else { ";" };
         // Who asked will meet the same error, and log it.
+        let defined = HostMetric::define(host, kind, &[labels, end, name].concat());
         if let (Ok(metric), Some(sample)) = (defined, sample) {
             let _ = metric.record(host, u64::from_le_bytes(sample));
         }
@@ -102,7 +118,8 @@ fn labels_of(stat_name: &str) -> &str {
     end.and_then(|end| stat_name.get(..end)).unwrap_or_default()
 }
 
-fn code_of(kind: MetricKind) -> u8 {
+/// The letter of a kind.
+pub(super) fn code_of(kind: MetricKind) -> u8 {
     match kind {
         MetricKind::Counter => b'c',
         MetricKind::Gauge => b'g',

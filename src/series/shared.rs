@@ -2,7 +2,7 @@
 
 use crate::host::{Host, HostError, Shared};
 
-/// Attempts to count up a number that others count up, too.
+/// Attempts to change a value that others change, too.
 const MAX_ATTEMPTS: usize = 64;
 
 /// The key of one of many values.
@@ -27,7 +27,7 @@ pub fn begin(host: &dyn Host, key: &str) -> Result<(), HostError> {
 /// # Errors
 /// The host refused the call.
 pub fn number_at(host: &dyn Host, key: &str) -> Result<u32, HostError> {
-    Ok(number_of(host.shared_data(key)?))
+    Ok(number_of(host.shared_data(key)?.value))
 }
 
 /// Sets a number, whatever it was.
@@ -43,13 +43,26 @@ pub fn set_number(host: &dyn Host, key: &str, number: u32) -> Result<(), HostErr
 /// # Errors
 /// The host refused a call, or others were faster each time.
 pub fn claim(host: &dyn Host, key: &str) -> Result<u32, HostError> {
-    let mut result = Ok(0);
+    let counted = change(host, key, |value| Some(number_of(value).saturating_add(1).to_le_bytes().to_vec()))?;
+    Ok(number_of(counted).saturating_sub(1))
+}
+
+/// Changes a value that others change, too, unless `to` has none; returns what it is then.
+///
+/// # Errors
+/// The host refused a call, or others were faster each time.
+pub fn change(
+    host: &dyn Host,
+    key: &str,
+    to: impl Fn(Option<Vec<u8>>) -> Option<Vec<u8>>,
+) -> Result<Option<Vec<u8>>, HostError> {
+    let mut result = Ok(None);
     for _ in 0..MAX_ATTEMPTS {
-        let shared = host.shared_data(key)?;
-        let version = shared.version;
-        let number = number_of(shared);
-        let counted = host.set_shared_data(key, &number.saturating_add(1).to_le_bytes(), version);
-        result = counted.map(|()| number);
+        let Shared { value, version } = host.shared_data(key)?;
+        let Some(new) = to(value) else {
+            return Ok(None);
+        };
+        result = host.set_shared_data(key, &new, version).map(|()| Some(new));
         if result.is_ok() {
             break;
         }
@@ -57,7 +70,7 @@ pub fn claim(host: &dyn Host, key: &str) -> Result<u32, HostError> {
     result
 }
 
-fn number_of(shared: Shared) -> u32 {
-    let bytes = shared.value.and_then(|value| value.try_into().ok());
+fn number_of(value: Option<Vec<u8>>) -> u32 {
+    let bytes = value.and_then(|value| value.try_into().ok());
     bytes.map_or(0, u32::from_le_bytes)
 }

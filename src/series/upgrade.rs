@@ -10,6 +10,7 @@
 use core::time::Duration;
 
 use crate::host::{Host, Vm};
+use crate::series::names::Names;
 use crate::series::{request, shared};
 use crate::version::VERSION;
 
@@ -61,9 +62,12 @@ pub fn define_noted(host: &dyn Host, vm: &Vm, time: Duration, at_least: u32) {
     let begin = host.now();
     let enough = vm.noted.get().saturating_add(at_least);
     let notes = shared::number_at(host, NOTES).map_or(0, |notes| notes.min(MAX_NOTES));
+    let mut names = None;
     for number in vm.noted.get()..notes {
         vm.noted.set(number.saturating_add(1));
-        if let Some(metrics) = host.shared_data(&note_key(number)).ok().and_then(|note| note.value) {
+        let metrics = host.shared_data(&note_key(number)).ok().and_then(|note| note.value);
+        let names = names.get_or_insert_with(|| Names::read(host));
+        if let Some(metrics) = metrics.filter(|metrics| names.admit(metrics)) {
             request::define(host, &metrics, &[]);
         }
         if vm.noted.get() >= enough && host.now().saturating_duration_since(begin) >= time {

@@ -17,7 +17,7 @@ use crate::attribute::bulk::Bulk;
 use crate::attribute::era::Era;
 use crate::attribute::Attributes;
 use crate::catalogue::metric::PREFIX;
-use crate::catalogue::own_metric::{OwnMetric, PEER_DECODE_ERRORS, SERIES_OVERFLOW};
+use crate::catalogue::own_metric::{OwnMetric, PEER_DECODE_ERRORS, SERIES_OVERFLOW, SERIES_REFUSED};
 use crate::config::Config;
 use crate::facts::reader::CallReader;
 use crate::host::say::{log_failure, say};
@@ -25,6 +25,7 @@ use crate::host::Host;
 use crate::rules::plan::{MetricShape, Plans};
 use crate::rules::Rules;
 use crate::series::background::Background;
+use crate::series::names::Names;
 use crate::series::registry::Registry;
 use crate::workload::labels::WorkloadLabels;
 
@@ -70,7 +71,8 @@ impl StatsPlugin {
         self_report::issues(host, &issues);
         let (config, rules) = compiled?;
 
-        let background = if config.define_in_place { None } else { Background::join(host) };
+        let background =
+            if config.define_in_place { None } else { Background::join(host, &Names::of(&config)) };
         let clock = Clock::start(host, config.reporting_period, background.is_some());
         let max_series = usize::try_from(config.max_series).unwrap_or(usize::MAX);
         let (registry, result) = Registry::new(host, max_series, background);
@@ -107,6 +109,7 @@ impl StatsPlugin {
         };
         let mut metrics = self.recorder.rules.metrics();
         metrics.push(own(SERIES_OVERFLOW, &[]));
+        metrics.push(own(SERIES_REFUSED, &[]));
         metrics.push(own(PEER_DECODE_ERRORS, &[recorder::REASON]));
         metrics
     }

@@ -343,3 +343,43 @@ fn of_a_gauge_only_the_last_value_waits() {
     assert_eq!(worker.series("level").iter().map(|(_, value)| *value).collect::<Vec<_>>(), [3]);
     assert_eq!(worker.host.calls(Hostcall::RecordMetric), 2 * 3 + 1, "three histograms and the gauge");
 }
+
+#[test]
+fn whoever_serves_knows_the_metrics_of_other_configurations() {
+    let text = |name: &str| {
+        format!(r#"{{"metric_prefix": "istio_{name}_", "definitions": [{{"name": "mine", "value": "v"}}]}}"#)
+    };
+    let main = Story::of_web(FakeHost::new().with_queues(), INBOUND, "{}");
+    let workers = ["one", "two"].map(|name| {
+        let host = main.host.another_vm();
+        host.set_expression(&whole("v"), 3i64);
+        (name, Story::of_web(host, INBOUND, &text(name)))
+    });
+    for (_, worker) in &workers {
+        worker.serve();
+        worker.host.reset_calls();
+    }
+    main.tick();
+    for (name, worker) in &workers {
+        assert_eq!(worker.host.calls(Hostcall::DefineMetric), 0);
+        for (metric, value) in [("requests_total", 1), ("mine", 3)] {
+            let found = main.series(&format!("{name}_{metric}"));
+            assert_eq!(found.iter().map(|(_, value)| value).sum::<u64>(), value, "{name}: {metric}");
+        }
+    }
+    assert_eq!(main.host.counter("istio_stats_series_refused_total"), None);
+}
+
+#[test]
+fn one_of_ours_that_is_refused_defines_its_series_itself() {
+    let (main, [worker, _]) = process("{}");
+    // Another plugin wrote there.
+    main.host.set_shared_data("istio_stats.names", b"", 0).unwrap();
+    worker.serve();
+    worker.serve();
+    main.tick();
+    assert_eq!((requests(&main), main.host.counter("istio_stats_series_refused_total")), (0, Some(1)));
+    worker.tick();
+    worker.serve();
+    assert_eq!(requests(&main), 2, "all but the one that was refused");
+}

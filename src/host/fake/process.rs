@@ -83,6 +83,10 @@ impl Process {
         Shared { value, version }
     }
 
+    pub(super) fn shared_keys(&self) -> Vec<String> {
+        self.shared.keys().cloned().collect()
+    }
+
     /// Sets shared data, if it has this version.
     ///
     /// # Errors

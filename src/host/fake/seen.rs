@@ -54,6 +54,11 @@ impl FakeHost {
         process.metrics().map(|metric| (metric.kind, metric.stat_name.clone())).collect()
     }
 
+    /// The keys of all shared data.
+    pub fn shared_keys(&self) -> Vec<String> {
+        self.process.borrow().shared_keys()
+    }
+
     /// The process's log so far.
     pub fn log_lines(&self) -> Vec<(log::Level, String)> {
         self.process.borrow().log.clone()

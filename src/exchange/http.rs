@@ -43,7 +43,7 @@ impl HttpExchange {
         let id = match own.and_then(|own| own.id.as_deref()) {
             // The application gets no answer, so it does not matter what it says.
             Some(own) if direction == Direction::Outbound => {
-                note(host, ID_HEADER, host.set_header(map, ID_HEADER, own.as_bytes()));
+                replace_header(host, map, ID_HEADER, Some(own));
                 Vec::new()
             }
             own => exchange_header(host, map, ID_HEADER, own),
@@ -62,16 +62,16 @@ impl HttpExchange {
     pub fn on_response_headers(&mut self, exchange: &Exchange, host: &dyn Host) {
         let map = HeaderMap::Response;
         let metadata = exchange.own.metadata.as_deref().filter(|_| self.answer_metadata);
-        let metadata = exchange_header(host, map, METADATA_HEADER, metadata);
         let id = exchange.own.id.as_deref().filter(|_| self.answer_id);
-        exchange_header(host, map, ID_HEADER, id);
+        replace_header(host, map, ID_HEADER, id);
 
-        // What was not asked for is no answer, and not listened to.
-        let Some(asked_bytes) = self.asked_upstream.filter(|_| !metadata.is_empty()) else {
-            return;
+        let Some(asked_bytes) = self.asked_upstream else {
+            // What was not asked for is no answer, and not listened to.
+            return replace_header(host, map, METADATA_HEADER, metadata);
         };
-        if exchange.trusts(Side::Upstream, &exchange.attributes(host)) {
-            store_told(host, UPSTREAM_PEER_KEY, &metadata, asked_bytes);
+        let told = exchange_header(host, map, METADATA_HEADER, metadata);
+        if !told.is_empty() && exchange.trusts(Side::Upstream, &exchange.attributes(host)) {
+            store_told(host, UPSTREAM_PEER_KEY, &told, asked_bytes);
         }
     }
 }
@@ -83,12 +83,19 @@ impl HttpExchange {
 /// makes Envoy find the route again.
 fn exchange_header(host: &dyn Host, map: HeaderMap, name: &str, own: Option<&str>) -> Vec<u8> {
     let found = host.header(map, name);
-    match own {
-        Some(own) => note(host, name, host.set_header(map, name, own.as_bytes())),
-        None if found != Ok(None) => note(host, name, host.remove_header(map, name)),
-        None => {}
+    if own.is_some() || found != Ok(None) {
+        replace_header(host, map, name, own);
     }
     found.ok().flatten().unwrap_or_default()
+}
+
+/// Puts `own` in the place of a header, or nothing, whatever it holds.
+fn replace_header(host: &dyn Host, map: HeaderMap, name: &str, own: Option<&str>) {
+    let replaced = match own {
+        Some(own) => host.set_header(map, name, own.as_bytes()),
+        None => host.remove_header(map, name),
+    };
+    note(host, name, replaced);
 }
 
 // === impl Own ===

@@ -6,6 +6,7 @@ pub mod filled;
 pub mod literal;
 pub mod plan;
 pub mod rewrite;
+pub mod said;
 pub mod sample;
 
 use std::rc::Rc;
@@ -17,13 +18,14 @@ use crate::config::issue::Issue;
 use crate::facts::call::Call;
 use crate::facts::needs::Needs;
 use crate::host::excerpt::quoted;
-use crate::host::{Host, HostError};
+use crate::host::{ExpressionToken, Host, HostError};
 use crate::workload::fact::Fact;
 use crate::workload::further::Further;
 use expression::{Condition, Number, Place, Shown, Text};
 use filled::Filled;
 use plan::{MetricIndex, MetricShape, Plans, Variant};
 use rewrite::{rewrite, PeerFact, What};
+use said::Said;
 use sample::Sample;
 
 /// Plans with their expressions, known to the host. What the host refused is
@@ -34,6 +36,9 @@ pub struct Rules {
     texts: Vec<Option<Text>>,
     numbers: Vec<Option<Number>>,
     conditions: Vec<Option<Condition>>,
+    /// What the host has to be asked of a stream. `None`: what the rules make of it takes
+    /// more than that, and who called whom.
+    asked: Option<Vec<ExpressionToken>>,
     filled: Filled,
 }
 
@@ -80,7 +85,7 @@ impl Rules {
             })
             .collect();
         let number = |value: &str| ("definitions: value", Number::create(host, value));
-        let numbers = plans
+        let numbers: Vec<_> = plans
             .definitions()
             .iter()
             .map(|definition| {
@@ -88,11 +93,12 @@ impl Rules {
                 found.check(what, &definition.value, created)
             })
             .collect();
-        let conditions = plans
+        let conditions: Vec<_> = plans
             .conditions()
             .map(|text| found.check("metrics: match", text, Condition::create(host, text)))
             .collect();
-        Self { plans, texts, numbers, conditions, filled: Filled::default() }
+        let asked = if numbers.is_empty() { asked(&texts, &conditions) } else { None };
+        Self { plans, texts, numbers, conditions, asked, filled: Filled::default() }
     }
 
     /// Every metric that streams may be recorded in.
@@ -132,19 +138,22 @@ impl Rules {
         texts.chain(numbers).chain(self.conditions.iter().flatten().flat_map(Condition::peer_facts))
     }
 
-    /// Whether no stream has to be looked at to know what they say of it.
-    pub fn are_the_same_for_all(&self) -> bool {
-        self.texts.is_empty() && self.numbers.is_empty() && self.conditions.is_empty()
+    /// What the host says of a stream in its callback, if the rules say the same of all
+    /// streams of which it says that, and that are the same call. Is free where nothing
+    /// has to be asked.
+    pub fn ask(&self, host: &dyn Host) -> Option<Said> {
+        self.asked.as_ref().map(|asked| Said::ask(host, asked.iter().copied()))
     }
 
-    /// What the rules say in a callback of the stream.
-    pub fn at_end(&self, host: &dyn Host, call: &Call) -> StreamPlan {
-        self.plan(Place { host, call, filled: &self.filled, attributes: None })
+    /// What the rules say in a callback of the stream, of which the host may have `said`
+    /// something.
+    pub fn at_end(&self, host: &dyn Host, call: &Call, said: Option<&Said>) -> StreamPlan {
+        self.plan(Place { host, call, filled: &self.filled, attributes: None, said })
     }
 
     /// What the rules say in a tick that made the stream effective.
     pub fn on_tick(&self, host: &dyn Host, attributes: &Attributes<'_>, call: &Call) -> StreamPlan {
-        self.plan(Place { host, call, filled: &self.filled, attributes: Some(attributes) })
+        self.plan(Place { host, call, filled: &self.filled, attributes: Some(attributes), said: None })
     }
 
     fn plan(&self, place: Place<'_>) -> StreamPlan {
@@ -163,11 +172,18 @@ impl Rules {
         call: &'a Call,
     ) -> impl Iterator<Item = Sample> + 'a {
         self.numbers.iter().enumerate().filter_map(move |(n, number)| {
-            let place = Place { host, call, filled: &self.filled, attributes: None };
+            let place = Place { host, call, filled: &self.filled, attributes: None, said: None };
             let value = number.as_ref()?.evaluate(place);
             Some(Sample { metric: MetricIndex::of_definition(n), value })
         })
     }
+}
+
+/// What the host has to be asked, if that, and who called whom, is all.
+fn asked(texts: &[Option<Text>], conditions: &[Option<Condition>]) -> Option<Vec<ExpressionToken>> {
+    let conditions = conditions.iter().flatten().map(|condition| condition.asks().map(Some));
+    let asked = conditions.chain(texts.iter().flatten().map(Text::asks)).collect::<Option<Vec<_>>>()?;
+    Some(asked.into_iter().flatten().collect())
 }
 
 /// Reports what becomes of expressions.

@@ -22,6 +22,7 @@ use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
 use istio_stats::host::fake::{FakeHost, Hostcall, Phase, Value};
 use istio_stats::host::{ExpressionToken, Host as _};
 use istio_stats::peer::metadata;
+use istio_stats::rules::expression::printed;
 use istio_stats::workload::fact::Fact;
 use istio_stats::workload::Workload;
 use story::{Story, INBOUND, OUTBOUND, SERVICE};
@@ -128,25 +129,39 @@ fn request(root_id: &str, configuration: &str, prepare: impl Fn(&Story)) -> Cost
     cost_of(&story.host, || finish(id))
 }
 
+/// Hostcalls of the usual request, whatever its kind: one list, and the samples.
+const USUAL: Cost = Cost { calls: 5, returning: 1, records: 4 };
+
+fn mutual_tls(story: &Story) {
+    story.host.set_attribute(&["upstream", "tls_version"], "TLSv1.3");
+    story.host.set_attribute(&["upstream", "uri_san_local_certificate"], "spiffe://td/ns/shop/sa/web");
+    story.host.set_attribute(&["upstream", "uri_san_peer_certificate"], "spiffe://td/ns/shop/sa/reviews");
+    story.host.set_attribute(&["connection", "mtls"], true);
+    story.host.set_attribute(&["connection", "uri_san_peer_certificate"], "spiffe://td/ns/shop/sa/caller");
+}
+
+fn nobody_exchanges(story: &Story) {
+    story.host.remove_attribute(&[DOWNSTREAM_PEER_KEY]);
+    story.host.remove_attribute(&["filter_state", "wasm.istio_stats.downstream_peer"]);
+    story.host.remove_attribute(&[UPSTREAM_PEER_KEY]);
+    story.host.remove_attribute(&["filter_state", "wasm.istio_stats.upstream_peer"]);
+}
+
+fn endpoint_is_described(story: &Story) {
+    nobody_exchanges(story);
+    story.host.set_attribute(&istio_stats::attribute::keys::ENDPOINT, "reviews-v2;shop;reviews;v2;west");
+}
+
 #[test]
-fn a_request_costs_one_read_and_its_samples() {
-    // One list, and the samples. It tells that there is no TLS, so no identities.
-    let source = Cost { calls: 5, returning: 1, records: 4 };
-    assert_eq!(request(OUTBOUND, "{}", |_| {}), source);
-    // Over mutual TLS the list brings these, too.
-    let mutual_tls = |story: &Story| {
-        story.host.set_attribute(&["upstream", "tls_version"], "TLSv1.3");
-        story.host.set_attribute(&["upstream", "uri_san_local_certificate"], "spiffe://td/ns/shop/sa/web");
-        story.host.set_attribute(&["upstream", "uri_san_peer_certificate"], "spiffe://td/ns/shop/sa/reviews");
-    };
-    assert_eq!(request(OUTBOUND, "{}", mutual_tls), source);
+fn a_source_costs_one_read_and_its_samples() {
+    // The list tells that there is no TLS, so no identities.
+    assert_eq!(request(OUTBOUND, "{}", |_| {}), USUAL);
+    // Over mutual TLS it brings these, too.
+    assert_eq!(request(OUTBOUND, "{}", mutual_tls), USUAL);
     // Without an exchange it tells that there is none, and brings the endpoint.
-    let endpoint = |story: &Story| {
-        story.host.remove_attribute(&[UPSTREAM_PEER_KEY]);
-        story.host.remove_attribute(&["filter_state", "wasm.istio_stats.upstream_peer"]);
-        story.host.set_attribute(&istio_stats::attribute::keys::ENDPOINT, "reviews-v2;shop;reviews;v2;west");
-    };
-    assert_eq!(request(OUTBOUND, "{}", endpoint), source);
+    assert_eq!(request(OUTBOUND, "{}", endpoint_is_described), USUAL);
+    let without_route_name = |story: &Story| story.host.remove_attribute(&["xds", "route_name"]);
+    assert_eq!(request(OUTBOUND, "{}", without_route_name), USUAL);
     // It tells of the route, too, that it is no special one: only those are read.
     let served = Cell::new(0);
     let every_other = |story: &Story| {
@@ -158,10 +173,36 @@ fn a_request_costs_one_read_and_its_samples() {
     served.set(1);
     assert_eq!(request(OUTBOUND, "{}", every_other).calls, 7);
     served.set(0);
-    assert_eq!(request(OUTBOUND, "{}", every_other), source);
+    assert_eq!(request(OUTBOUND, "{}", every_other), USUAL);
+}
+
+#[test]
+fn a_destination_costs_one_read_and_its_samples() {
     // The connection's identities are remembered.
-    let destination = Cost { calls: 5, returning: 1, records: 4 };
-    assert_eq!(request(INBOUND, "{}", |_| {}), destination);
+    assert_eq!(request(INBOUND, "{}", |_| {}), USUAL);
+    assert_eq!(request(INBOUND, "{}", mutual_tls), USUAL);
+    // A plain client.
+    assert_eq!(request(INBOUND, "{}", nobody_exchanges), USUAL);
+}
+
+#[test]
+fn a_gateway_costs_one_read_and_its_samples() {
+    // Its listener tells the direction, the request's host the service.
+    let gateway = |story: &Story| {
+        endpoint_is_described(story);
+        story.host.set_attribute(&["xds", "listener_direction"], 0i64);
+        story.host.remove_attribute(&SERVICE);
+    };
+    assert_eq!(request("", "{}", gateway), USUAL);
+    assert_eq!(request("", r#"{"reporter": "SERVER_GATEWAY"}"#, gateway), USUAL);
+}
+
+#[test]
+fn an_expression_costs_one_read() {
+    let labels =
+        r#"{"metrics": [{"dimensions": {"method": "request.method", "peer": "upstream_peer.workload"}}]}"#;
+    let method = |story: &Story| story.host.set_expression(&printed("request.method"), "GET");
+    assert_eq!(request(OUTBOUND, labels, method), Cost { calls: 6, returning: 2, records: 4 });
 }
 
 #[test]

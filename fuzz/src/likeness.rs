@@ -12,7 +12,7 @@ use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, ENDPOINT, UPSTREAM_PEER_
 use istio_stats::host::fake::{FakeHost, Phase, Value};
 use istio_stats::host::{HeaderMap, Host, MetricKind};
 use istio_stats::peer::{metadata, told};
-use istio_stats::rules::expression::whole;
+use istio_stats::rules::expression::{printed, whole};
 use istio_stats::stats::plugin::StatsPlugin;
 use istio_stats::workload::fact::Fact;
 use istio_stats::workload::Workload;
@@ -23,7 +23,7 @@ const MAX_KINDS: usize = 4;
 const MAX_REQUESTS: usize = 120;
 
 const ROOT_IDS: [&str; 3] = ["stats_outbound", "stats_inbound", ""];
-const CONFIGURATIONS: [&str; 8] = [
+const CONFIGURATIONS: [&str; 9] = [
     "{}",
     r#"{"labels": ["source_cluster", "response_code", "destination_service", "request_protocol"]}"#,
     r#"{"metrics": [{"name": "request_bytes", "drop": true}, {"name": "request_duration_milliseconds", "drop": true}]}"#,
@@ -32,11 +32,16 @@ const CONFIGURATIONS: [&str; 8] = [
     r#"{"disable_host_header_fallback": false}"#,
     r#"{"max_series": 2}"#,
     r#"{"definitions": [{"name": "seen", "type": "COUNTER", "value": "request.size"}]}"#,
+    r#"{"metrics": [{"dimensions": {"method": "request.method", "caller": "downstream_peer.workload"}},
+        {"name": "request_bytes", "match": "request.method == 'PUT'", "drop": true}]}"#,
 ];
-/// The value of the last one's definition.
+/// The value of a definition, the expression of a label, and a condition.
 const DEFINED: &str = "request.size";
+const LABEL: &str = "request.method";
+const CONDITION: &str = "request.method == 'PUT'";
 
 const CODES: [i64; 4] = [200, 204, 404, 503];
+const METHODS: [&str; 3] = ["GET", "PUT", ""];
 const CONTENT_TYPES: [&str; 4] = ["text/plain", "text/html", "application/grpc", "application/grpc-web"];
 const HOSTS: [&str; 3] = ["web.example.com", "api.example.com", "api.example.com:80"];
 const UPSTREAM_CLUSTERS: [&str; 4] =
@@ -228,8 +233,12 @@ impl Proxy {
         Self { host, plugin }
     }
 
-    /// On a connection with this number: that and who is behind it is its id.
+    /// On a connection with this number: that and who is behind it is its id. It has a
+    /// method of its own.
     fn serve(&self, request: Request, connection: u8) {
+        let method = METHODS[usize::from(connection) % METHODS.len()];
+        self.host.set_expression(&printed(LABEL), method);
+        self.host.set_expression(CONDITION, method == "PUT");
         let Request { kind, sizes } = request;
         let id = self.host.open_stream();
         self.plugin.on_open(&self.host, id, Attachment::Http);

@@ -49,6 +49,7 @@ elements! {
     SpecialRoute &["xds", "route_name"], Test, &SPECIAL_ROUTES,
         "Name of the route, if it is one of Istio's special ones.";
     ContentType &["request", "headers", "content-type"], Either, ANY, "Of the request.";
+    RequestHost &["request", "host"], Value, ANY, "What the client calls the service.";
     DownstreamPeer &[DOWNSTREAM_PEER_KEY], Either, ANY, "What our exchange left of the downstream peer.";
     UpstreamPeer &[UPSTREAM_PEER_KEY], Either, ANY, "What our exchange left of the upstream peer.";
     IstioDownstreamPeer &["filter_state", "downstream_peer"], Test, ANY,

@@ -13,6 +13,7 @@ use crate::host::{ExpressionToken, Host, HostError};
 use crate::rules::filled::Filled;
 use crate::rules::literal::Literal;
 use crate::rules::rewrite::{rewrite, Part, PeerFact, What};
+use crate::rules::said::Said;
 use crate::wire::cel::put_text;
 use crate::workload::fact::Fact;
 
@@ -39,6 +40,8 @@ pub struct Place<'a> {
     pub filled: &'a Filled,
     /// Its attributes, where the host cannot evaluate them: in a tick.
     pub attributes: Option<&'a Attributes<'a>>,
+    /// What the host said of them already.
+    pub said: Option<&'a Said>,
 }
 
 /// The expression of a label.
@@ -107,6 +110,14 @@ impl Text {
         self.0.peer_facts()
     }
 
+    /// What the host has to be asked to know what it says. `None`: that is not all.
+    pub fn asks(&self) -> Option<Option<ExpressionToken>> {
+        match self.0.only {
+            Some(Part::Peer(_)) => Some(None),
+            _ => self.0.token.map(Some),
+        }
+    }
+
     /// What it says of a stream.
     pub fn evaluate(&self, place: Place<'_>) -> Shown {
         match (&self.0.only, place.attributes) {
@@ -171,6 +182,11 @@ impl Condition {
         self.0.peer_facts()
     }
 
+    /// What the host has to be asked to know whether it holds. `None`: that is not all.
+    pub fn asks(&self) -> Option<ExpressionToken> {
+        self.0.token
+    }
+
     /// Whether it is true; not if it cannot be evaluated.
     pub fn holds(&self, place: Place<'_>) -> bool {
         self.0.evaluate(place).is_some_and(|bytes| bytes == [1])
@@ -212,7 +228,10 @@ impl Expression {
         let is_attribute = |part: &Part| matches!(part, Part::Attribute(..));
         let is_the_hosts = place.attributes.is_none() || !self.parts.iter().any(is_attribute);
         match self.token {
-            Some(token) if is_the_hosts => place.host.evaluate_expression(token).ok(),
+            Some(token) if is_the_hosts => match place.said.and_then(|said| said.get(token)) {
+                Some(answer) => answer.map(<[u8]>::to_vec),
+                None => place.host.evaluate_expression(token).ok(),
+            },
             _ => place.filled.evaluate(place.host, &(self.form)(&self.text(place))),
         }
     }

@@ -22,6 +22,7 @@ use crate::facts::messages::Messages;
 use crate::facts::outcome::Outcome;
 use crate::facts::protocol::Protocol;
 use crate::host::Host;
+use crate::rules::said::Said;
 use crate::rules::{KeptPlan, StreamPlan};
 use crate::series::key::Series;
 
@@ -43,6 +44,8 @@ struct Ending<'a> {
     outcome: Outcome,
     /// Of gRPC.
     messages: Option<Messages>,
+    /// What the host said of the rules' expressions.
+    said: Option<&'a Said>,
     /// What was fetched, and what the request had and lacked of it: if that and its
     /// connection told all.
     list: Option<(&'a Fetched, Content)>,
@@ -82,7 +85,8 @@ impl Stream for HttpStream {
             return self.report_unlogged(recorder, host);
         }
         let fetched = recorder.bulk.fetch(host);
-        if recorder.record_again(host, &fetched) {
+        let said = recorder.rules.ask(host);
+        if recorder.record_again(host, &fetched, said.as_ref()) {
             return;
         }
         let batch = Batch::of(&fetched);
@@ -90,7 +94,7 @@ impl Stream for HttpStream {
         let needs = recorder.needs();
         let Connection { reporter, identity } = recorder.calls.connection(&attributes);
         let protocol = if needs.protocol() { Protocol::of_request(&attributes) } else { Protocol::Http };
-        let host_header = || attributes.label(&["request", "host"]);
+        let host_header = || attributes.label(Element::RequestHost);
         let call = recorder.calls.read(&attributes, Attachment::Http, reporter, identity, host_header);
         let mut outcome = Outcome::read(&attributes, protocol, needs);
         outcome.measures = outcome.measures.without(call.added_bytes());
@@ -98,7 +102,7 @@ impl Stream for HttpStream {
         let list = batch.sufficed().then(|| (&fetched, batch.seen()));
         let messages = || Messages::read(&attributes).unwrap_or_default();
         let messages = (protocol == Protocol::Grpc).then(messages);
-        self.report(recorder, host, &call, &Ending { outcome, messages, list });
+        self.report(recorder, host, &call, &Ending { outcome, messages, said: said.as_ref(), list });
     }
 }
 
@@ -112,14 +116,14 @@ impl HttpStream {
         let call = recorder.calls.read(&attributes, Attachment::Http, reporter, identity, host_header);
         let outcome = Outcome::read(&attributes, Protocol::Http, recorder.needs());
         let messages = recorder.needs().protocol().then(|| Messages::read(&attributes)).flatten();
-        self.report(recorder, host, &call, &Ending { outcome, messages, list: None });
+        self.report(recorder, host, &call, &Ending { outcome, messages, said: None, list: None });
     }
 
     /// Reports a request that is over.
     fn report(&mut self, recorder: &Recorder, host: &dyn Host, call: &Call, ending: &Ending<'_>) {
-        let Ending { outcome, messages, list } = ending;
+        let Ending { outcome, messages, said, list } = ending;
         recorder.count_decode_errors(host, call);
-        let plan = recorder.rules.at_end(host, call);
+        let plan = recorder.rules.at_end(host, call, *said);
         if let Some(messages) = messages {
             self.report_messages(recorder, host, call, *messages, || plan.clone());
         }
@@ -131,7 +135,7 @@ impl HttpStream {
         recorder.record(host, series, &outcome.measures.measured(), Some(call));
         // Nothing else is to be reported of one like it.
         if let Some((fetched, seen)) = list.filter(|_| messages.is_none() && !call.has_decode_errors()) {
-            recorder.remember(fetched, seen, call.added_bytes(), &series);
+            recorder.remember(fetched, *said, seen, call.added_bytes(), &series);
         }
     }
 

@@ -2,9 +2,9 @@
 //!
 //! Nearly all requests of a proxy repeat: same peer, same service, same code. What
 //! the host's list says of them is the same, byte for byte, but for the numbers that
-//! are measured. So of a request whose labels depend on nothing but the list and the
-//! kind of its connection it is remembered where its samples went: the next one needs
-//! no label, no key and no look-up.
+//! are measured. So of a request whose labels depend on nothing but the list, what the
+//! host said of the configuration's expressions, and the kind of its connection, it is
+//! remembered where its samples went: the next one needs no label, no key and no look-up.
 //!
 //! Whatever else labels may depend on either makes a request unfit to be remembered
 //! (see [`super::http`]), or is read again from time to time: then all is forgotten.
@@ -18,6 +18,7 @@ use crate::collections::generations::{Cached, Generations};
 use crate::collections::index::is_same_key;
 use crate::facts::connections::ConnectionKind;
 use crate::facts::outcome::{AddedBytes, MEASURED};
+use crate::rules::said::Said;
 use crate::series::host_metric::HostMetric;
 
 /// What is remembered of all requests.
@@ -42,6 +43,7 @@ pub(crate) struct Known {
 struct Entry {
     content: Content,
     stable: Box<[u8]>,
+    said: Said,
     connection: ConnectionKind,
     known: Known,
 }
@@ -51,6 +53,7 @@ struct Entry {
 pub(crate) struct Likeness<'a> {
     content: Content,
     stable: &'a [u8],
+    said: &'a Said,
     connection: ConnectionKind,
 }
 
@@ -64,8 +67,8 @@ pub const MAX_BYTES: usize = 256 * 1024;
 
 impl<'a> Likeness<'a> {
     /// Of what was fetched; `None` if that failed.
-    pub(crate) fn of(fetched: &'a Fetched, connection: ConnectionKind) -> Option<Self> {
-        Some(Self { content: fetched.content, stable: fetched.stable()?, connection })
+    pub(crate) fn of(fetched: &'a Fetched, said: &'a Said, connection: ConnectionKind) -> Option<Self> {
+        Some(Self { content: fetched.content, stable: fetched.stable()?, said, connection })
     }
 }
 
@@ -80,9 +83,10 @@ impl Memo {
 
     /// Remembers a request.
     pub(crate) fn put(&mut self, request: Likeness<'_>, known: Known) {
-        let Likeness { content, stable, connection } = request;
+        let Likeness { content, stable, said, connection } = request;
         let hash = self.hash(request);
-        self.known.insert(hash, Entry { content, stable: stable.into(), connection, known }, drop);
+        let entry = Entry { content, stable: stable.into(), said: said.clone(), connection, known };
+        self.known.insert(hash, entry, drop);
     }
 
     /// Forgets all: what labels depend on may have changed.
@@ -91,7 +95,7 @@ impl Memo {
     }
 
     fn hash(&self, request: Likeness<'_>) -> u64 {
-        self.hasher.hash_one((request.connection, request.stable))
+        self.hasher.hash_one((request.connection, request.said, request.stable))
     }
 }
 
@@ -101,6 +105,7 @@ impl Entry {
     fn is_of(&self, request: Likeness<'_>) -> bool {
         self.content == request.content
             && self.connection == request.connection
+            && self.said == *request.said
             && is_same_key(&self.stable, request.stable)
     }
 }
@@ -110,6 +115,6 @@ impl Cached for Entry {
     const MAX_ENTRIES: usize = MAX_ENTRIES;
 
     fn bytes(&self) -> usize {
-        self.stable.len()
+        self.stable.len().saturating_add(self.said.bytes())
     }
 }

@@ -20,6 +20,7 @@ use crate::facts::reader::CallReader;
 use crate::host::metric_name::MetricName;
 use crate::host::say::log_failure;
 use crate::host::Host;
+use crate::rules::said::Said;
 use crate::rules::sample::Sample;
 use crate::rules::Rules;
 use crate::series::key::Series;
@@ -81,9 +82,8 @@ impl Recorder {
     }
 
     /// Records a request like one that is remembered; `false` if none is.
-    pub(crate) fn record_again(&self, host: &dyn Host, fetched: &Fetched) -> bool {
-        let kind = self.calls.connection_kind(fetched);
-        let request = kind.and_then(|kind| Likeness::of(fetched, kind));
+    pub(crate) fn record_again(&self, host: &dyn Host, fetched: &Fetched, said: Option<&Said>) -> bool {
+        let request = self.likeness(fetched, said);
         let Some(known) = request.and_then(|request| self.memo.borrow_mut().find(request)) else {
             return false;
         };
@@ -99,18 +99,25 @@ impl Recorder {
         true
     }
 
-    /// Remembers where the samples of a request went, if that is settled, and if the
-    /// configuration has no rule for the next one to look at.
-    pub(crate) fn remember(&self, fetched: &Fetched, seen: Content, added: AddedBytes, series: &Series<'_>) {
-        if !self.rules.are_the_same_for_all() {
-            return;
-        }
-        let kind = self.calls.connection_kind(fetched);
-        let request = kind.and_then(|kind| Likeness::of(fetched, kind));
+    /// Remembers where the samples of a request went, if that is settled.
+    pub(crate) fn remember(
+        &self,
+        fetched: &Fetched,
+        said: Option<&Said>,
+        seen: Content,
+        added: AddedBytes,
+        series: &Series<'_>,
+    ) {
+        let request = self.likeness(fetched, said);
         let metrics = Measures::default().measured().map(|(metric, _)| metric);
         if let Some((request, metrics)) = request.zip(self.registry.borrow_mut().settled(series, metrics)) {
             self.memo.borrow_mut().put(request, Known { seen, added, metrics });
         }
+    }
+
+    /// By what a request is remembered; `None`: its labels depend on more than that.
+    fn likeness<'a>(&self, fetched: &'a Fetched, said: Option<&'a Said>) -> Option<Likeness<'a>> {
+        Likeness::of(fetched, said?, self.calls.connection_kind(fetched)?)
     }
 
     /// Counts a peer whose metadata could not be decoded.

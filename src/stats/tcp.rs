@@ -179,7 +179,7 @@ impl Stream for TcpStream {
         let bytes = look.bytes(&attributes);
         let call = look.call;
         recorder.count_decode_errors(host, &call);
-        let make = || recorder.rules.at_end(host, &call);
+        let make = || recorder.rules.at_end(host, &call, None);
         self.record(recorder, host, &call, bytes, Some(End { open_ms }), make);
     }
 }

@@ -12,7 +12,8 @@ const MANY: usize = 20;
 const WINDOW: usize = 8;
 
 /// What the list is then.
-const LIST: &str = "[response.code,response.flags,xds.cluster_name,request.headers[\"content-type\"],\
+const LIST: &str =
+    "[response.code,response.flags,xds.cluster_name,request.headers[\"content-type\"],request.host,\
     has(xds.route_name) && (xds.route_name == \"allow_any\" || xds.route_name == \"block_all\"),\
     \"wasm.istio_stats.upstream_peer\" in filter_state,has(filter_state.upstream_peer),\
     has(metadata.filter_metadata.istio_stats),has(upstream.tls_version),\
@@ -82,7 +83,7 @@ fn a_null_in_the_list_is_as_good_as_absent() {
     let story = Story::new(OUTBOUND, "{}");
     warm_up(&story);
     let outcome = [200i64, 0].map(Value::from);
-    let texts = ["", "text/plain"].map(Value::from);
+    let texts = ["", "text/plain", "web.example.com"].map(Value::from);
     let tests = [false; 5].map(Value::from);
     let measured = [1_000_000i64, 5, 7].map(Value::from);
     let list = outcome.into_iter().chain(texts).chain(tests).chain(measured);
@@ -105,9 +106,9 @@ fn a_list_of_the_wrong_length_is_not_believed() {
 /// Fewer values are cheaper read singly.
 #[test]
 fn five_values_are_worth_a_list() {
-    let five: &[&[&str]] = &[&["xds", "cluster_name"], &["request", "duration"]];
-    let four: &[&[&str]] = &[&["xds", "cluster_name"], &["request", "duration"], &["response", "flags"]];
-    for (absent, evaluations) in [(five, 1), (four, 0)] {
+    let five: &[&[&str]] = &[&["xds", "cluster_name"], &["request", "duration"], &["request", "host"]];
+    let four = [five, &[&["response", "flags"]]].concat();
+    for (absent, evaluations) in [(five, 1), (&four, 0)] {
         let story = Story::new(OUTBOUND, "{}");
         for _ in 0..MANY {
             serve(&story, absent);

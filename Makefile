@@ -82,7 +82,7 @@ bench: ## CPU, latency and memory of a real Envoy with the plugins, without, and
 	@$(PACK) --artefact istio-stats $(LINKED)/bench_probe.wasm $(BENCH_MODULES)/empty_logger.wasm
 	@.venv/bin/python -m benches.load $(BENCH)
 
-dist: ## what is released: both modules, images, bills of materials, SHA256SUMS (docs/release.md)
+dist: ## what is released: the modules, images, bills of materials, SHA256SUMS (docs/release.md)
 	@scripts/setup test
 	@$(MAKE) --no-print-directory build
 	@.venv/bin/python -m scripts.dist

@@ -20,17 +20,28 @@ ROOT = Path(__file__).resolve().parents[2]
 @dataclass(frozen=True)
 class Module:
     name: str
-    # The workspace's package it is linked from.
+    # The workspace's package it is linked from, and for what.
     package: str
+    target: str
+    # As it is called in dist/, and in its image.
+    file: str
+    path: str
     description: str
 
 
-MODULES = [
-    Module("istio_stats", "istio-stats-module", "Istio's standard metrics for any Envoy"),
-    Module(
-        "metadata_exchange", "metadata-exchange-module", "Exchange of workload metadata with the peer, for istio_stats"
-    ),
-]
+def modules(host: str) -> list[Module]:
+    """All of them; `host` is this machine, for which the native one is built."""
+    about = {
+        "istio_stats": "Istio's standard metrics for any Envoy",
+        "metadata_exchange": "Exchange of workload metadata with the peer, for istio_stats",
+    }
+    wasm = [
+        Module(name, f"{name}-module".replace("_", "-"), crates.WASM_TARGET, f"{name}.wasm", image.PLUGIN, description)
+        for name, description in about.items()
+    ]
+    native = "libistio_stats.so"
+    description = "Istio's standard metrics and the exchange, as a native module of Envoy 1.40 and later"
+    return [*wasm, Module("libistio_stats", "native-module", host, native, native, description)]
 
 
 def main() -> None:
@@ -44,22 +55,24 @@ def main() -> None:
     full_version = run("scripts/version")
     version, _, revision = full_version.partition("+")
     rustc = run("rustc", "--version").split()[1]
-    graph = crates.Graph(ROOT)
+    [host] = [line.removeprefix("host: ") for line in run("rustc", "-vV").splitlines() if line.startswith("host: ")]
+    graphs = {target: crates.Graph(ROOT, target) for target in (crates.WASM_TARGET, host)}
     # The only moment there is: 0 unless the environment says when the sources were.
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
 
     shipped = []
-    for module in MODULES:
-        file = dist / f"{module.name}.wasm"
+    for module in modules(host):
+        file = dist / module.file
         if not file.is_file():
             raise SystemExit(f"dist: {file} is missing: run `make build`")
-        wasm = file.read_bytes()
+        content = file.read_bytes()
 
         bill = dist / f"{module.name}.cdx.json"
-        bill.write_text(sbom.bill(module, wasm, graph.linked(module.package), full_version, rustc))
+        linked = graphs[module.target].linked(module.package)
+        bill.write_text(sbom.bill(module, content, linked, full_version, rustc))
 
         layout = image.Layout(module.name, version)
-        layout.add_module(wasm, epoch=epoch, revision=revision, description=module.description)
+        layout.add_module(content, module.path, epoch=epoch, revision=revision, description=module.description)
         layout.write_directory(dist / "oci" / module.name)
         archive = dist / f"{module.name}.oci.tar"
         layout.write_tar(archive, epoch)

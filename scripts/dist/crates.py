@@ -1,4 +1,4 @@
-"""Which crates a package links for Wasm, as Cargo resolves them from Cargo.lock."""
+"""Which crates a package links, as Cargo resolves them from Cargo.lock."""
 
 from lab.tree import Json
 
@@ -35,10 +35,10 @@ class Crate:
 
 
 class Graph:
-    """The dependencies of every package of the workspace."""
+    """The dependencies of every package of the workspace, built for a target."""
 
-    def __init__(self, root: Path) -> None:
-        command = ["cargo", "metadata", "--format-version=1", "--locked", f"--filter-platform={WASM_TARGET}"]
+    def __init__(self, root: Path, target: str) -> None:
+        command = ["cargo", "metadata", "--format-version=1", "--locked", f"--filter-platform={target}"]
         metadata = json.loads(subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True).stdout)
         self._packages = {package["id"]: package for package in metadata["packages"]}
         self._nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}

@@ -1,4 +1,4 @@
-"""An image that holds one Wasm module, in the form Istio calls "compat": a usual image whose last layer has
+"""An image that holds one module, a Wasm module in the form Istio calls "compat": a usual image whose last layer has
 `plugin.wasm` at its root. Registries, Docker and Istio's agent take it; they need not know Wasm.
 
 Written as an OCI image layout; its tar can be given to `docker load`, too.
@@ -35,9 +35,9 @@ class Layout:
         # Paths and contents, as the image layout specification has them.
         self._files = {"oci-layout": _json({"imageLayoutVersion": LAYOUT_VERSION})}
 
-    def add_module(self, wasm: bytes, *, epoch: int, revision: str, description: str) -> None:
-        """The module is the image's only file. `epoch` is the file's time in seconds, as in SOURCE_DATE_EPOCH."""
-        files = tar({PLUGIN: wasm}, epoch)
+    def add_module(self, content: bytes, path: str, *, epoch: int, revision: str, description: str) -> None:
+        """The module is the image's only file, at `path`. `epoch` is the file's time in seconds, as in SOURCE_DATE_EPOCH."""
+        files = tar({path: content}, epoch)
         # Of one implementation, so that it gives the same bytes everywhere, which zlib's many versions do not.
         layer = self._add(LAYER, zopfli.gzip.compress(files))
         labels = {

@@ -17,23 +17,30 @@ from packageurl import PackageURL
 
 
 class Described(Protocol):
-    """A module, by name."""
+    """A module, by name, file and target."""
 
     @property
     def name(self) -> str: ...
 
     @property
+    def file(self) -> str: ...
+
+    @property
+    def target(self) -> str: ...
+
+    @property
     def description(self) -> str: ...
 
 
-def bill(module: Described, wasm: bytes, crates: Iterable[Crate], version: str, rustc: str) -> str:
-    """Of `wasm`, which is the module at `version`, made of `crates` and of the standard library of `rustc`."""
-    digest = hashlib.sha256(wasm).hexdigest()
+def bill(module: Described, content: bytes, crates: Iterable[Crate], version: str, rustc: str) -> str:
+    """Of `content`, which is the module at `version`, made of `crates` and of the standard library of `rustc`."""
+    is_wasm = module.target.startswith("wasm")
+    digest = hashlib.sha256(content).hexdigest()
     product = Component(
-        name=f"{module.name}.wasm",
+        name=module.file,
         version=version,
         type=ComponentType.FILE,
-        bom_ref=f"{module.name}.wasm",
+        bom_ref=module.file,
         description=module.description,
         licenses=[LicenseExpression("Apache-2.0")],
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
@@ -45,7 +52,7 @@ def bill(module: Described, wasm: bytes, crates: Iterable[Crate], version: str, 
         version=rustc,
         type=ComponentType.LIBRARY,
         bom_ref=f"std@{rustc}",
-        description="Rust's standard library for wasm32-wasip1, with its copy of wasi-libc",
+        description=f"Rust's standard library for {module.target}" + (", with its copy of wasi-libc" if is_wasm else ""),
         licenses=[LicenseExpression("MIT OR Apache-2.0")],
     )
 

@@ -11,8 +11,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DIST = ROOT / "dist"
-# Name of the module, and the package it is linked from.
+# Name of the Wasm module, and the package it is linked from.
 MODULES = {"istio_stats": "istio-stats-module", "metadata_exchange": "metadata-exchange-module"}
+# The same of every module.
+ALL_MODULES = {**MODULES, "libistio_stats": "native-module"}
+
+
+def file_of(name: str) -> Path:
+    """A module in dist/."""
+    return DIST / f"{name}.{'wasm' if name in MODULES else 'so'}"
 
 
 def run(*command: str, **options: Any) -> str:

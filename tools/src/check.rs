@@ -7,6 +7,7 @@ mod configuration;
 mod cost;
 mod form;
 mod locals;
+mod native;
 mod node;
 mod problem;
 mod show;
@@ -37,7 +38,7 @@ use problem::{Level, Problem, Problems};
 /// compile. A warning is what it follows, but hardly as you want: a proxy that
 /// answers 503 should the plugin fail, a label without its line in stats_tags, a
 /// setting that costs more than it tells, something that a filter or an access
-/// logger cannot do.
+/// logger cannot do. Of the native module what it does not do is an error, too.
 ///
 /// The exit status is 1 if there are errors, else 0.
 #[derive(Debug, clap::Args)]
@@ -48,6 +49,9 @@ pub(crate) struct Args {
     /// The plugin that a configuration by itself is for
     #[arg(long, default_value = "istio-stats")]
     plugin: Artefact,
+    /// A configuration by itself is for the native module
+    #[arg(long)]
+    native: bool,
     /// Print one JSON object, for scripts
     #[arg(long)]
     json: bool,
@@ -59,7 +63,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut checked = Vec::new();
     for path in &args.files {
         match find::read(path, args.plugin) {
-            Ok(file) => {
+            Ok(mut file) => {
+                if args.native {
+                    file.make_native();
+                }
                 check(&file, &mut problems);
                 checked.push(file);
             }

@@ -1,10 +1,11 @@
 //! Finds this project's plugin configurations in what is given to a proxy: an
 //! Envoy bootstrap (or listeners, or a configuration dump), and the Kubernetes
-//! resources that end up as Envoy's Wasm filters.
+//! resources that end up as Envoy's Wasm filters, and filters of the native module.
 
 mod envoy;
 pub(crate) mod found;
 mod kubernetes;
+mod native;
 pub(crate) mod recognise;
 mod walk;
 

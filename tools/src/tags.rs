@@ -8,6 +8,7 @@ use istio_stats::config::Config;
 
 use crate::artefact::Artefact;
 use crate::find;
+use crate::find::found::Form;
 use crate::output::{complain, print};
 use crate::stat_names::{self, LabelPosition, StatName, WASM_PREFIX};
 
@@ -70,7 +71,8 @@ fn read(path: &std::path::Path) -> Result<Vec<StatName>> {
     let file = find::read(path, Artefact::IstioStats).with_context(|| find::name_of(path))?;
     let mut names = None;
     for found in file.found() {
-        if found.artefact != Artefact::IstioStats {
+        // The native form's labels are in no name.
+        if found.artefact != Artefact::IstioStats || found.form == Some(Form::NativeFilter) {
             continue;
         }
         let bytes = found.configuration.bytes.as_ref().map_err(|why| anyhow!("{}: {why}", file.name))?;

@@ -4,8 +4,8 @@
 use istio_stats::config::Config;
 use istio_stats::workload::fact::Fact;
 
-use super::node;
 use super::problem::{Level, Problem, Problems};
+use super::{native, node};
 use crate::artefact::Artefact;
 use crate::extraction::StatsTags;
 use crate::find::found::{Document, Found};
@@ -22,11 +22,18 @@ pub(super) fn check(document: &Document, file: &str, problems: &mut Problems) {
     }
     match document.root.as_ref().and_then(bootstrap) {
         Some(bootstrap) => {
-            check_stats_tags(bootstrap, &configs, file, problems);
+            let by_tags: Vec<_> = configs.iter().filter(|(found, _)| !native::is_native(found)).collect();
+            if !by_tags.is_empty() {
+                check_stats_tags(bootstrap, &by_tags, file, problems);
+            }
+            native::check_bootstrap(document, bootstrap, problems);
             check_cluster_id(bootstrap, &configs, problems);
             node::check(bootstrap, problems);
         }
-        None => configs.iter().for_each(|(found, config)| check_suffixes(found, config, problems)),
+        None => configs
+            .iter()
+            .filter(|(found, _)| !native::is_native(found))
+            .for_each(|(found, config)| check_suffixes(found, config, problems)),
     }
 }
 
@@ -47,7 +54,7 @@ fn bootstrap(root: &Node) -> Option<&Node> {
     }
 }
 
-fn check_stats_tags(bootstrap: &Node, configs: &[(&Found, Config)], file: &str, problems: &mut Problems) {
+fn check_stats_tags(bootstrap: &Node, configs: &[&(&Found, Config)], file: &str, problems: &mut Problems) {
     let mut names: Vec<StatName> = Vec::new();
     for name in configs.iter().flat_map(|(_, config)| stat_names::of_config(config)) {
         if !names.iter().any(|known| known.labels == name.labels) {

@@ -12,7 +12,7 @@ use istio_stats::workload::fact::Fact;
 use super::compile::{compile, instead_of, Compiled};
 use super::problem::{Level, Problem, Problems};
 use super::suggest::{nearest, suggest};
-use super::{cost, form};
+use super::{cost, form, native};
 use crate::artefact::Artefact;
 use crate::cel::{self, Purpose};
 use crate::find::found::{Form, Found};
@@ -27,7 +27,8 @@ pub(super) fn check(found: &Found, problems: &mut Problems) {
             return problems.push(Problem::of_field(Level::Error, found, "", why.clone()));
         }
     };
-    let (compiled, issues) = compile(found.artefact, bytes);
+    let rest = if native::is_native(found) { native::without_node(bytes) } else { None };
+    let (compiled, issues) = compile(found.artefact, rest.as_ref().unwrap_or(bytes));
     for issue in issues {
         problems.push(of_issue(found, issue, &compiled));
     }
@@ -37,6 +38,7 @@ pub(super) fn check(found: &Found, problems: &mut Problems) {
             check_expressions(found, config, problems);
             check_labels(found, config, problems);
             cost::check(found, config, problems);
+            native::check(found, config, problems);
             config.attachment
         }
         Compiled::Exchange(config) => config.attachment,
@@ -156,7 +158,7 @@ fn peer_fact_instead_of(name: &str) -> String {
 
 /// The plugin leaves out definitions that it cannot follow, so the place in the
 /// list is looked up.
-fn path_of_definition(found: &Found, name: &str) -> String {
+pub(super) fn path_of_definition(found: &Found, name: &str) -> String {
     let root = found.configuration.bytes.as_ref().ok().and_then(|bytes| parse::root(bytes).ok());
     let index = root.as_ref().and_then(|root| {
         let definitions = root.get("definitions")?.as_array()?;

@@ -57,7 +57,7 @@ pub(super) fn check(found: &Found, compiled: &Compiled, problems: &mut Problems)
 fn records(form: Form, metric: Metric) -> bool {
     let is_tcp = metric.labels() == LabelSet::Tcp;
     match form {
-        Form::HttpFilter => !is_tcp,
+        Form::HttpFilter | Form::NativeFilter => !is_tcp,
         Form::NetworkFilter => is_tcp,
         Form::AccessLogger | Form::Service => true,
     }

@@ -46,9 +46,9 @@ pub(super) fn plugin(node: &Node, name: Option<&str>) -> Option<Candidate> {
         artefact: recognise::artefact(&names),
         title: Some(format!("{} {title:?}", form.word())),
         position: node.position,
-        configuration: configuration(plugin),
+        configuration: configuration(plugin, "configuration"),
         form: Some(form),
-        failure: failure(plugin),
+        failure: Some(failure(plugin)),
     })
 }
 
@@ -74,9 +74,9 @@ fn extension(node: &Node) -> Option<(Form, &Node)> {
     Some((form_of(url)?, node))
 }
 
-/// The bytes that Envoy hands to the plugin for its `configuration`.
-fn configuration(plugin: &Node) -> Configuration {
-    let Some(any) = plugin.get("configuration") else {
+/// The bytes that Envoy hands to the plugin for this field.
+pub(super) fn configuration(plugin: &Node, field: &str) -> Configuration {
+    let Some(any) = plugin.get(field) else {
         return Configuration { bytes: Ok(Vec::new()), tree: None, position: plugin.position };
     };
     let value = any.get("value");
@@ -86,7 +86,7 @@ fn configuration(plugin: &Node) -> Configuration {
         Configuration { bytes: Err(format!("{why}: {how}")), tree: None, position }
     };
     let Some(url) = any.text_at(&["@type"]) else {
-        return refuse("configuration: has no \"@type\"");
+        return refuse(&format!("{field}: has no \"@type\""));
     };
     match (url.rsplit('/').next().unwrap_or(url), value) {
         ("google.protobuf.StringValue" | "google.protobuf.BytesValue" | "google.protobuf.Struct", None) => {
@@ -96,16 +96,16 @@ fn configuration(plugin: &Node) -> Configuration {
             Some(text) => {
                 Configuration { bytes: Ok(text.as_bytes().to_vec()), tree: value.nested(), position }
             }
-            None => refuse("configuration.value: is no text"),
+            None => refuse(&format!("{field}.value: is no text")),
         },
         ("google.protobuf.BytesValue", Some(value)) => {
             match value.text().and_then(|text| BASE64_STANDARD.decode(text).ok()) {
                 Some(bytes) => Configuration { bytes: Ok(bytes), tree: None, position },
-                None => refuse("configuration.value: is no base64"),
+                None => refuse(&format!("{field}.value: is no base64")),
             }
         }
         ("google.protobuf.Struct", Some(value)) => of_struct(value),
-        (other, _) => refuse(&format!("configuration: the plugin cannot read a {other}")),
+        (other, _) => refuse(&format!("{field}: the plugin cannot read a {other}")),
     }
 }
 

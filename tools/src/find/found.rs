@@ -19,11 +19,11 @@ pub(crate) struct Document {
     /// The document; `None` if it is a plugin configuration by itself.
     pub(crate) root: Option<Node>,
     pub(crate) found: Vec<Found>,
-    /// Wasm plugins that are none of this project's.
+    /// Plugins that are none of this project's.
     pub(crate) others: Vec<Other>,
 }
 
-/// A Wasm plugin that is none of this project's.
+/// A plugin that is none of this project's.
 #[derive(Debug)]
 pub(crate) struct Other {
     pub(crate) place: Vec<String>,
@@ -51,6 +51,8 @@ pub(crate) enum Form {
     HttpFilter,
     NetworkFilter,
     AccessLogger,
+    /// The native module as an HTTP filter.
+    NativeFilter,
     /// A bootstrap extension.
     Service,
 }
@@ -74,7 +76,7 @@ pub(crate) struct Failure {
     pub(crate) position: Position,
 }
 
-/// A Wasm plugin, whoever's it is.
+/// A plugin, whoever's it is.
 #[derive(Debug)]
 pub(super) struct Candidate {
     /// `None`: it is none of this project's.
@@ -84,7 +86,7 @@ pub(super) struct Candidate {
     pub(super) position: Position,
     pub(super) configuration: Configuration,
     pub(super) form: Option<Form>,
-    pub(super) failure: Failure,
+    pub(super) failure: Option<Failure>,
 }
 
 // === impl Form ===
@@ -95,6 +97,7 @@ impl Form {
             Self::HttpFilter => "HTTP filter",
             Self::NetworkFilter => "network filter",
             Self::AccessLogger => "access logger",
+            Self::NativeFilter => "native HTTP filter",
             Self::Service => "bootstrap extension",
         }
     }
@@ -110,7 +113,7 @@ impl Form {
     /// What kind of streams it has; `None`: either, or none.
     pub(crate) fn attachment(self) -> Option<Attachment> {
         match self {
-            Self::HttpFilter => Some(Attachment::Http),
+            Self::HttpFilter | Self::NativeFilter => Some(Attachment::Http),
             Self::NetworkFilter => Some(Attachment::Tcp),
             Self::AccessLogger | Self::Service => None,
         }
@@ -120,6 +123,13 @@ impl Form {
 // === impl File ===
 
 impl File {
+    /// What says of itself nothing of a form is for the native module.
+    pub(crate) fn make_native(&mut self) {
+        for found in self.documents.iter_mut().flat_map(|document| &mut document.found) {
+            found.form = found.form.or(Some(Form::NativeFilter));
+        }
+    }
+
     /// All that was found.
     pub(crate) fn found(&self) -> impl Iterator<Item = &Found> {
         self.documents.iter().flat_map(|document| &document.found)

@@ -49,11 +49,11 @@ fn istio(resource: &Node, spec: &Node) -> Candidate {
             Some("NETWORK") => Form::NetworkFilter,
             _ => Form::HttpFilter,
         }),
-        failure: Failure {
+        failure: Some(Failure {
             is_open: strategy.and_then(Node::text) == Some("FAIL_OPEN"),
             open: "failStrategy: FAIL_OPEN",
             position: strategy.unwrap_or(spec).position,
-        },
+        }),
     }
 }
 
@@ -73,11 +73,11 @@ fn envoy_gateway(wasm: &Node) -> Candidate {
         position: wasm.position,
         configuration: configuration(wasm, "config"),
         form: Some(Form::HttpFilter),
-        failure: Failure {
+        failure: Some(Failure {
             is_open: flag.is_some_and(|flag| flag.to_json() == true),
             open: "failOpen: true",
             position: flag.unwrap_or(wasm).position,
-        },
+        }),
     }
 }
 

@@ -1,7 +1,7 @@
-//! Goes through a document in search of Wasm plugins.
+//! Goes through a document in search of plugins.
 
 use super::found::{Candidate, Document, Found, Other};
-use super::{envoy, kubernetes};
+use super::{envoy, kubernetes, native};
 use crate::yaml::{self, Node};
 
 /// A document with what is found in it.
@@ -38,7 +38,8 @@ impl Finder {
         if let Some(resource) = kubernetes::name_of(node) {
             self.place.push(resource);
         }
-        let candidates = kubernetes::plugins(node).or_else(|| Some(vec![envoy::plugin(node, name)?]));
+        let candidates = kubernetes::plugins(node)
+            .or_else(|| Some(vec![envoy::plugin(node, name).or_else(|| native::plugin(node, name))?]));
         match candidates {
             Some(candidates) => candidates.into_iter().for_each(|candidate| self.add(candidate)),
             None => self.walk_into(node, node.text_at(&["name"]).or(name)),
@@ -81,7 +82,6 @@ impl Finder {
         let place: Vec<_> = self.place.iter().cloned().chain(title).collect();
         match artefact {
             Some(artefact) => {
-                let failure = Some(failure);
                 self.found.push(Found { artefact, place, position, configuration, form, failure });
             }
             None => self.others.push(Other { place, position }),

@@ -1,0 +1,109 @@
+//! What the native form needs, and what it does not do: docs/native.md.
+
+use istio_stats::config::overrides::Override;
+use istio_stats::config::parse;
+use istio_stats::config::Config;
+
+use super::configuration::path_of_definition;
+use super::problem::{Level, Problem, Problems};
+use crate::find::found::{Document, Form, Found};
+use crate::yaml::Node;
+
+/// Without it Envoy puts the module's namespace in front of every name.
+const STRIP: &str = "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix";
+
+/// Whether it is the native form.
+pub(super) fn is_native(found: &Found) -> bool {
+    found.form == Some(Form::NativeFilter)
+}
+
+/// The configuration without `node`, which is the module's own.
+pub(super) fn without_node(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut fields = parse::root(bytes).ok()?;
+    fields.remove("node")?;
+    serde_json::to_vec(&fields).ok()
+}
+
+/// Checks a configuration of the stats plugin.
+pub(super) fn check(found: &Found, config: &Config, problems: &mut Problems) {
+    if !is_native(found) {
+        return;
+    }
+    let mut refuse = |path: String, consequence: &str| {
+        let message = format!("the native form has no expressions; {consequence}");
+        let suggestion = "leave it out, or use the Wasm module".to_owned();
+        problems.push(Problem::of_field(Level::Error, found, &path, message).suggest(suggestion));
+    };
+    for Override { path, dimensions, condition, .. } in &config.overrides {
+        for (label, _) in dimensions {
+            refuse(format!("{path}.dimensions.{label}"), "the label is left out");
+        }
+        if condition.is_some() {
+            refuse(format!("{path}.match"), "the entry never applies");
+        }
+    }
+    for definition in &config.definitions {
+        refuse(path_of_definition(found, &definition.name), "the metric is not recorded");
+    }
+}
+
+/// Checks a bootstrap that has filters of the native module.
+pub(super) fn check_bootstrap(document: &Document, bootstrap: &Node, problems: &mut Problems) {
+    if !document.found.iter().any(is_native) || says(bootstrap) {
+        return;
+    }
+    let position = bootstrap.position_of("layered_runtime");
+    let message =
+        "names of the native form's metrics begin with \"envoy_\" and its metrics_namespace".to_owned();
+    let suggestion = format!("say {STRIP}: true in a static_layer of layered_runtime");
+    problems.push(Problem::new(Level::Warning, position, &[], message).suggest(suggestion));
+}
+
+/// Whether the runtime of a bootstrap has the flag set, flat or as a tree.
+fn says(bootstrap: &Node) -> bool {
+    let layers = bootstrap.at(&["layered_runtime", "layers"]).map(Node::elements).unwrap_or_default();
+    let is_set = |node: &Node| node.to_json() == true || node.text() == Some("true");
+    let path: Vec<_> = STRIP.split('.').collect();
+    layers
+        .iter()
+        .filter_map(|layer| layer.get("static_layer"))
+        .any(|layer| layer.get(STRIP).or_else(|| layer.at(&path)).is_some_and(is_set))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artefact::Artefact;
+
+    fn problems(bytes: &str) -> Vec<String> {
+        let found = Found::by_itself(Artefact::IstioStats, bytes.into(), Some(Form::NativeFilter));
+        let mut problems = Problems::default();
+        super::super::configuration::check(&found, &mut problems);
+        problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
+    }
+
+    #[test]
+    fn what_the_native_form_does_not_do_is_an_error_with_its_path() {
+        let text = r#"{
+            "node": {"id": "me"},
+            "metrics": [{"dimensions": {"method": "request.method"}, "match": "true"}],
+            "definitions": [{"name": "sizes", "value": "request.size"}]
+        }"#;
+        let refused = "the native form has no expressions";
+        assert_eq!(
+            problems(text),
+            [
+                format!("metrics[0].dimensions.method: {refused}; the label is left out"),
+                format!("metrics[0].match: {refused}; the entry never applies"),
+                format!("definitions[0].value: {refused}; the metric is not recorded"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_it_does_is_none() {
+        assert_eq!(problems(r#"{"node": {}, "labels": ["reporter"], "max_series": 9}"#), [""; 0]);
+        let [tcp] = &problems(r#"{"attachment": "tcp"}"#)[..] else { panic!("one") };
+        assert!(tcp.starts_with("attachment: "), "{tcp}");
+    }
+}

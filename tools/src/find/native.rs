@@ -1,0 +1,43 @@
+//! Envoy's native modules ("dynamic modules"), one of which holds this project's plugins.
+
+use super::found::{Candidate, Form};
+use super::{envoy, recognise};
+use crate::artefact::Artefact;
+use crate::yaml::Node;
+
+/// The type of an HTTP filter in a native module.
+const FILTER: &str = "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
+/// The name of a filter in it that is the exchange; any other is the stats plugin.
+const EXCHANGE: &str = "metadata_exchange";
+
+/// The plugin that the node is, if it is such a filter; `name` is that of the nearest map around it.
+pub(super) fn plugin(node: &Node, name: Option<&str>) -> Option<Candidate> {
+    let url = node.text_at(&["@type"])?;
+    let filter = if url.ends_with(".TypedStruct") { node.get("value")? } else { node };
+    let url = if url.ends_with(".TypedStruct") { node.text_at(&["type_url"])? } else { url };
+    if url.rsplit('/').next() != Some(FILTER) {
+        return None;
+    }
+    let module = [
+        filter.text_at(&["dynamic_module_config", "module", "local", "filename"]),
+        filter.text_at(&["dynamic_module_config", "name"]),
+    ];
+    let plugin = filter.text_at(&["filter_name"]).unwrap_or_default();
+    let artefact = recognise::artefact(&module).map(|_| {
+        if plugin == EXCHANGE {
+            Artefact::MetadataExchange
+        } else {
+            Artefact::IstioStats
+        }
+    });
+    let form = Form::NativeFilter;
+    Some(Candidate {
+        artefact,
+        title: Some(format!("{} {:?}", form.word(), name.unwrap_or(plugin))),
+        position: node.position,
+        configuration: envoy::configuration(filter, "filter_config"),
+        form: Some(form),
+        // One that fails does nothing from there on; there is no choice.
+        failure: None,
+    })
+}

@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from lab import bootstrap
+from lab import envoy as lab_envoy
 from lab.tree import Json, plugins
 from tests.e2e.harness import clients
 from tests.e2e.harness.altered import Altered, http_manager
-from tests.e2e.harness.doctor import await_counted, call, diagnose, pasted, serve
+from tests.e2e.harness.doctor import await_counted, call, diagnose, diagnose_url, pasted, serve
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, encode
 from tests.e2e.harness.requests import send
@@ -80,3 +81,13 @@ def test_nearly_as_many_label_sets_as_the_plugin_keeps(mesh: Mesh) -> None:
     await_counted(mesh["west"], 5)
     found = diagnose(mesh["west"], hints=["series-nearly-full"])
     assert found["series-nearly-full"]["seen"] == ["istio_stats_series is 5; max_series is 5 for each of 1 workers"]
+
+
+def test_native_histograms_come_from_1_39_on(mesh: Mesh) -> None:
+    """Asked as Prometheus asks. Of an older Envoy doctor says that it refuses."""
+    envoy = serve(mesh, west(1, routes=ANSWER))
+    url = f"{envoy.admin_url}/stats/prometheus?histogram_buckets=prometheusnative"
+    minor = int(lab_envoy.version().split(".")[1])
+    found = diagnose_url(url, *([] if minor >= 39 else ["native-histograms-refused"]))
+    for finding in found.values():
+        assert finding["seen"][0].startswith(f"{lab_envoy.version()} answers 400")

@@ -35,7 +35,8 @@ use seen::Seen;
 /// Reads running Envoys and says what is wrong with their Istio metrics, and what to write to cure it.
 ///
 /// Asks the admin interface for its configuration and stats. A page in the Prometheus text format alone (port 15090 of
-/// Istio's proxies, say) is enough for the checks of labels and peers.
+/// Istio's proxies, say) is enough for the checks of labels and peers. With ?histogram_buckets=prometheusnative it also
+/// tries whether a scrape for native histograms is answered.
 ///
 /// Exit status: 0 healthy, 1 something is wrong with one of them, else 2 if one could not be read.
 #[derive(Debug, clap::Args)]
@@ -85,7 +86,11 @@ fn examine(args: &Args) -> Result<Vec<Proxy>> {
     let told = args.metric_prefix.clone().map(|prefix| Names::with_prefixes([prefix]));
     let wait = Duration::from_secs_f64(args.seconds);
     let proxies = look_at(&endpoints, |endpoint| {
-        let seen = Seen::read(endpoint, wait, told.clone())?;
+        let (endpoint, asks_for_native) = endpoint.clone().without_native();
+        let mut seen = Seen::read(&endpoint, wait, told.clone())?;
+        if asks_for_native {
+            seen.native_refusal = endpoint.native_refusal()?;
+        }
         Ok(Diagnosis::new(&seen, checks::run(&seen)))
     });
     if let [Proxy { outcome: Err(error), .. }] = proxies.as_slice() {

@@ -24,6 +24,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BYTES: u64 = 1 << 28;
 /// A dump of thousands of upstream clusters. (As a tree JSON takes many times its size.)
 const MAX_JSON_BYTES: u64 = 1 << 26;
+/// What a scrape asks for that wants native histograms. They come in protobuf only.
+const NATIVE: &str = "histogram_buckets=prometheusnative";
+const PROTOBUF: &str =
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
 /// Envoy's own page.
 const PROMETHEUS: &str = "/stats/prometheus";
 
@@ -47,6 +51,34 @@ impl Endpoint {
         let config = Agent::config_builder().timeout_global(Some(TIMEOUT)).max_redirects(0).proxy(None);
         let agent = config.build().into();
         Ok(Self { url, agent })
+    }
+
+    /// Without the parameter that asks for native histograms, which come in no text; and whether it was there.
+    pub(crate) fn without_native(mut self) -> (Self, bool) {
+        let Some((page, query)) = self.url.split_once('?') else {
+            return (self, false);
+        };
+        let kept: Vec<_> = query.split('&').filter(|parameter| *parameter != NATIVE).collect();
+        let asks = kept.len() < query.split('&').count();
+        self.url = if kept.is_empty() { page.to_owned() } else { format!("{page}?{}", kept.join("&")) };
+        (self, asks)
+    }
+
+    /// Status and words of who refuses a scrape for native histograms.
+    ///
+    /// # Errors
+    /// No answer came; the message names the URL.
+    pub(crate) fn native_refusal(&self) -> Result<Option<String>> {
+        let page = self.admin_root().map_or_else(|| self.url.clone(), |root| format!("{root}{PROMETHEUS}"));
+        let url = format!("{page}{}{NATIVE}", if page.contains('?') { '&' } else { '?' });
+        let request = self.agent.get(encode(&url)).header("accept", PROTOBUF);
+        let request = request.config().http_status_as_error(false).build();
+        let mut response = request.call().with_context(|| format!("cannot read {url}"))?;
+        if response.status().is_success() {
+            return Ok(None);
+        }
+        let body = response.body_mut().with_config().limit(MAX_JSON_BYTES).read_to_vec().unwrap_or_default();
+        Ok(Some(format!("{} {}", response.status().as_u16(), quoted_bytes(&body))))
     }
 
     /// As it is shown.
@@ -153,6 +185,19 @@ mod tests {
             ("http://prometheus:9090/federate?match[]={__name__=~\"istio_.*\"}", None),
         ] {
             assert_eq!(Endpoint::new(typed).unwrap().admin_root(), root, "{typed}");
+        }
+    }
+
+    #[test]
+    fn native_histograms_are_asked_for_apart() {
+        for (typed, url, asks) in [
+            ("x:1/stats/prometheus", "http://x:1/stats/prometheus", false),
+            ("x:1/stats/prometheus?histogram_buckets=prometheusnative", "http://x:1/stats/prometheus", true),
+            ("x/s?a=b&histogram_buckets=prometheusnative&c", "http://x/s?a=b&c", true),
+            ("x/s?a=b&histogram_buckets=summary", "http://x/s?a=b&histogram_buckets=summary", false),
+        ] {
+            let (endpoint, found) = Endpoint::new(typed).unwrap().without_native();
+            assert_eq!((endpoint.url(), found), (url, asks), "{typed}");
         }
     }
 

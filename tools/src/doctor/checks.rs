@@ -14,6 +14,7 @@ mod labels_in_names;
 mod labels_spurious;
 mod loaded;
 mod native_filter;
+mod native_histograms;
 mod nothing_counted;
 mod own_cluster;
 mod peer_cluster;
@@ -57,6 +58,7 @@ const CHECKS: &[Check] = &[
     Check { symptoms: decode_errors::SYMPTOMS, find: decode_errors::find },
     Check { symptoms: grpc_messages::SYMPTOMS, find: grpc_messages::find },
     Check { symptoms: http3::SYMPTOMS, find: http3::find },
+    Check { symptoms: native_histograms::SYMPTOMS, find: native_histograms::find },
     Check { symptoms: room::SYMPTOMS, find: room::find },
 ];
 

@@ -22,6 +22,8 @@ pub(crate) struct Seen {
     pub(crate) admin: Option<Admin>,
     /// How the plugins' metrics are called.
     pub(crate) names: Names,
+    /// What a scrape for native histograms is answered, if it was tried and refused.
+    pub(crate) native_refusal: Option<String>,
 }
 
 /// What an admin interface tells.
@@ -63,7 +65,7 @@ impl Seen {
         // Last, so that it holds every series of the stats.
         let page = Page::parse(&endpoint.page(None)?, |name| !name.starts_with("envoy_"))
             .with_context(|| format!("{} has no metrics", endpoint.url()))?;
-        Ok(Self { page, admin, names })
+        Ok(Self { page, admin, names, native_refusal: None })
     }
 
     pub(crate) fn dump(&self) -> Option<&Dump> {

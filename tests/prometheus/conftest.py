@@ -36,7 +36,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     """Both Envoys under traffic, and their Prometheus."""
     directory = tmp_path_factory.mktemp("envoys")
     with mesh.running(directory) as envoys:
-        prometheus = server.Prometheus(_scraping(envoys), directory / "prometheus")
+        prometheus = server.Prometheus(scraping(envoys), directory / "prometheus")
         with prometheus, _traffic(envoys) as paused:
             yield Observed(envoys, prometheus, paused)
 
@@ -58,12 +58,12 @@ def any_form(
         yield observed.prometheus
         return
     directory = tmp_path_factory.mktemp(request.param) / "prometheus"
-    with server.Prometheus(_scraping(observed.mesh, *FORMS[request.param]), directory, [server.NATIVE]) as prometheus:
+    with server.Prometheus(scraping(observed.mesh, *FORMS[request.param]), directory, [server.NATIVE]) as prometheus:
         yield prometheus
 
 
-def _scraping(envoys: mesh.Mesh, east: Mapping[str, str] = NOTHING, west: Mapping[str, str] = NOTHING) -> Json:
-    """The configuration for these pods, with further labels of theirs."""
+def scraping(envoys: mesh.Mesh, east: Mapping[str, str] = NOTHING, west: Mapping[str, str] = NOTHING) -> Json:
+    """The configuration of kubernetes.yaml for these pods, with further labels of theirs."""
     found = [
         *pods.annotated(**EAST_POD, port=envoys.admin_port("east"), **east),
         *pods.with_proxy_port(**WEST_POD, port=envoys.admin_port("west"), **west),

@@ -23,6 +23,8 @@ def test_the_configuration_is_valid(file: Path, tmp_path: Path) -> None:
     config = yaml.safe_load(file.read_text())
     if file.name == "kubernetes.yaml":
         config = pods.put_into(config, [])
+    if file.name == "remote-write.yaml":
+        config = server.with_remote_write(pods.put_into(server.configuration("kubernetes.yaml"), []))
     # Next to what it names.
     (tmp_path / "rules").symlink_to(rules.DIRECTORY / "rules")
     (tmp_path / file.name).write_text(yaml.safe_dump(config))
@@ -107,6 +109,14 @@ def test_workload_rules_sum_away_what_scraping_adds() -> None:
     summed_away = re.findall(r"without \((.*?)\)", rules.load(WORKLOAD)[0]["expr"])[0].split(", ")
     assert added <= set(summed_away)
     assert "job" not in summed_away
+
+
+def test_what_is_written_to_a_store_is_what_would_be_federated() -> None:
+    (job, *_) = server.configuration("federation-workload.yaml")["scrape_configs"]
+    (keep, *rename) = server.configuration("remote-write.yaml")["remote_write"][0]["write_relabel_configs"]
+    federated = re.findall('__name__=~"(.*?)"', " ".join(job["params"]["match[]"]))
+    assert set(keep["regex"].split("|")) == {name for names in federated for name in names.split("|")}
+    assert rename == job["metric_relabel_configs"]
 
 
 def test_the_standalone_configuration_scrapes_the_samples() -> None:

@@ -20,7 +20,8 @@ from tests.prometheus.checks.queries import over_http
 
 # What the configurations do every 15 s.
 PACE = "1s"
-NATIVE = "native-histograms"
+NATIVE = "--enable-feature=native-histograms"
+RECEIVER = "--web.enable-remote-write-receiver"
 
 
 @cache
@@ -38,15 +39,21 @@ def configuration(name: str) -> Json:
     return yaml.safe_load((rules.DIRECTORY / name).read_text())
 
 
+def with_remote_write(config: Json) -> Json:
+    """The configuration with what remote-write.yaml adds."""
+    added = configuration("remote-write.yaml")
+    return {**config, **added, "global": {**config["global"], **added["global"]}}
+
+
 class Prometheus:
     """A context manager; everything it writes is in `directory`."""
 
     # While it runs.
     _process: Process
 
-    def __init__(self, config: Json, directory: Path, features: Sequence[str] = ()) -> None:
+    def __init__(self, config: Json, directory: Path, options: Sequence[str] = ()) -> None:
         self._directory = directory
-        self._features = features
+        self._options = options
         (self._port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self._port}"
         self.address = f"127.0.0.1:{self._port}"
@@ -60,7 +67,7 @@ class Prometheus:
             f"--storage.tsdb.path={self._directory / 'data'}",
             f"--web.listen-address={self.address}",
             "--log.level=warn",
-            *(f"--enable-feature={feature}" for feature in self._features),
+            *self._options,
         ]
         # It uses every core there is, also to make ready for what never comes.
         environment = {**os.environ, "GOMAXPROCS": "1"}

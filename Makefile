@@ -8,6 +8,9 @@ LINKED := $(or $(CARGO_TARGET_DIR),target)/$(WASM_TARGET)/release
 # A module over this size fails the build: each VM compiles and keeps its own.
 MAX_KB := 320
 
+# The processors that the command is released for.
+ARCHITECTURES := $(subst arm64,aarch64,$(shell uname -m))
+
 SOAK_MINUTES := 10
 BENCH_MODULES := out/bench/modules
 
@@ -24,7 +27,7 @@ build: ## dist/istio_stats.wasm and dist/metadata_exchange.wasm; on Linux both a
 	@cargo build --package istio-stats-tools
 	@$(PACK) --artefact istio-stats --max-kb $(MAX_KB) $(LINKED)/istio_stats_module.wasm dist/istio_stats.wasm
 	@$(PACK) --artefact metadata-exchange --max-kb $(MAX_KB) $(LINKED)/metadata_exchange_module.wasm dist/metadata_exchange.wasm
-	@scripts/build-native
+	@scripts/build-native dist
 
 demo: ## two Envoys in two Kubernetes clusters, real requests, their metrics as a table (DEMO_KEEP=1: stays up)
 	@scripts/setup demo
@@ -82,14 +85,16 @@ bench: ## CPU, latency and memory of a real Envoy with the plugins, without, and
 	@$(PACK) --artefact istio-stats $(LINKED)/bench_probe.wasm $(BENCH_MODULES)/empty_logger.wasm
 	@.venv/bin/python -m benches.load $(BENCH)
 
-dist: ## what is released: the modules, images, bills of materials, SHA256SUMS (docs/release.md)
-	@scripts/setup test
+dist: ## what is released: modules, command, images, bills of materials, SHA256SUMS (ARCHITECTURES="x86_64 aarch64"; docs/release.md)
+	@scripts/setup dist $(ARCHITECTURES)
 	@$(MAKE) --no-print-directory build
+	@scripts/build-command dist $(ARCHITECTURES)
 	@.venv/bin/python -m scripts.dist
 
 reproducible: ## a build in another folder with another CARGO_HOME has to give the same bytes
 	@$(MAKE) --no-print-directory build
-	@scripts/check-reproducible
+	@scripts/build-command dist $(ARCHITECTURES)
+	@scripts/check-reproducible $(ARCHITECTURES)
 
 pictures: ## docs/pictures: istio-stats ui in a Chromium
 	@scripts/setup test

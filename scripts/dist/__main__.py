@@ -1,102 +1,115 @@
-"""Makes what is released out of the built modules: images, bills of materials, checksums. `make dist` runs it.
+"""Makes what is released out of what was built: images, bills of materials, the manual, checksums. `make dist` runs it.
 
-The same modules give the same bytes: no clock, no user, no machine is in them. docs/release.md says what is what.
+The same files give the same bytes: no clock, no user, no machine is in them. docs/release.md says what is what.
 """
 
 import argparse
 import hashlib
 import os
 import subprocess
-from dataclasses import dataclass
+import tempfile
+from itertools import groupby
 from pathlib import Path
 
-from scripts.dist import crates
-from scripts.dist import image
-from scripts.dist import sbom
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Module:
-    name: str
-    # The workspace's package it is linked from, and for what.
-    package: str
-    target: str
-    # As it is called in dist/, and in its image.
-    file: str
-    path: str
-    description: str
-
-
-def modules(host: str) -> list[Module]:
-    """All of them; `host` is this machine, for which the native one is built."""
-    about = {
-        "istio_stats": "Istio's standard metrics for any Envoy",
-        "metadata_exchange": "Exchange of workload metadata with the peer, for istio_stats",
-    }
-    wasm = [
-        Module(name, f"{name}-module".replace("_", "-"), crates.WASM_TARGET, f"{name}.wasm", image.PLUGIN, description)
-        for name, description in about.items()
-    ]
-    native = "libistio_stats.so"
-    description = "Istio's standard metrics and the exchange, as a native module of Envoy 1.40 and later"
-    return [*wasm, Module("libistio_stats", "native-module", host, native, native, description)]
+from lab.paths import ROOT
+from scripts.dist import archive, crates, sbom
+from scripts.dist.image import Content, Layout
+from scripts.dist.product import Product, products
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.dist", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dist", type=Path, default=ROOT / "dist", help="where the modules are and the rest goes")
+    parser.add_argument("--dist", type=Path, default=ROOT / "dist", help="where the files are and the rest goes")
     parser.add_argument("--no-load", action="store_true", help="leave the local Docker engine alone")
     arguments = parser.parse_args()
-    dist = arguments.dist
-    full_version = run("scripts/version")
-    version, _, revision = full_version.partition("+")
-    rustc = run("rustc", "--version").split()[1]
-    [host] = [line.removeprefix("host: ") for line in run("rustc", "-vV").splitlines() if line.startswith("host: ")]
-    graphs = {target: crates.Graph(ROOT, target) for target in (crates.WASM_TARGET, host)}
-    # The only moment there is: 0 unless the environment says when the sources were.
-    epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
+    Release(arguments.dist, load=not arguments.no_load).make()
 
-    shipped = []
-    for module in modules(host):
-        file = dist / module.file
+
+class Release:
+    """All that is published of one build."""
+
+    def __init__(self, dist: Path, *, load: bool) -> None:
+        self._dist = dist
+        self._load = load
+        self._version = run("scripts/version")
+        about = run("rustc", "--version", "--verbose").splitlines()
+        self._rustc = about[0].split()[1]
+        [self._host] = [line.removeprefix("host: ") for line in about if line.startswith("host: ")]
+        # The only moment there is: 0 unless the environment says when the sources were.
+        self._epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
+        self._shipped: list[Path] = []
+
+    def make(self) -> None:
+        built = [
+            product for product in products(self._host) if not product.is_optional or self._file(product).is_file()
+        ]
+        for (image, description), parts in groupby(built, key=lambda product: (product.image, product.description)):
+            self._image(image, description, [Content(product, self._bill(product)) for product in parts])
+        self._manual()
+
+        sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(self._shipped)]
+        (self._dist / "SHA256SUMS").write_text("".join(sums))
+        print(f"dist: {len(sums)} files listed in {self._dist}/SHA256SUMS, image layouts in {self._dist}/oci/")
+
+    def _file(self, product: Product) -> Path:
+        return self._dist / product.file
+
+    def _bill(self, product: Product) -> bytes:
+        """The product's bytes, of which the bill of materials is written."""
+        file = self._file(product)
         if not file.is_file():
             raise SystemExit(f"dist: {file} is missing: run `make build`")
         content = file.read_bytes()
+        linked = crates.Graph(ROOT, product.target).linked(product.package)
+        bill = self._dist / f"{file.stem}.cdx.json"
+        bill.write_text(sbom.bill(product, content, linked, self._version, self._rustc))
+        self._shipped += [file, bill]
+        return content
 
-        bill = dist / f"{module.name}.cdx.json"
-        linked = graphs[module.target].linked(module.package)
-        bill.write_text(sbom.bill(module, content, linked, full_version, rustc))
+    def _image(self, name: str, description: str, contents: list[Content]) -> None:
+        tag, _, revision = self._version.partition("+")
+        labels = {
+            "org.opencontainers.image.description": description,
+            "org.opencontainers.image.licenses": "Apache-2.0",
+        }
+        if revision:
+            labels["org.opencontainers.image.revision"] = revision
+        layout = Layout(name, tag, contents, epoch=self._epoch, labels=labels)
+        layout.write_directory(self._dist / "oci" / name)
+        packed = self._dist / f"{name}.oci.tar"
+        layout.write_tar(packed)
+        self._shipped.append(packed)
+        print(f"dist: {name} {self._version}, image {layout.digest}")
+        if self._load:
+            load(packed)
 
-        layout = image.Layout(module.name, version)
-        layout.add_module(content, module.path, epoch=epoch, revision=revision, description=module.description)
-        layout.write_directory(dist / "oci" / module.name)
-        archive = dist / f"{module.name}.oci.tar"
-        layout.write_tar(archive, epoch)
-        shipped += [file, bill, archive]
-        print(f"dist: {module.name} {full_version}, image {layout.digest}")
-        if not arguments.no_load:
-            load(archive)
+    def _manual(self) -> None:
+        """What belongs beside the command on somebody's machine."""
+        packed = self._dist / "istio-stats-manual.tar.gz"
+        with tempfile.TemporaryDirectory() as directory:
+            run("cargo", "run", "--quiet", "--package", "istio-stats-tools", "--", "manual", directory)
+            files = {
+                str(path.relative_to(directory)): path.read_bytes()
+                for path in Path(directory).rglob("*")
+                if path.is_file()
+            }
+        packed.write_bytes(archive.gzip(archive.tar(files, self._epoch)))
+        self._shipped.append(packed)
 
-    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(shipped)]
-    (dist / "SHA256SUMS").write_text("".join(sums))
-    print(f"dist: {len(shipped)} files listed in {dist}/SHA256SUMS, image layouts in {dist}/oci/")
 
-
-def load(archive: Path) -> None:
+def load(packed: Path) -> None:
     """Hands the image to the local Docker engine, if there is one."""
     try:
-        engine = subprocess.run(["docker", "info"], capture_output=True, timeout=20).returncode == 0
+        engine = subprocess.run(["docker", "info"], check=False, capture_output=True, timeout=20).returncode == 0
     except (FileNotFoundError, subprocess.TimeoutExpired):
         engine = False
     if engine:
-        with archive.open("rb") as tar:
+        with packed.open("rb") as tar:
             subprocess.run(["docker", "load", "--quiet"], stdin=tar, check=True)
     else:
-        print(f"dist: no Docker engine here; elsewhere: docker load --input {archive}")
+        print(f"dist: no Docker engine here; elsewhere: docker load --input {packed}")
 
 
 def run(*command: str) -> str:

@@ -1,21 +1,18 @@
-"""Which crates a package links, as Cargo resolves them from Cargo.lock."""
-
-from lab.tree import Json
-
-from collections.abc import Iterable
+"""Which crates a package links for a target, as Cargo resolves them from Cargo.lock."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from lab.tree import Json
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-WASM_TARGET = "wasm32-wasip1"
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Crate:
 
 
 class Graph:
-    """The dependencies of every package of the workspace, built for a target."""
+    """The dependencies of every package of the workspace."""
 
     def __init__(self, root: Path, target: str) -> None:
         command = ["cargo", "metadata", "--format-version=1", "--locked", f"--filter-platform={target}"]
@@ -67,8 +64,20 @@ class Graph:
         return [
             dependency["pkg"]
             for dependency in self._nodes[identifier]["deps"]
-            if any(kind["kind"] is None for kind in dependency["dep_kinds"]) and not self._is_macro(dependency["pkg"])
+            if any(kind["kind"] is None for kind in dependency["dep_kinds"])
+            and not self._is_macro(dependency["pkg"])
+            and self._is_on(identifier, dependency["name"])
         ]
+
+    def _is_on(self, identifier: str, name: str) -> bool:
+        """Cargo lists an optional crate, too, of which a feature only says what it would do with it: `serde?/std`."""
+        package = self._packages[identifier]
+        named = [one for one in package["dependencies"] if (one["rename"] or one["name"]).replace("-", "_") == name]
+        if not all(one["optional"] for one in named):
+            return True
+        enabled = {what for feature in self._nodes[identifier]["features"] for what in package["features"][feature]}
+        keys = {one["rename"] or one["name"] for one in named}
+        return any(what.removeprefix("dep:").partition("/")[0] in keys for what in enabled)
 
     def _is_macro(self, identifier: str) -> bool:
         return any("proc-macro" in target["kind"] for target in self._packages[identifier]["targets"])

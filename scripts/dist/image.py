@@ -1,87 +1,78 @@
-"""An image that holds one module, a Wasm module in the form Istio calls "compat": a usual image whose last layer has
-`plugin.wasm` at its root. Registries, Docker and Istio's agent take it; they need not know Wasm.
+"""Images of one file each, written as an OCI image layout; its tar can be given to `docker load`, too.
 
-Written as an OCI image layout; its tar can be given to `docker load`, too.
+A Wasm module's has the form Istio calls "compat": a usual image whose last layer has `plugin.wasm` at its root.
+Registries, Docker and Istio's agent take it; they need not know Wasm. The native module's is to be mounted. A program
+is the entry point of its image, of which there is one for each processor.
 """
 
-from lab.tree import Json
-
-from pathlib import Path
-
 import hashlib
-import io
 import json
 import shutil
-import tarfile
+from dataclasses import dataclass
+from pathlib import Path
 
-import zopfli.gzip
+from lab.tree import Json
+from scripts.dist import archive
+from scripts.dist.product import Product
 
 LAYOUT_VERSION = "1.0.0"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-# The name Istio's agent looks for.
-PLUGIN = "plugin.wasm"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+# Nobody in particular: a pod may forbid root.
+USER = "65532:65532"
+
+
+@dataclass(frozen=True)
+class Content:
+    """The one file of an image."""
+
+    product: Product
+    content: bytes
+
+    def layer(self, epoch: int) -> tuple[str, bytes, bytes]:
+        """Its media type, what is stored, and that unpacked."""
+        is_program = self.product.is_program
+        mode = archive.PROGRAM if is_program else archive.FILE
+        files = archive.tar({self.product.path: self.content}, epoch, mode)
+        # zopfli takes half a minute for a program.
+        return (LAYER, files, files) if is_program else (f"{LAYER}+gzip", archive.gzip(files), files)
+
+    @property
+    def settings(self) -> Json:
+        """How it is run."""
+        if not self.product.is_program:
+            return {}
+        return {"Entrypoint": [f"/{self.product.path}"], "User": USER, "WorkingDir": "/"}
 
 
 class Layout:
-    """An OCI image layout with one image in it."""
+    """An OCI image layout: one image, or one for each of some processors, under one name.
 
-    def __init__(self, name: str, tag: str) -> None:
+    `epoch` is the time of all files in seconds, as in SOURCE_DATE_EPOCH.
+    """
+
+    def __init__(self, name: str, tag: str, contents: list[Content], *, epoch: int, labels: dict[str, str]) -> None:
         self.name = name
-        self.tag = tag
-        self.digest = None
+        self._epoch = epoch
+        self._labels = {"org.opencontainers.image.title": name, "org.opencontainers.image.version": tag, **labels}
         # Paths and contents, as the image layout specification has them.
         self._files = {"oci-layout": _json({"imageLayoutVersion": LAYOUT_VERSION})}
-
-    def add_module(self, content: bytes, path: str, *, epoch: int, revision: str, description: str) -> None:
-        """The module is the image's only file, at `path`. `epoch` is the file's time in seconds, as in SOURCE_DATE_EPOCH."""
-        files = tar({path: content}, epoch)
-        # Of one implementation, so that it gives the same bytes everywhere, which zlib's many versions do not.
-        layer = self._add(LAYER, zopfli.gzip.compress(files))
-        labels = {
-            "org.opencontainers.image.title": self.name,
-            "org.opencontainers.image.description": description,
-            "org.opencontainers.image.version": self.tag,
-            "org.opencontainers.image.licenses": "Apache-2.0",
-        }
-        if revision:
-            labels["org.opencontainers.image.revision"] = revision
-        config = self._add(
-            CONFIG,
-            _json(
-                {
-                    # An image has to name some; nothing in it is run by a processor.
-                    "architecture": "amd64",
-                    "os": "linux",
-                    "config": {"Labels": labels},
-                    "rootfs": {"type": "layers", "diff_ids": [_digest(files)]},
-                }
-            ),
-        )
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "config": config,
-            "layers": [layer],
-            "annotations": labels,
-        }
-        described = self._add(MANIFEST, _json(manifest))
+        # For engines that load images as Docker always did, of which they take the first.
+        self._docker: dict[str, bytes] = {}
+        images = [self._image(content, f"{name}:{tag}") for content in contents]
+        described = images[0]
+        if len(images) > 1:
+            index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": images, "annotations": self._labels}
+            described = self._add(INDEX, _json(index))
         self.digest = described["digest"]
         described["annotations"] = {
-            "org.opencontainers.image.ref.name": self.tag,
+            "org.opencontainers.image.ref.name": tag,
             # For engines that load images with containerd, which know no other name.
-            "io.containerd.image.name": f"docker.io/library/{self.name}:{self.tag}",
+            "io.containerd.image.name": f"docker.io/library/{name}:{tag}",
         }
         self._files["index.json"] = _json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [described]})
-        # For engines that load images as Docker always did.
-        loaded = {
-            "Config": _path(config["digest"]),
-            "RepoTags": [f"{self.name}:{self.tag}"],
-            "Layers": [_path(layer["digest"])],
-        }
-        self._docker = {"manifest.json": _json([loaded])}
 
     def write_directory(self, directory: Path) -> None:
         """Replaces the directory."""
@@ -91,26 +82,36 @@ class Layout:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
 
-    def write_tar(self, path: Path, epoch: int) -> None:
-        path.write_bytes(tar({**self._files, **self._docker}, epoch))
+    def write_tar(self, path: Path) -> None:
+        path.write_bytes(archive.tar({**self._files, **self._docker}, self._epoch))
+
+    def _image(self, content: Content, reference: str) -> Json:
+        """Its manifest's descriptor."""
+        media_type, stored, unpacked = content.layer(self._epoch)
+        layer = self._add(media_type, stored)
+        platform = {"architecture": content.product.architecture, "os": "linux"}
+        image = {
+            **platform,
+            "config": {"Labels": self._labels, **content.settings},
+            "rootfs": {"type": "layers", "diff_ids": [_digest(unpacked)]},
+        }
+        config = self._add(CONFIG, _json(image))
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": config,
+            "layers": [layer],
+            "annotations": self._labels,
+        }
+        loaded = {"Config": _path(config["digest"]), "RepoTags": [reference], "Layers": [_path(layer["digest"])]}
+        self._docker.setdefault("manifest.json", _json([loaded]))
+        described = self._add(MANIFEST, _json(manifest))
+        return {**described, "platform": platform} if content.product.is_program else described
 
     def _add(self, media_type: str, content: bytes) -> Json:
         digest = _digest(content)
         self._files[_path(digest)] = content
         return {"mediaType": media_type, "digest": digest, "size": len(content)}
-
-
-def tar(files: dict[str, bytes], epoch: int) -> bytes:
-    """Of files that anybody may read and nobody in particular owns, in the order of their names."""
-    result = io.BytesIO()
-    with tarfile.open(fileobj=result, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for path, content in sorted(files.items()):
-            entry = tarfile.TarInfo(path)
-            entry.size = len(content)
-            entry.mode = 0o644
-            entry.mtime = epoch
-            archive.addfile(entry, io.BytesIO(content))
-    return result.getvalue()
 
 
 def _json(value: object) -> bytes:

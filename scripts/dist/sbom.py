@@ -1,12 +1,8 @@
-"""A module's software bill of materials: CycloneDX, JSON."""
-
-from typing import Protocol
-from scripts.dist.crates import Crate
-
-from collections.abc import Iterable
+"""A released file's software bill of materials: CycloneDX, JSON."""
 
 import hashlib
 import uuid
+from collections.abc import Iterable
 
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
 from cyclonedx.model.bom import Bom
@@ -15,53 +11,43 @@ from cyclonedx.model.license import LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from scripts.dist.crates import Crate
+from scripts.dist.product import Product
 
-class Described(Protocol):
-    """A module, by name, file and target."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def file(self) -> str: ...
-
-    @property
-    def target(self) -> str: ...
-
-    @property
-    def description(self) -> str: ...
+# What the standard library brings for targets that end so. With glibc it takes the machine's.
+LIBC = {"wasip1": "wasi-libc", "musl": "musl"}
 
 
-def bill(module: Described, content: bytes, crates: Iterable[Crate], version: str, rustc: str) -> str:
-    """Of `content`, which is the module at `version`, made of `crates` and of the standard library of `rustc`."""
-    is_wasm = module.target.startswith("wasm")
+def bill(product: Product, content: bytes, crates: Iterable[Crate], version: str, rustc: str) -> str:
+    """Of `content`, which is the product at `version`, made of `crates` and of the standard library of `rustc`."""
     digest = hashlib.sha256(content).hexdigest()
-    product = Component(
-        name=module.file,
+    whole = Component(
+        name=product.file,
         version=version,
         type=ComponentType.FILE,
-        bom_ref=module.file,
-        description=module.description,
+        bom_ref=product.file,
+        description=product.description,
         licenses=[LicenseExpression("Apache-2.0")],
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
     )
     components = {crate.key: _component(crate) for crate in crates}
-    # Not in Cargo.lock, and in every module: it comes with the compiler.
+    libc = LIBC.get(product.target.rpartition("-")[2])
+    # Not in Cargo.lock, and in every product: it comes with the compiler.
     std = Component(
         name="std",
         version=rustc,
         type=ComponentType.LIBRARY,
         bom_ref=f"std@{rustc}",
-        description=f"Rust's standard library for {module.target}" + (", with its copy of wasi-libc" if is_wasm else ""),
+        description=f"Rust's standard library for {product.target}" + (f", with its copy of {libc}" if libc else ""),
         licenses=[LicenseExpression("MIT OR Apache-2.0")],
     )
 
     # Both would be different each time.
     result = Bom(serial_number=uuid.uuid5(uuid.NAMESPACE_OID, digest))
     result.metadata.timestamp = None  # type: ignore[assignment]
-    result.metadata.component = product
+    result.metadata.component = whole
     result.components.update([*components.values(), std])
-    result.register_dependency(product, [*components.values(), std])
+    result.register_dependency(whole, [*components.values(), std])
     for crate in crates:
         result.register_dependency(components[crate.key], [components[key] for key in crate.dependencies])
     return JsonV1Dot6(result).output_as_string(indent=2) + "\n"

@@ -4,12 +4,12 @@ Written from what Istio accepts, not from what `make dist` writes. Three forms: 
 OCI image ("compat"), an OCI artifact.
 """
 
-from collections.abc import Callable
-from lab.tree import Json
-
 import gzip
 import io
 import tarfile
+from collections.abc import Callable
+
+from lab.tree import Json
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"

@@ -1,22 +1,23 @@
 """The images: whole, as small as can be, and readable by Istio's agent, skopeo and Docker."""
 
-from lab.tree import Json
-
-from typing import Callable
-from pathlib import Path
-
 import gzip
 import hashlib
 import io
 import json
+import platform
 import subprocess
 import tarfile
+from collections.abc import Callable
+from pathlib import Path
 
-from tests.dist import istio
 import pytest
-from tests.dist.release import DIST, MODULES, VERSION, need_docker, need_skopeo, run
 
-pytestmark = pytest.mark.parametrize("name", MODULES)
+from lab.tree import Json
+from tests.dist import istio
+from tests.dist.release import DIST, IMAGES, MODULES, NATIVE, VERSION, need_docker, need_skopeo, run
+
+of_every_image = pytest.mark.parametrize("name", IMAGES)
+of_every_module = pytest.mark.parametrize("name", MODULES)
 
 
 def _wasm(name: str) -> bytes:
@@ -44,51 +45,96 @@ def _reader(directory: Path) -> Callable[[str], bytes]:
     return read
 
 
-def _manifest(directory: Path) -> tuple[Json, Json]:
+def _described(directory: Path) -> Json:
+    """What the layout holds under its one name."""
     assert json.loads((directory / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
     [described] = json.loads((directory / "index.json").read_text())["manifests"]
-    return described, json.loads(_reader(directory)(described["digest"]))
+    return described
 
 
+def _manifests(directory: Path) -> list[Json]:
+    """Of the image, or of each processor's."""
+    top = json.loads(_reader(directory)(_described(directory)["digest"]))
+    if "manifests" not in top:
+        return [top]
+    return [json.loads(_reader(directory)(described["digest"])) for described in top["manifests"]]
+
+
+def _manifest(name: str) -> Json:
+    """Of a module's image, of which there is one."""
+    [manifest] = _manifests(DIST / "oci" / name)
+    return manifest
+
+
+def _layer(directory: Path, manifest: Json) -> bytes:
+    """The one layer, unpacked."""
+    [layer] = manifest["layers"]
+    stored = _reader(directory)(layer["digest"])
+    return gzip.decompress(stored) if layer["mediaType"] == istio.OCI_LAYER else stored
+
+
+@of_every_module
 def test_istios_agent_finds_the_module(name: str) -> None:
-    directory = DIST / "oci" / name
-    _, manifest = _manifest(directory)
+    manifest = _manifest(name)
     assert manifest["layers"][-1]["mediaType"] == istio.OCI_LAYER
-    assert istio.module(manifest, _reader(directory)) == _wasm(name)
+    assert istio.module(manifest, _reader(DIST / "oci" / name)) == _wasm(name)
 
 
+@pytest.mark.parametrize("name", NATIVE)
+def test_the_native_module_is_alone_in_its_image(name: str) -> None:
+    directory = DIST / "oci" / name
+    manifest = _manifest(name)
+    config = json.loads(_reader(directory)(manifest["config"]["digest"]))
+    assert config["architecture"] == {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+    with tarfile.open(fileobj=io.BytesIO(_layer(directory, manifest))) as members:
+        held = {member.name: _content(members, member) for member in members}
+    assert held == {f"{name}.so": (DIST / f"{name}.so").read_bytes()}
+
+
+@of_every_image
 def test_every_blob_is_what_its_descriptor_says_and_none_is_spare(name: str) -> None:
     directory = DIST / "oci" / name
-    described, manifest = _manifest(directory)
-    descriptors = [described, manifest["config"], *manifest["layers"]]
+    described = _described(directory)
+    assert described["annotations"]["org.opencontainers.image.ref.name"] == VERSION
+    descriptors = [described]
+    if described["mediaType"] == "application/vnd.oci.image.index.v1+json":
+        descriptors += json.loads(_reader(directory)(described["digest"]))["manifests"]
+    for manifest in _manifests(directory):
+        descriptors += [manifest["config"], *manifest["layers"]]
+        assert manifest["annotations"]["org.opencontainers.image.version"] == VERSION
+        config = json.loads(_reader(directory)(manifest["config"]["digest"]))
+        assert config["rootfs"] == {"type": "layers", "diff_ids": [_sha256(_layer(directory, manifest))]}
     for descriptor in descriptors:
         assert len(_reader(directory)(descriptor["digest"])) == descriptor["size"]
     blobs = {f"sha256:{path.name}" for path in (directory / "blobs" / "sha256").iterdir()}
     assert blobs == {descriptor["digest"] for descriptor in descriptors}
-    assert described["annotations"]["org.opencontainers.image.ref.name"] == VERSION
-    assert manifest["annotations"]["org.opencontainers.image.version"] == VERSION
-
-    config = json.loads(_reader(directory)(manifest["config"]["digest"]))
-    [layer] = manifest["layers"]
-    uncompressed = gzip.decompress(_reader(directory)(layer["digest"]))
-    assert config["rootfs"] == {"type": "layers", "diff_ids": [_sha256(uncompressed)]}
 
 
+def _check_members(packed: bytes, mode: int) -> None:
+    with tarfile.open(fileobj=io.BytesIO(packed)) as members:
+        for member in members:
+            assert (member.mtime, member.uid, member.gid, member.uname, member.gname) == (0, 0, 0, "", "")
+            assert member.mode == mode
+
+
+@of_every_image
 def test_no_clock_and_no_user_is_in_it(name: str) -> None:
     directory = DIST / "oci" / name
-    _, manifest = _manifest(directory)
-    layer = _reader(directory)(manifest["layers"][0]["digest"])
+    _check_members((DIST / f"{name}.oci.tar").read_bytes(), 0o644)
+    for manifest in _manifests(directory):
+        _check_members(_layer(directory, manifest), 0o755 if name == "istio-stats-command" else 0o644)
+        config = json.loads(_reader(directory)(manifest["config"]["digest"]))
+        assert "created" not in config and "org.opencontainers.image.created" not in manifest["annotations"]
+
+
+@pytest.mark.parametrize("name", [*MODULES, *NATIVE])
+def test_no_clock_is_in_what_is_compressed(name: str) -> None:
+    layer = _reader(DIST / "oci" / name)(_manifest(name)["layers"][0]["digest"])
     # RFC 1952: no name, comment or extra field, and no time.
     assert layer[3] == 0 and layer[4:8] == bytes(4)
-    for archive in (gzip.decompress(layer), (DIST / f"{name}.oci.tar").read_bytes()):
-        with tarfile.open(fileobj=io.BytesIO(archive)) as members:
-            for member in members:
-                assert (member.mtime, member.uid, member.gid, member.uname, member.gname) == (0, 0, 0, "", "")
-                assert member.mode == 0o644
-    config = json.loads(_reader(directory)(manifest["config"]["digest"]))
-    assert "created" not in config and "org.opencontainers.image.created" not in manifest["annotations"]
 
 
+@of_every_image
 def test_the_tar_holds_the_same_layout(name: str) -> None:
     directory = DIST / "oci" / name
     files = {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
@@ -99,19 +145,22 @@ def test_the_tar_holds_the_same_layout(name: str) -> None:
 
 
 def _copy_with_skopeo(name: str, directory: Path, *options: str) -> None:
-    command = ["skopeo", "copy", "--insecure-policy", "--quiet", *options]
+    command = ["skopeo", "copy", "--all", "--insecure-policy", "--quiet", *options]
     run(*command, f"oci:dist/oci/{name}:{VERSION}", f"dir:{directory}")
 
 
+@of_every_image
 def test_skopeo_copies_it_as_it_is(name: str, tmp_path: Path) -> None:
     need_skopeo()
-    _copy_with_skopeo(name, tmp_path)
-    described, manifest = _manifest(DIST / "oci" / name)
-    copied = (tmp_path / "manifest.json").read_bytes()
-    assert _sha256(copied) == described["digest"]
-    assert istio.module(manifest, lambda digest: (tmp_path / digest.split(":")[1]).read_bytes()) == _wasm(name)
+    _copy_with_skopeo(name, tmp_path, "--preserve-digests")
+    directory = DIST / "oci" / name
+    assert _sha256((tmp_path / "manifest.json").read_bytes()) == _described(directory)["digest"]
+    for manifest in _manifests(directory):
+        for blob in (manifest["config"], *manifest["layers"]):
+            assert _sha256((tmp_path / blob["digest"].split(":")[1]).read_bytes()) == blob["digest"]
 
 
+@of_every_module
 def test_istios_agent_finds_it_behind_dockers_manifest(name: str, tmp_path: Path) -> None:
     need_skopeo()
     _copy_with_skopeo(name, tmp_path, "--format=v2s2")
@@ -120,6 +169,7 @@ def test_istios_agent_finds_it_behind_dockers_manifest(name: str, tmp_path: Path
     assert istio.module(manifest, lambda digest: (tmp_path / digest.split(":")[1]).read_bytes()) == _wasm(name)
 
 
+@of_every_module
 def test_docker_loads_it(name: str) -> None:
     need_docker()
     with (DIST / f"{name}.oci.tar").open("rb") as archive:

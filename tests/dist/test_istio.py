@@ -1,13 +1,12 @@
 """The rules in istio.py can say no."""
 
-from lab.tree import Json
-
 import gzip
 import io
 import tarfile
 
-from tests.dist import istio
 import pytest
+
+from tests.dist import istio
 
 WASM = b"\0asm\1\0\0\0"
 

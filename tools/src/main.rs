@@ -11,6 +11,7 @@ mod exposition;
 mod extraction;
 mod find;
 mod istio_metrics;
+mod manual;
 mod migrate;
 mod names;
 mod output;
@@ -25,11 +26,12 @@ mod yaml;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use istio_stats::version::VERSION;
 
 /// Checks and prepares what the Wasm modules of istio-stats need.
 #[derive(Debug, Parser)]
-#[command(name = "istio-stats", version)]
+#[command(name = "istio-stats", version = VERSION)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -43,6 +45,7 @@ enum Command {
     PeerHeader(peer_header::Args),
     Doctor(doctor::Args),
     Pack(pack::Args),
+    Manual(manual::Args),
     Top(top::Args),
     Ui(ui::Args),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::PeerHeader(args) => peer_header::run(&args),
         Command::Doctor(args) => return doctor::run(&args),
         Command::Pack(args) => pack::run(&args),
+        Command::Manual(args) => manual::run(&args, Cli::command()),
         Command::Top(args) => top::run(&args),
         Command::Ui(args) => ui::run(&args),
     };

@@ -96,9 +96,9 @@ reproducible: ## a build in another folder with another CARGO_HOME has to give t
 	@scripts/build-command dist $(ARCHITECTURES)
 	@scripts/check-reproducible $(ARCHITECTURES)
 
-pictures: ## docs/pictures: istio-stats ui in a Chromium
+pictures: ## docs/pictures: istio-stats ui in a Chromium, top on a terminal, the demo
 	@scripts/setup test
-	@cargo build --package istio-stats-tools
+	@$(MAKE) --no-print-directory build
 	@.venv/bin/python -m scripts.pictures
 
 clean: ## removes whatever was built or installed here

@@ -22,7 +22,7 @@ from demo import traffic
 from lab import envoy, metrics, table
 from lab.failure import Failure
 from lab.metrics import Labels, Snapshot
-from lab.paths import ROOT, module
+from lab.paths import ROOT, command, module
 from lab.ports import is_listening, require_free
 from lab.processes import Process, Processes
 from lab.waiting import PATIENCE_SECONDS, leftovers
@@ -31,6 +31,9 @@ from lab.web import answers_ok
 LOGS = Path("out/demo")
 APPLICATION_PORTS = {18003: "the application", 18004: "the application's gRPC", 18008: "the application's TCP"}
 DOWN_PORT = 18005
+PAGE_PORT = 15080
+# Between two kinds of requests, once everything was shown.
+PAUSE_SECONDS = 1
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Proxy:
 
 EAST = Proxy("east", "client's", "source", 18001, 18006, 19001)
 WEST = Proxy("west", "server's", "destination", 18002, 18007, 19002)
+ADMIN_URLS = [f"http://127.0.0.1:{proxy.admin_port}" for proxy in (EAST, WEST)]
 
 
 def main() -> None:
@@ -85,7 +89,7 @@ def arguments() -> argparse.Namespace:
 
 def demo(keep: bool) -> None:
     require_modules()
-    require_ports()
+    require_ports(keep)
     with Processes() as processes:
         start(processes)
         sent = send(processes)
@@ -93,9 +97,11 @@ def demo(keep: bool) -> None:
             wait_for_counts(processes, sent)
             for proxy in (EAST, WEST):
                 show(proxy, metrics.Snapshot.scrape(proxy.admin_port))
+            if keep:
+                show_picture(processes)
             say_where_to_look(keep)
             if keep:
-                wait_for_ctrl_c(processes)
+                keep_sending(processes)
 
 
 def require_modules() -> None:
@@ -103,7 +109,9 @@ def require_modules() -> None:
         module(name)
 
 
-def require_ports() -> None:
+def require_ports(keep: bool) -> None:
+    if keep:
+        require_free(PAGE_PORT, "the page of istio-stats ui")
     for proxy in (EAST, WEST):
         require_free(proxy.port, f"the HTTP listener of the Envoy {proxy.name}")
         require_free(proxy.tcp_port, f"the TCP listener of the Envoy {proxy.name}")
@@ -126,8 +134,8 @@ def start(processes: Processes) -> None:
 
 def start_envoy(processes: Processes, proxy: Proxy) -> Process:
     # Two workers show that their counts add up.
-    command = envoy.command(Path(f"envoy-config/standalone/{proxy.name}.yaml"), workers=2)
-    return processes.start(f"the Envoy {proxy.name}", command, LOGS / f"{proxy.name}.log")
+    with_file = envoy.command(Path(f"envoy-config/standalone/{proxy.name}.yaml"), workers=2)
+    return processes.start(f"the Envoy {proxy.name}", with_file, LOGS / f"{proxy.name}.log")
 
 
 def send(processes: Processes) -> dict[Proxy, int]:
@@ -287,32 +295,44 @@ def order(series: tuple[Labels, float]) -> tuple[bool, bool, str, str]:
     )
 
 
+def show_picture(processes: Processes) -> None:
+    address = f"http://127.0.0.1:{PAGE_PORT}"
+    arguments = ["ui", "--listen", f"127.0.0.1:{PAGE_PORT}", *ADMIN_URLS]
+    page = processes.start("istio-stats ui", [command(), *arguments], LOGS / "ui.log")
+    page.wait_until(partial(answers_ok, address))
+    print(f"\nThe mesh in a browser: {address}/")
+
+
 def say_where_to_look(keep: bool) -> None:
     print()
     if not keep:
-        print("To look further, leave it all running: DEMO_KEEP=1 make demo. Then:")
+        print("To see it in a browser, and to look further, leave it all running: DEMO_KEEP=1 make demo. Then:")
     print("  every series with its 25 labels:")
     for proxy in (EAST, WEST):
         print(f"    curl -s {proxy.stats_url} | grep '^istio_'")
     print("  which Kubernetes cluster calls which, live:")
-    urls = " ".join(f"http://127.0.0.1:{proxy.admin_port}" for proxy in (EAST, WEST))
-    command = f"{os.environ.get('CARGO_TARGET_DIR', 'target')}/debug/istio-stats"
-    print(f"    {command} top {urls}")
-    print("  the same in a browser:")
-    print(f"    {command} ui {urls}")
+    shown = f"{os.environ.get('CARGO_TARGET_DIR', 'target')}/debug/istio-stats"
+    print(f"    {shown} top {' '.join(ADMIN_URLS)}")
     print("  one more request:")
     print(f"    curl -H 'Host: {traffic.REVIEWS}' http://127.0.0.1:{EAST.port}/")
     if keep:
-        print("Ctrl-C ends it.")
+        print("Requests and connections go on. Ctrl-C ends it.")
 
 
-def wait_for_ctrl_c(processes: Processes) -> None:
+def keep_sending(processes: Processes) -> None:
+    """The same again and again, so that there are rates to look at."""
     try:
         while True:
-            processes.require_running()
-            time.sleep(0.5)
+            for _ in traffic.send(traffic.BATCHES, EAST.port):
+                processes.require_running()
+                with traffic.connect(EAST.tcp_port):
+                    time.sleep(PAUSE_SECONDS)
     except KeyboardInterrupt:
         print("\nstopped")
+    except Exception:
+        # If a process has ended, that is the better message.
+        processes.require_running()
+        raise
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import grpc
 import pytest
 
 from lab.waiting import await_equal
-from tests.e2e.harness import clients, forms
+from tests.e2e.harness import clients, forms, usual
 from tests.e2e.harness.clients import GrpcClient
-from tests.e2e.harness.grpc_backend import UNANSWERED
+from tests.e2e.harness.grpc_backend import SERVICE, UNANSWERED
 from tests.e2e.harness.grpc_stream import Stream
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import BACKEND, east, west
@@ -86,6 +86,20 @@ def test_who_breaks_off_leaves_no_status(mesh: Mesh, grpc_backend_port: int, log
 def _expect_ends(mesh: Mesh, name: str, expected: dict[tuple[str, ...], float]) -> None:
     labels = ("response_code", "response_flags", "grpc_response_status")
     await_equal(partial(mesh.requests, name, labels), expected, f"how requests ended in {name}")
+
+
+@pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
+def test_what_a_filter_in_front_refuses_is_grpc_with_its_status(
+    mesh: Mesh, grpc_backend_port: int, logger: bool
+) -> None:
+    refuses = usual.deny(f"/{SERVICE}/Reserve")
+    port = mesh.start(west(grpc_backend_port, protocol="http2", filters=[refuses], logger=logger))
+    with clients.grpc_client(port) as caller, pytest.raises(grpc.RpcError) as refusal:
+        caller.reserve(b"lamp")
+    assert refusal.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    mesh.await_total("west", "istio_requests_total", 1)
+    labels = ("request_protocol", "response_code", "grpc_response_status")
+    assert mesh.requests("west", labels) == {("grpc", "200", "7"): 1}
 
 
 def test_a_stream_named_by_its_host_header_has_one_series(mesh: Mesh, grpc_backend_port: int) -> None:

@@ -14,18 +14,17 @@
 
 #[path = "native/story.rs"]
 mod story;
+#[path = "native/usual.rs"]
+mod usual;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, UPSTREAM_PEER_KEY};
-use istio_stats::host::fake::{FakeHost, Hostcall, Phase, Value};
+use istio_stats::host::fake::{FakeHost, Hostcall, Phase};
 use istio_stats::host::{ExpressionToken, Host as _};
-use istio_stats::peer::metadata;
 use istio_stats::rules::expression::printed;
-use istio_stats::workload::fact::Fact;
-use istio_stats::workload::Workload;
-use story::{Story, INBOUND, OUTBOUND, SERVICE};
+use story::{Story, INBOUND, OUTBOUND};
+use usual::{by_exchange, Usual, USUAL};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -84,25 +83,6 @@ fn cost_of(host: &FakeHost, run: impl FnOnce()) -> Cost {
     }
 }
 
-/// A proxy as Istio's are: mutual TLS aside, everything that it can know is there.
-fn proxied(story: &Story) {
-    let host = &story.host;
-    host.set_attribute(&["connection", "id"], 7i64);
-    host.set_attribute(&["xds", "cluster_name"], "outbound|80||reviews.shop.svc.cluster.local");
-    host.set_attribute(&["xds", "route_name"], "default");
-    host.set_attribute(&["xds", "listener_direction"], 1i64);
-    host.set_attribute(
-        &SERVICE,
-        Value::map([("host", "reviews.shop"), ("name", "reviews"), ("namespace", "shop")]),
-    );
-    let peer = Workload::default().with(Fact::Workload, "reviews-v2");
-    let peer = metadata::encode(&peer);
-    host.set_attribute(&[UPSTREAM_PEER_KEY], peer.as_str());
-    host.set_attribute(&["filter_state", "wasm.istio_stats.upstream_peer"], peer.as_str());
-    host.set_attribute(&[DOWNSTREAM_PEER_KEY], peer.as_str());
-    host.set_attribute(&["filter_state", "wasm.istio_stats.downstream_peer"], peer.as_str());
-}
-
 /// Requests of one kind after which the plugin knows what they have.
 const WARM_UP: usize = 17;
 /// Requests that a list has to be common to.
@@ -113,7 +93,6 @@ fn request(root_id: &str, configuration: &str, prepare: impl Fn(&Story)) -> Cost
     let story = Story::new(root_id, configuration);
     let serve = || {
         let id = story.open();
-        proxied(&story);
         prepare(&story);
         story.host.enter_stream(id, Phase::Log);
         id
@@ -129,42 +108,22 @@ fn request(root_id: &str, configuration: &str, prepare: impl Fn(&Story)) -> Cost
     cost_of(&story.host, || finish(id))
 }
 
-/// Hostcalls of the usual request, whatever its kind: one list, and the samples.
-const USUAL: Cost = Cost { calls: 5, returning: 1, records: 4 };
-
-fn mutual_tls(story: &Story) {
-    story.host.set_attribute(&["upstream", "tls_version"], "TLSv1.3");
-    story.host.set_attribute(&["upstream", "uri_san_local_certificate"], "spiffe://td/ns/shop/sa/web");
-    story.host.set_attribute(&["upstream", "uri_san_peer_certificate"], "spiffe://td/ns/shop/sa/reviews");
-    story.host.set_attribute(&["connection", "mtls"], true);
-    story.host.set_attribute(&["connection", "uri_san_peer_certificate"], "spiffe://td/ns/shop/sa/caller");
-}
-
-fn nobody_exchanges(story: &Story) {
-    story.host.remove_attribute(&[DOWNSTREAM_PEER_KEY]);
-    story.host.remove_attribute(&["filter_state", "wasm.istio_stats.downstream_peer"]);
-    story.host.remove_attribute(&[UPSTREAM_PEER_KEY]);
-    story.host.remove_attribute(&["filter_state", "wasm.istio_stats.upstream_peer"]);
-}
-
-fn endpoint_is_described(story: &Story) {
-    nobody_exchanges(story);
-    story.host.set_attribute(&istio_stats::attribute::keys::ENDPOINT, "reviews-v2;shop;reviews;v2;west");
+#[test]
+fn a_usual_request_costs_one_read_and_its_samples() {
+    // The list tells also that there is no TLS, no peer, no special route; identities of
+    // the downstream connection are remembered.
+    for Usual { name, root_id, configuration, prepare } in USUAL {
+        let cost = request(root_id, configuration, prepare);
+        assert_eq!(cost, Cost { calls: 5, returning: 1, records: 4 }, "{name}");
+    }
 }
 
 #[test]
-fn a_source_costs_one_read_and_its_samples() {
-    // The list tells that there is no TLS, so no identities.
-    assert_eq!(request(OUTBOUND, "{}", |_| {}), USUAL);
-    // Over mutual TLS it brings these, too.
-    assert_eq!(request(OUTBOUND, "{}", mutual_tls), USUAL);
-    // Without an exchange it tells that there is none, and brings the endpoint.
-    assert_eq!(request(OUTBOUND, "{}", endpoint_is_described), USUAL);
-    let without_route_name = |story: &Story| story.host.remove_attribute(&["xds", "route_name"]);
-    assert_eq!(request(OUTBOUND, "{}", without_route_name), USUAL);
-    // It tells of the route, too, that it is no special one: only those are read.
+fn a_special_route_costs_two_reads_more() {
+    // One that the list did not ask for, of the route, and of what the list then lacks.
     let served = Cell::new(0);
     let every_other = |story: &Story| {
+        by_exchange(story);
         served.set(served.get() + 1);
         if served.get() % 2 == 1 {
             story.host.set_attribute(&["xds", "route_name"], "allow_any");
@@ -173,35 +132,17 @@ fn a_source_costs_one_read_and_its_samples() {
     served.set(1);
     assert_eq!(request(OUTBOUND, "{}", every_other).calls, 7);
     served.set(0);
-    assert_eq!(request(OUTBOUND, "{}", every_other), USUAL);
-}
-
-#[test]
-fn a_destination_costs_one_read_and_its_samples() {
-    // The connection's identities are remembered.
-    assert_eq!(request(INBOUND, "{}", |_| {}), USUAL);
-    assert_eq!(request(INBOUND, "{}", mutual_tls), USUAL);
-    // A plain client.
-    assert_eq!(request(INBOUND, "{}", nobody_exchanges), USUAL);
-}
-
-#[test]
-fn a_gateway_costs_one_read_and_its_samples() {
-    // Its listener tells the direction, the request's host the service.
-    let gateway = |story: &Story| {
-        endpoint_is_described(story);
-        story.host.set_attribute(&["xds", "listener_direction"], 0i64);
-        story.host.remove_attribute(&SERVICE);
-    };
-    assert_eq!(request("", "{}", gateway), USUAL);
-    assert_eq!(request("", r#"{"reporter": "SERVER_GATEWAY"}"#, gateway), USUAL);
+    assert_eq!(request(OUTBOUND, "{}", every_other).calls, 5);
 }
 
 #[test]
 fn an_expression_costs_one_read() {
     let labels =
         r#"{"metrics": [{"dimensions": {"method": "request.method", "peer": "upstream_peer.workload"}}]}"#;
-    let method = |story: &Story| story.host.set_expression(&printed("request.method"), "GET");
+    let method = |story: &Story| {
+        by_exchange(story);
+        story.host.set_expression(&printed("request.method"), "GET");
+    };
     assert_eq!(request(OUTBOUND, labels, method), Cost { calls: 6, returning: 2, records: 4 });
 }
 
@@ -210,12 +151,13 @@ fn what_no_metric_shows_is_not_read() {
     let labels = r#"{"labels": ["source_cluster", "destination_cluster", "response_code"],
         "metrics": [{"name": "request_bytes", "drop": true}, {"name": "response_bytes", "drop": true}]}"#;
     // Code, duration and peer; too few for a list.
-    assert_eq!(request(OUTBOUND, labels, |_| {}), Cost { calls: 6, returning: 4, records: 2 });
+    assert_eq!(request(OUTBOUND, labels, by_exchange), Cost { calls: 6, returning: 4, records: 2 });
 }
 
 #[test]
 fn a_grpc_request_costs_two_reads_more() {
     let grpc = |story: &Story| {
+        by_exchange(story);
         story.grpc_messages(3, 2);
         story.host.set_attribute(&["response", "grpc_status"], 0i64);
     };
@@ -228,7 +170,7 @@ fn the_list_follows_what_streams_have() {
     let story = Story::new(OUTBOUND, "{}");
     let evaluated = |answered: bool| {
         let id = story.open();
-        proxied(&story);
+        by_exchange(&story);
         if !answered {
             story.host.remove_attribute(&["response", "code"]);
         }
@@ -259,7 +201,7 @@ fn a_logged_request_costs_what_a_filter_s_does() {
     let story = Story::new(OUTBOUND, r#"{"attachment": "http"}"#);
     let serve = || {
         let id = story.open_unseen();
-        proxied(&story);
+        by_exchange(&story);
         story.host.enter_stream(id, Phase::Log);
     };
     for _ in 0..WARM_UP {
@@ -275,7 +217,7 @@ fn a_logged_request_costs_what_a_filter_s_does() {
 fn an_open_connection_costs_three_reads_a_period_and_its_end_as_many() {
     let story = Story::new(OUTBOUND, "{}");
     let id = story.connect();
-    proxied(&story);
+    by_exchange(&story);
     for bytes in [100, 200] {
         story.transferred(bytes, bytes);
         story.host.enter_stream(id, Phase::Log);
@@ -286,7 +228,7 @@ fn an_open_connection_costs_three_reads_a_period_and_its_end_as_many() {
     assert_eq!((cost.returning, cost.records), (3, 2), "{cost:?}");
     story.transferred(400, 400);
     let other = story.connect();
-    proxied(&story);
+    by_exchange(&story);
     story.disconnect(other, 0);
     story.host.enter_stream(id, Phase::Log);
     let cost = cost_of(&story.host, || {
@@ -309,7 +251,7 @@ fn a_request_like_one_before_costs_no_allocation() {
         let story = Story::new(root_id, "{}");
         let allocations = |run: &dyn Fn(u32)| {
             let id = story.open();
-            proxied(&story);
+            by_exchange(&story);
             story.host.enter_stream(id, Phase::Log);
             let before = ALLOCATIONS.with(Cell::get);
             run(id);
@@ -343,7 +285,7 @@ fn allocations_do_not_grow_with_the_labels() {
         let mut last = 0;
         for _ in 0..3 {
             let id = story.open();
-            proxied(&story);
+            by_exchange(&story);
             story.host.enter_stream(id, Phase::Log);
             let before = ALLOCATIONS.with(Cell::get);
             story.plugin.on_log(&story.host, id, istio_stats::attachment::Attachment::Http);

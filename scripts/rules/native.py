@@ -6,6 +6,8 @@ says of each bound it can. So increases are taken there, where two proxies of on
 
 from collections.abc import Iterator
 
+# Name, further labels and expression.
+Rule = tuple[str, dict[str, str], str]
 # Those that Envoy's classic histograms have, as its text page writes them.
 BOUNDS = (
     *("0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "2500", "5000", "10000"),
@@ -20,7 +22,7 @@ def series(histogram: str, part: str) -> str:
     return f"workload_native:{histogram}_{part}:increase"
 
 
-def rules(histogram: str, without: str) -> Iterator[tuple[str, dict[str, str], str]]:
+def rules(histogram: str, without: str) -> Iterator[Rule]:
     """For each name, further labels and expression."""
     # From -Inf: Prometheus takes the lowest bucket, around zero, for one half below it where there is no other.
     for bound in BOUNDS:
@@ -32,7 +34,7 @@ def rules(histogram: str, without: str) -> Iterator[tuple[str, dict[str, str], s
     yield _rule(histogram, "sum", "histogram_sum({0})", without)
 
 
-def _rule(histogram: str, part: str, value: str, without: str, bound: str = "") -> tuple[str, dict[str, str], str]:
+def _rule(histogram: str, part: str, value: str, without: str, bound: str = "") -> Rule:
     now, before = value.format(histogram), value.format(f"{histogram} offset 15s")
     # A histogram that Envoy makes coarser may have a little less below a bound than before.
     expression = (

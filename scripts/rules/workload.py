@@ -1,8 +1,9 @@
 """One series for a workload instead of one for each of its pods."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from scripts.rules import native
+from scripts.rules.native import Rule
 
 HEAD = """\
 # One series for each workload instead of one for each of its pods, for federation (federation-workload.yaml) and remote
@@ -21,8 +22,11 @@ HEAD = """\
 # whoever asks above need not know. `workload_native:…:increase` is what the native ones grew by, below each bound; it
 # lacks what they counted while scrapes failed, and what a proxy did in the 15 s in which its form changes. Without
 # native histograms these rules find nothing, and cost nothing.
+# A group for each histogram, so that they are evaluated side by side.
 groups:
-  - name: istio-stats.workload
+"""
+GROUP = """\
+  - name: istio-stats.workload{}
     interval: 15s
     rules:
 """
@@ -49,20 +53,23 @@ PARTS = ("bucket", "count", "sum")
 
 def text() -> str:
     """The whole file."""
-    return HEAD + "".join(_printed(*rule) for rule in _rules())
+    groups = [_group("", [_adding_up(counter) for counter in COUNTERS])]
+    groups += [_group(f".{histogram.removeprefix('istio_')}", _of_histogram(histogram)) for histogram in HISTOGRAMS]
+    return HEAD + "".join(groups)
 
 
-def _rules() -> Iterator[tuple[str, dict[str, str], str]]:
-    for histogram in HISTOGRAMS:
-        yield from native.rules(histogram, WITHOUT)
-    for counter in COUNTERS:
-        yield _adding_up(counter)
-    for histogram in HISTOGRAMS:
-        for part in PARTS:
-            yield _part(histogram, part)
+def _group(suffix: str, rules: Iterable[Rule]) -> str:
+    return GROUP.format(suffix) + "".join(_printed(*rule) for rule in rules)
 
 
-def _adding_up(counter: str, begins: str = "", further: str = "") -> tuple[str, dict[str, str], str]:
+def _of_histogram(histogram: str) -> Iterator[Rule]:
+    """Increases come before they are added up."""
+    yield from native.rules(histogram, WITHOUT)
+    for part in PARTS:
+        yield _part(histogram, part)
+
+
+def _adding_up(counter: str, begins: str = "", further: str = "") -> Rule:
     """`begins`: which of the counters that are new count from zero; `further`: increases that are found otherwise."""
     recorded = f"workload:{counter}"
     or_further = f" or {further}" if further else ""
@@ -75,7 +82,7 @@ def _adding_up(counter: str, begins: str = "", further: str = "") -> tuple[str, 
     return recorded, {}, expression
 
 
-def _part(histogram: str, part: str) -> tuple[str, dict[str, str], str]:
+def _part(histogram: str, part: str) -> Rule:
     # Not those of a proxy that was native until now, and counted as such.
     ignoring = " ignoring (le)" if part == "bucket" else ""
     begins = f" unless{ignoring} present_over_time({histogram}[10m] offset 15s)"

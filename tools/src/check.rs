@@ -5,6 +5,7 @@ mod bootstrap;
 mod compile;
 mod configuration;
 mod cost;
+mod definition;
 mod form;
 mod locals;
 mod native;

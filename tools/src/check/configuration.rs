@@ -5,11 +5,12 @@ use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::catalogue::metric::{Metric, PREFIX};
 use istio_stats::config::issue::Issue;
 use istio_stats::config::overrides::Override;
-use istio_stats::config::{parse, Config};
+use istio_stats::config::Config;
 use istio_stats::host::excerpt::quoted;
 use istio_stats::workload::fact::Fact;
 
 use super::compile::{compile, instead_of, Compiled};
+use super::definition::path_of_definition;
 use super::problem::{Level, Problem, Problems};
 use super::suggest::{nearest, suggest};
 use super::{cost, form, native};
@@ -154,17 +155,6 @@ fn peer_fact_instead_of(name: &str) -> String {
         Some((peer, fact)) => format!("did you mean {:?}?", format!("{peer}.{fact}")),
         None => format!("of a peer there are: {}, labels['…']", facts.join(", ")),
     }
-}
-
-/// The plugin leaves out definitions that it cannot follow, so the place in the
-/// list is looked up.
-pub(super) fn path_of_definition(found: &Found, name: &str) -> String {
-    let root = found.configuration.bytes.as_ref().ok().and_then(|bytes| parse::root(bytes).ok());
-    let index = root.as_ref().and_then(|root| {
-        let definitions = root.get("definitions")?.as_array()?;
-        definitions.iter().position(|entry| entry.get("name").is_some_and(|known| known == name))
-    });
-    format!("definitions[{}].value", index.unwrap_or_default())
 }
 
 fn check_labels(found: &Found, config: &Config, problems: &mut Problems) {

@@ -4,7 +4,7 @@ use istio_stats::config::overrides::Override;
 use istio_stats::config::parse;
 use istio_stats::config::Config;
 
-use super::configuration::path_of_definition;
+use super::definition::path_of_definition;
 use super::problem::{Level, Problem, Problems};
 use crate::find::found::{Document, Form, Found};
 use crate::yaml::Node;

@@ -352,6 +352,23 @@ def test_rules_of_overrides(mesh: Mesh, backend: int, stats: Json, effect: Json)
     mesh.expect_families({"west": wanted}, "plain_client.yaml, changed")
 
 
+@pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
+@pytest.mark.parametrize("as_struct", [False, True], ids=["json", "struct"])
+def test_numbers_may_be_texts_and_choices_numbers(mesh: Mesh, backend: int, as_struct: bool, logger: bool) -> None:
+    """As protobuf's JSON has them: of an enumeration the number, of a number the text."""
+    kinds = {"own_total": "counter", "own_level": "gauge", "own_sizes": "histogram"}
+    definitions = [{"name": name, "value": "1", "type": number} for number, name in enumerate(kinds)]
+    stats = {"attachment": "http", "reporter": 1, "max_series": "500", "definitions": definitions}
+    proxy = west(backend, name="waypoint", stats=stats, logger=logger)
+    with clients.http1(mesh.start(Customised(proxy, as_struct=as_struct))) as caller:
+        assert caller.get("/").status_code == 200
+    for name, kind in kinds.items():
+        mesh.await_total("waypoint", f"istio_{name}", 1)
+        assert mesh["waypoint"].families()[f"istio_{name}"].kind == kind
+    assert mesh.requests("waypoint", ["reporter"]) == {("waypoint",): 1}
+    assert "istio_stats_config_errors" not in mesh["waypoint"].families()
+
+
 def _apply(change: Json | str | tuple[str, Json], family: Family) -> Family:
     """`listed` leaves the labels in ONLY, which may be changed as well."""
     if isinstance(change, dict):

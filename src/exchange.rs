@@ -46,6 +46,14 @@ struct Own {
     frame: Option<Vec<u8>>,
 }
 
+/// Metadata that additional labels may make as long. What receives it has a limit for all
+/// headers of a message, mostly 60 kB, which the application fills, too. (Without them it
+/// takes 0.5 kB, and 5 kB if each fact is as long as may be.)
+pub const MAX_SENT_BYTES: usize = 4096;
+
+/// Longest id of a node that is sent; with the longest names of Kubernetes it has 600 bytes.
+pub const MAX_ID_BYTES: usize = 1024;
+
 /// Istio's name of the upstream cluster for traffic to unknown destinations.
 const PASSTHROUGH: &[u8] = b"PassthroughCluster";
 
@@ -75,16 +83,20 @@ impl Exchange {
         for warning in warnings {
             warn(&warning);
         }
-        let workload = workload.overridden(&config.local);
+        let mut workload = workload.overridden(&config.local);
         let id = read_node_id(&Attributes::new(host, era)).unwrap_or_else(|problem| {
             warn(&problem);
             None
         });
         let mut own_metadata = metadata::encode_struct(&workload);
-        if metadata::to_header(&own_metadata).len() > MAX_ENCODED_BYTES {
-            // A peer that reads more than that takes none of it.
-            warn("additional_labels: too long together; none is sent");
-            own_metadata = metadata::encode_struct(&workload.asking(&[]));
+        let mut left_out = 0u32;
+        while metadata::to_header(&own_metadata).len() > MAX_SENT_BYTES && workload.drop_further() {
+            left_out = left_out.saturating_add(1);
+            own_metadata = metadata::encode_struct(&workload);
+        }
+        if left_out > 0 {
+            let why = format!("more than {MAX_SENT_BYTES} bytes to send");
+            warn(&format!("additional_labels: {why}; the last {left_out} of them are left out"));
         }
         let own = Own {
             metadata: Some(metadata::to_header(&own_metadata)).filter(|text| !text.is_empty()),
@@ -175,7 +187,7 @@ fn read_node_id(attributes: &Attributes<'_>) -> Result<Option<String>, String> {
         return Ok(None);
     };
     match printable(&bytes) {
-        Some(id) if id.len() <= MAX_ENCODED_BYTES => Ok(Some(id.to_owned())),
+        Some(id) if id.len() <= MAX_ID_BYTES => Ok(Some(id.to_owned())),
         _ => Err(format!("node id {} cannot be a header's value; not sent", quoted_bytes(&bytes))),
     }
 }

@@ -39,6 +39,11 @@ impl Workload {
         self
     }
 
+    /// Takes away the last of the Kubernetes labels that are asked for; `false`: there is none.
+    pub fn drop_further(&mut self) -> bool {
+        self.further.pop().is_some()
+    }
+
     /// Whether nothing is known of it.
     pub fn is_unknown(&self) -> bool {
         self.told.iter().flatten().all(Option::is_none) && self.further.iter().all(|(_, text)| text.is_none())

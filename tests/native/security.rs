@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use istio_stats::catalogue::label_value::MAX_VALUE_BYTES;
+use istio_stats::exchange::{MAX_ID_BYTES, MAX_SENT_BYTES};
 use istio_stats::facts::connections::MAX_KINDS;
 use istio_stats::peer::cache::{MAX_BYTES, MAX_ENTRIES};
 use istio_stats::peer::frame::MAX_PAYLOAD_BYTES;
@@ -26,6 +27,8 @@ fn the_limits_are_those_of_the_code() {
     let expected = [
         format!("| a peer's metadata, encoded | {MAX_ENCODED_BYTES} bytes |"),
         format!("| one fact in it | {MAX_FACT_BYTES} bytes |"),
+        format!("| metadata that is sent with `additional_labels`, encoded | {MAX_SENT_BYTES} bytes |"),
+        format!("| a node's id that is sent | {MAX_ID_BYTES} bytes |"),
         format!("| a frame's payload over TCP | {MAX_PAYLOAD_BYTES} bytes |"),
         format!("| entries of a map from the host | {} |", pairs::MAX_ENTRIES),
         format!("| a label's value | {MAX_VALUE_BYTES} bytes |"),

@@ -2,7 +2,7 @@
 
 use istio_stats::attachment::Attachment;
 use istio_stats::exchange::http::{ID_HEADER, METADATA_HEADER};
-use istio_stats::exchange::Exchange;
+use istio_stats::exchange::{Exchange, MAX_ID_BYTES, MAX_SENT_BYTES};
 use istio_stats::host::fake::{FakeHost, Hostcall, Value};
 use istio_stats::host::HeaderMap::{Request, Response};
 use istio_stats::peer::forms::decode_into;
@@ -58,18 +58,32 @@ fn peers_are_told_the_labels_that_are_asked_for_and_where_it_is() {
 }
 
 #[test]
-fn additional_labels_never_make_the_whole_too_long() {
+fn what_is_sent_is_bounded_and_additional_labels_go_first() {
     let host = FakeHost::new();
     host.set_node_metadata("CLUSTER_ID", "east");
+    host.set_attribute(&["xds", "node", "id"], "i".repeat(MAX_ID_BYTES + 1));
     let names: Vec<_> = (0..32).map(|n| format!("{n:0>100}")).collect();
     for name in &names {
         host.set_node_label(name, "v".repeat(256));
     }
     let configuration = format!(r#"{{"additional_labels": {names:?}}}"#);
     let proxy = Proxy::with_host(host, OUTBOUND, &configuration);
-    let header = proxy.serve(&[]).header(Request, METADATA_HEADER).unwrap();
-    assert_eq!(decode(header.as_bytes()), Ok(Workload::default().with(Fact::ClusterId, "east")));
-    assert_eq!(proxy.complaints(), ["metadata-exchange: additional_labels: too long together; none is sent"]);
+    let served = proxy.serve(&[]);
+    let header = served.header(Request, METADATA_HEADER).unwrap();
+    let workload = decode_into(Workload::default().asking(&names), header.as_bytes()).unwrap();
+    assert_eq!(workload.get(Fact::ClusterId), Some("east"));
+    let kept = workload.further().count();
+    assert!(workload.further().map(|(name, _)| name).eq(&names[..kept]), "the first ones");
+    // One more would have been too much.
+    assert!((MAX_SENT_BYTES - 600..=MAX_SENT_BYTES).contains(&header.len()), "{}", header.len());
+    assert_eq!(served.header(Request, ID_HEADER), None);
+    let [id, labels] = &proxy.complaints()[..] else { panic!("{:?}", proxy.complaints()) };
+    assert!(id.contains("not sent"), "{id}");
+    let left_out = names.len() - kept;
+    let expected = format!(
+        "metadata-exchange: additional_labels: more than 4096 bytes to send; the last {left_out} of them are left out"
+    );
+    assert_eq!(*labels, expected);
 }
 
 #[test]

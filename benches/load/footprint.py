@@ -1,12 +1,13 @@
 """What the modules take beside CPU time: bytes to fetch, time until Envoy is ready, memory of each worker."""
 
 import statistics
+from pathlib import Path
 
 from benches.load import h2load, mesh
 from benches.load.mesh import Variant
 from benches.load.report import Part
 from lab import plugins
-from lab.paths import module
+from lab.paths import module, native_module
 from lab.processes import Processes
 from lab.tree import Json
 
@@ -38,10 +39,14 @@ def all_variants() -> Json:
     ours = plugins.http_filter(mesh.ours("istio_stats", "stats_outbound"))
     return {
         "no telemetry": (mesh.Variant("none", ""), ()),
-        "istio_stats": (mesh.Variant("stats", "", filters=(ours,)), ("istio_stats",)),
+        "istio_stats": (mesh.Variant("stats", "", filters=(ours,)), (module("istio_stats"),)),
         "istio_stats and metadata_exchange": (
             mesh.Variant("both", "", filters=(*mesh.our_exchange(), ours), exchange=True),
-            ("istio_stats", "metadata_exchange"),
+            (module("istio_stats"), module("metadata_exchange")),
+        ),
+        "istio_stats, native": (
+            mesh.Variant("native", "", filters=(mesh.native_filter("istio_stats"),)),
+            (native_module(),),
         ),
     }
 
@@ -55,7 +60,7 @@ def measure(variant: Variant, workers: int) -> tuple[float, int, str]:
 
 
 def report(
-    variants: dict[str, tuple[Variant, tuple[str, ...]]],
+    variants: dict[str, tuple[Variant, tuple[Path, ...]]],
     ready: dict[str, list[float]],
     resident: Json,
     about: Json,
@@ -67,7 +72,7 @@ def report(
 
     rows = []
     for name, (_, modules) in variants.items():
-        size = sum(module(one).stat().st_size for one in modules) / 1000
+        size = sum(one.stat().st_size for one in modules) / 1000
         each_worker = (memory(name, many) - memory(name, few)) / (many - few)
         rows.append(
             [

@@ -85,6 +85,8 @@ class Mesh:
         clusters = [_upstream_cluster(v, exchanging if v.exchange else plain) for v in variants]
         flush = f"{flush_seconds}s"
         configuration = bootstrap.bootstrap(client(), listeners, clusters, admin_port=admin, flush=flush)
+        # For native modules; of others no name changes.
+        configuration["layered_runtime"] = plugins.NATIVE_RUNTIME
         self.proxy = proxy.Proxy(processes, name, configuration, workers)
         self.proxy.favour_worker()
 
@@ -108,6 +110,11 @@ def our_exchange() -> tuple[Json, ...]:
 
 def _exchange() -> Json:
     return plugins.http_filter(ours("metadata_exchange", "metadata_exchange"))
+
+
+def native_filter(name: str, **configuration: object) -> Json:
+    """The same as a native module."""
+    return plugins.native_http_filter(ours(name, "stats_outbound", None, **configuration))
 
 
 def stock_exchange() -> tuple[Json, ...]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benches.load import envoy_stats, labels, paired, plot
-from benches.load.mesh import Mesh, Variant, our_exchange, ours, stock_exchange
+from benches.load.mesh import Mesh, Variant, native_filter, our_exchange, ours, stock_exchange
 from benches.load.per_request import LOADS, SEVERAL, Load, Rounds
 from benches.load.report import Part, Verdict
 from lab import plugins
@@ -20,9 +20,18 @@ from lab.tree import Json
 ROUNDS = 60
 MODULES = Path("out/bench/modules")
 NONE = ("none", "none-again")
-RECORDING = ("reference", "envoy-stats", "filter", "logger", "filter-exchange", "logger-exchange")
+RECORDING = (
+    *("reference", "envoy-stats", "filter", "logger", "native"),
+    *("filter-exchange", "logger-exchange", "native-exchange"),
+)
 # Variant, what it is compared with, the most its cost may be of that one's.
-TARGETS = (("filter", "reference", 0.6), ("logger", "reference", 0.45), ("logger", "envoy-stats", 1.25))
+TARGETS = (
+    ("filter", "reference", 0.6),
+    ("logger", "reference", 0.45),
+    ("logger", "envoy-stats", 1.25),
+    ("native", "envoy-stats", 0.6),
+    ("native", "filter", 0.3),
+)
 
 
 def run(effort: float) -> Part:
@@ -36,7 +45,7 @@ def run(effort: float) -> Part:
 
 
 def all_variants() -> list[Variant]:
-    native = Variant("envoy-stats", "Envoy's stats access logger")
+    envoys = Variant("envoy-stats", "Envoy's stats access logger")
     return [
         Variant("none", "no telemetry"),
         # How far it is from the first one is the noise of the run.
@@ -44,9 +53,10 @@ def all_variants() -> list[Variant]:
         Variant("empty-filter", "empty Wasm filter, all callbacks", filters=(bench_filter("empty_filter"),)),
         Variant("empty-logger", "empty Wasm access logger", loggers=(bench_logger("empty_logger"),)),
         Variant("reference", "reference plugin", filters=(bench_filter("reference"),)),
-        replace(native, loggers=(envoy_stats.logger(labels.expected(native)),)),
+        replace(envoys, loggers=(envoy_stats.logger(labels.expected(envoys)),)),
         Variant("filter", "istio_stats, filter", filters=(plugins.http_filter(stats("filter")),)),
         Variant("logger", "istio_stats, access logger", loggers=(plugins.access_logger(stats("logger")),)),
+        Variant("native", "istio_stats, native filter", filters=(native_filter("istio_stats"),)),
         Variant("our-exchange", "metadata_exchange alone", filters=our_exchange(), exchange=True),
         Variant("stock-exchange", "exchange by Envoy's filters alone", filters=stock_exchange(), exchange=True),
         Variant(
@@ -60,6 +70,12 @@ def all_variants() -> list[Variant]:
             "istio_stats, logger + Envoy's filters",
             filters=stock_exchange(),
             loggers=(plugins.access_logger(stats("logger-exchange")),),
+            exchange=True,
+        ),
+        Variant(
+            "native-exchange",
+            "istio_stats + metadata_exchange, native filters",
+            filters=(native_filter("metadata_exchange"), native_filter("istio_stats")),
             exchange=True,
         ),
     ]

@@ -5,7 +5,7 @@ mod bootstrap;
 mod compile;
 mod configuration;
 mod cost;
-mod definition;
+mod definitions;
 mod form;
 mod locals;
 mod native;

@@ -1,4 +1,4 @@
-"""The files of envoy-config/standalone/ with the plugin as a logger, on ports of a test."""
+"""The files of envoy-config/standalone/ with the plugin as a logger, or as a native module, on ports of a test."""
 
 import json
 from collections.abc import Callable
@@ -28,12 +28,14 @@ class Logger:
     expected_log: tuple[str, ...] = ()
     permitted_log: str | None = None
 
+    # Which of the files.
+    form: str = "logger"
     # The file's content, if it is not that of the sample.
     content: Json | None = None
 
     def bootstrap(self) -> Json:
         """Its upstream ports are replaced; its own are the kernel's choice."""
-        sample = ROOT / "envoy-config" / "standalone" / f"{self.name}-logger.yaml"
+        sample = ROOT / "envoy-config" / "standalone" / f"{self.name}-{self.form}.yaml"
         config = self.content or yaml.safe_load(sample.read_text())
         for place in [config["admin"], *config["static_resources"]["listeners"]]:
             place["address"]["socket_address"]["port_value"] = 0
@@ -53,12 +55,15 @@ class LoggerPair:
     tcp_backend: int
     # Changes a proxy before it runs.
     change: Callable[[Runnable], Runnable] = field(default=lambda sidecar: sidecar)
+    form: str = "logger"
 
     def __post_init__(self) -> None:
         applications = {18003: self.http_backend, 18004: self.grpc_backend, 18008: self.tcp_backend}
-        west = self.mesh.run(self.change(Logger("west", applications)))
-        proxies = {18002: west.port("inbound"), 18007: west.port("inbound_tcp")}
-        self.mesh.run(self.change(Logger("east", proxies)))
+        west = self.mesh.run(self.change(Logger("west", applications, form=self.form)))
+        # The native form has no TCP.
+        listeners = {18002: "inbound"} | ({18007: "inbound_tcp"} if self.form == "logger" else {})
+        proxies = {port: west.port(listener) for port, listener in listeners.items()}
+        self.mesh.run(self.change(Logger("east", proxies, form=self.form)))
 
     def __getitem__(self, name: str) -> Envoy:
         return self.mesh[name]

@@ -10,13 +10,14 @@ use istio_stats::host::excerpt::quoted;
 use istio_stats::workload::fact::Fact;
 
 use super::compile::{compile, instead_of, Compiled};
-use super::definition::path_of_definition;
+use super::definitions::path_of_definition;
 use super::problem::{Level, Problem, Problems};
 use super::suggest::{nearest, suggest};
 use super::{cost, form, native};
 use crate::artefact::Artefact;
 use crate::cel::{self, Purpose};
 use crate::find::found::{Form, Found};
+use crate::find::without_node;
 use crate::istio_metrics::{of_telemetry, ALL_METRICS};
 
 /// Checks what was found.
@@ -28,7 +29,7 @@ pub(super) fn check(found: &Found, problems: &mut Problems) {
             return problems.push(Problem::of_field(Level::Error, found, "", why.clone()));
         }
     };
-    let rest = if native::is_native(found) { native::without_node(bytes) } else { None };
+    let rest = if native::is_native(found) { without_node(bytes) } else { None };
     let (compiled, issues) = compile(found.artefact, rest.as_ref().unwrap_or(bytes));
     for issue in issues {
         problems.push(of_issue(found, issue, &compiled));

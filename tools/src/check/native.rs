@@ -1,10 +1,9 @@
 //! What the native form needs, and what it does not do: docs/native.md.
 
 use istio_stats::config::overrides::Override;
-use istio_stats::config::parse;
 use istio_stats::config::Config;
 
-use super::definition::path_of_definition;
+use super::definitions::path_of_definition;
 use super::problem::{Level, Problem, Problems};
 use crate::find::found::{Document, Form, Found};
 use crate::yaml::Node;
@@ -15,13 +14,6 @@ const STRIP: &str = "envoy.reloadable_features.dynamic_modules_strip_custom_stat
 /// Whether it is the native form.
 pub(super) fn is_native(found: &Found) -> bool {
     found.form == Some(Form::NativeFilter)
-}
-
-/// The configuration without `node`, which is the module's own.
-pub(super) fn without_node(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut fields = parse::root(bytes).ok()?;
-    fields.remove("node")?;
-    serde_json::to_vec(&fields).ok()
 }
 
 /// Checks a configuration of the stats plugin.

@@ -1,4 +1,4 @@
-//! A Wasm plugin in an Envoy's configuration.
+//! A plugin in an Envoy's configuration.
 
 use istio_stats::config::issue::Issue;
 use istio_stats::workload::local::LocalOverrides;
@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::json::text;
 use crate::artefact::Artefact;
+use crate::find::without_node;
 
 /// A plugin in a chain of filters, or an access logger of one.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Attached {
     pub(crate) failure_policy: String,
     /// Whether it is an access logger.
     pub(crate) is_logger: bool,
+    /// Whether the native module runs it.
+    pub(crate) is_native: bool,
     /// The module that it runs; `None`: somebody else's.
     pub(crate) artefact: Option<Artefact>,
     configuration: Vec<u8>,
@@ -42,9 +45,41 @@ impl Attached {
             runtime: text(plugin, "/vm_config/runtime").to_owned(),
             failure_policy: failure_policy.to_owned(),
             is_logger: false,
+            is_native: false,
             artefact: artefact_of(filter, plugin),
-            configuration: configuration(plugin),
+            configuration: configuration(plugin, "configuration"),
         }
+    }
+
+    /// From a filter's name and its configuration, if it is one of the native module.
+    pub(crate) fn native(filter: &str, config: &Value) -> Option<Self> {
+        let is_typed = text(config, "/@type").ends_with(".TypedStruct");
+        let (kind, config) = if is_typed {
+            (text(config, "/type_url"), config.get("value")?)
+        } else {
+            (text(config, "/@type"), config)
+        };
+        let file = text(config, "/dynamic_module_config/module/local/filename");
+        let named = text(config, "/dynamic_module_config/name");
+        let is_ours = [file, named].iter().any(|module| module.replace('-', "_").contains("istio_stats"));
+        if !kind.ends_with(".dynamic_modules.v3.DynamicModuleFilter") || !is_ours {
+            return None;
+        }
+        let name = text(config, "/filter_name");
+        let is_exchange = name == "metadata_exchange";
+        let bytes = configuration(config, "filter_config");
+        Some(Self {
+            filter: filter.to_owned(),
+            name: name.to_owned(),
+            root_id: name.to_owned(),
+            runtime: String::new(),
+            // What fails does nothing from there on.
+            failure_policy: "FAIL_OPEN".to_owned(),
+            is_logger: false,
+            is_native: true,
+            artefact: Some(if is_exchange { Artefact::MetadataExchange } else { Artefact::IstioStats }),
+            configuration: without_node(&bytes).unwrap_or(bytes),
+        })
     }
 
     /// The configuration of a stats plugin; `None` if it is unusable.
@@ -106,8 +141,8 @@ fn artefact_of(filter: &str, plugin: &Value) -> Option<Artefact> {
 }
 
 /// The bytes that Envoy hands to the plugin, as JSON.
-fn configuration(plugin: &Value) -> Vec<u8> {
-    let Some(any) = plugin.get("configuration") else {
+fn configuration(plugin: &Value, field: &str) -> Vec<u8> {
+    let Some(any) = plugin.get(field) else {
         return Vec::new();
     };
     match any.get("value") {
@@ -129,6 +164,23 @@ mod tests {
             "vm_config": {"code": {"local": {"filename": file}}},
         });
         Attached::parse("filter", &plugin).artefact
+    }
+
+    #[test]
+    fn a_filter_of_the_native_module() {
+        let config = json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+            "dynamic_module_config": {"module": {"local": {"filename": "/x/libistio_stats.so"}}},
+            "filter_name": "stats_inbound",
+            "filter_config": {"value": "{\"node\": {}, \"metric_prefix\": \"mesh_\"}"},
+        });
+        let attached = Attached::native("stats", &config).unwrap();
+        assert_eq!((attached.artefact, attached.is_native), (Some(Artefact::IstioStats), true));
+        assert_eq!(attached.metric_prefix().as_deref(), Some("mesh_"));
+        assert!(attached.mistakes().is_empty());
+        let mut other = config;
+        other["dynamic_module_config"]["module"]["local"]["filename"] = "/x/libwaf.so".into();
+        assert!(Attached::native("stats", &other).is_none());
     }
 
     #[test]

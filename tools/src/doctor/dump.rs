@@ -95,6 +95,11 @@ impl Dump {
         self.plugins(Artefact::IstioStats).chain(self.plugins(Artefact::MetadataExchange))
     }
 
+    /// Whether the native module has a plugin here.
+    pub(crate) fn has_native(&self) -> bool {
+        self.all_plugins().any(|(_, plugin)| plugin.is_native)
+    }
+
     /// How the plugins' metrics are called.
     pub(crate) fn names(&self) -> Names {
         let prefixes = self.all_plugins().filter_map(|(_, plugin)| plugin.metric_prefix());

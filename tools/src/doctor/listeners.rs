@@ -78,6 +78,10 @@ impl Reader<'_> {
                 continue;
             };
             chain.stock_exchange.add(config);
+            if let Some(attached) = Attached::native(name, config) {
+                chain.plugins.push(attached);
+                continue;
+            }
             match config.get("config").filter(|config| config.get("vm_config").is_some()) {
                 Some(plugin) => {
                     let mut attached = Attached::parse(name, plugin);

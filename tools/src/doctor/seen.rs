@@ -61,10 +61,13 @@ impl Seen {
     /// # Errors
     /// There is no page to read.
     pub(crate) fn read(endpoint: &Endpoint, wait: Duration, told: Option<Names>) -> Result<Self> {
-        let (admin, names) = Admin::read(endpoint, wait, told)?;
+        let (mut admin, names) = Admin::read(endpoint, wait, told)?;
         // Last, so that it holds every series of the stats.
         let page = Page::parse(&endpoint.page(None)?, |name| !name.starts_with("envoy_"))
             .with_context(|| format!("{} has no metrics", endpoint.url()))?;
+        if let Some(admin) = admin.as_mut().filter(|admin| admin.dump.has_native()) {
+            admin.stats.add_native(&page, &names);
+        }
         Ok(Self { page, admin, names, native_refusal: None })
     }
 

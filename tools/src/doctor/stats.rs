@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::exposition::{Page, Sample};
 use crate::names::Names;
 use crate::stat_names::WASM_PREFIX;
 
@@ -52,6 +53,19 @@ impl Stats {
         stats
     }
 
+    /// What the native module defined: labels are none of those stats' names, so Prometheus' page tells.
+    pub(crate) fn add_native(&mut self, page: &Page, names: &Names) {
+        for Sample { name, labels, value } in &page.samples {
+            let histogram = name.strip_suffix("_count").filter(|metric| names.has(metric));
+            let metric = histogram.or_else(|| names.has(name).then_some(name.as_str()));
+            if let Some(metric) = metric {
+                let value = histogram.is_none().then(|| whole(*value));
+                let labels = labels.0.clone();
+                self.plugin.push(PluginStat { metric: metric.to_owned(), labels, value });
+            }
+        }
+    }
+
     /// A counter or gauge of Envoy's own.
     pub(crate) fn get(&self, name: &str) -> Option<u64> {
         self.values.get(name).copied()
@@ -84,6 +98,11 @@ impl Stats {
         }
         by_metric
     }
+}
+
+/// A count as Prometheus' page has it.
+fn whole(value: f64) -> u64 {
+    format!("{value:.0}").parse().unwrap_or_default()
 }
 
 // === impl PluginStat ===

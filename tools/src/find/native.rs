@@ -1,5 +1,7 @@
 //! Envoy's native modules ("dynamic modules"), one of which holds this project's plugins.
 
+use istio_stats::config::parse;
+
 use super::found::{Candidate, Form};
 use super::{envoy, recognise};
 use crate::artefact::Artefact;
@@ -40,4 +42,11 @@ pub(super) fn plugin(node: &Node, name: Option<&str>) -> Option<Candidate> {
         // One that fails does nothing from there on; there is no choice.
         failure: None,
     })
+}
+
+/// A configuration without `node`, which is the module's own.
+pub(crate) fn without_node(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut fields = parse::root(bytes).ok()?;
+    fields.remove("node")?;
+    serde_json::to_vec(&fields).ok()
 }

@@ -1,4 +1,4 @@
-//! Where a definition stands, which the compiled configuration knows no more.
+//! Where a definition stands in a configuration.
 
 use istio_stats::config::parse;
 

@@ -16,7 +16,7 @@ BENCH_MODULES := out/bench/modules
 
 PACK := cargo run --quiet --package istio-stats-tools -- pack
 
-.PHONY: help build demo test lint test-native test-e2e test-matrix hostile multicluster advisories fuzz coverage mutants soak bench dist reproducible pictures clean
+.PHONY: help build demo test lint test-native test-e2e test-matrix hostile multicluster advisories fuzz coverage mutants soak bench scale dist reproducible pictures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,11 @@ bench: ## CPU, latency and memory of a real Envoy with the plugins, without, and
 	@cp $(LINKED)/bench_reference.wasm $(BENCH_MODULES)/reference.wasm
 	@$(PACK) --artefact istio-stats $(LINKED)/bench_probe.wasm $(BENCH_MODULES)/empty_logger.wasm
 	@.venv/bin/python -m benches.load $(BENCH)
+
+scale: ## many proxies, their Prometheis and a store: what each form takes, beside what istio-stats plan says (SCALE="--effort 0.2"; docs/scale.md)
+	@scripts/setup bench
+	@$(MAKE) --no-print-directory build
+	@.venv/bin/python -m benches.load --only scrape,fleet $(SCALE)
 
 dist: ## what is released: modules, command, images, bills of materials, SHA256SUMS (ARCHITECTURES="x86_64 aarch64"; docs/release.md)
 	@scripts/setup dist $(ARCHITECTURES)

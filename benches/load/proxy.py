@@ -33,6 +33,10 @@ class Proxy:
         self.pid = process.pid
         (self._worker,) = threads.named(self.pid, FIRST_WORKER)
 
+    @property
+    def admin_url(self) -> str:
+        return f"http://127.0.0.1:{self._admin_port}"
+
     def favour_worker(self) -> None:
         """Gives the first worker a core of its own."""
         machine.favour(self._worker, machine.worker_core())

@@ -17,6 +17,7 @@ mod names;
 mod output;
 mod pack;
 mod peer_header;
+mod plan;
 mod scalar;
 mod stat_names;
 mod tags;
@@ -43,6 +44,7 @@ enum Command {
     Tags(tags::Args),
     Migrate(migrate::Args),
     PeerHeader(peer_header::Args),
+    Plan(plan::Args),
     Doctor(doctor::Args),
     Pack(pack::Args),
     Manual(manual::Args),
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Tags(args) => tags::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::PeerHeader(args) => peer_header::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Doctor(args) => return doctor::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Manual(args) => manual::run(&args, Cli::command()),

@@ -218,3 +218,19 @@ fn peer_headers_that_would_not_be_sent_are_errors() {
         assert!(!output.status.success() && shown(&output).contains(said), "{}", shown(&output));
     }
 }
+
+#[test]
+fn a_plan_says_what_each_setting_saves() {
+    let sizes = ["plan", "--kubernetes-clusters", "2", "--workloads", "10", "--pods", "3", "--peers", "10"];
+    let shown = printed(&[&sizes[..], &["--outcomes", "1"]].concat());
+    assert!(
+        shown.starts_with("2 Kubernetes clusters, each with 30 proxies of 10 workloads; 20 label sets"),
+        "{shown}"
+    );
+    assert!(shown.contains("prometheus.io/param_histogram_buckets: prometheusnative"), "{shown}");
+    let json = printed(&[&sizes[..], &["--outcomes", "1", "--json"]].concat());
+    let plan: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(plan["totals"]["scraped"]["series"], 30.0 * 20.0 * 67.0);
+    assert_eq!(plan["totals"]["above"]["series"], 2.0 * 10.0 * 20.0 * 67.0);
+    assert_eq!(plan["levers"][1]["totals"]["scraped"]["series"], 30.0 * 20.0 * 4.0);
+}

@@ -1,0 +1,122 @@
+//! How many label sets a mesh has, and what they cost.
+
+use super::model::{cost, Cost, Form, Kind, HTTP, TCP};
+
+/// What there is of each, and how it is scraped.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Mesh {
+    pub(crate) kubernetes_clusters: f64,
+    /// In each Kubernetes cluster.
+    pub(crate) workloads: f64,
+    /// Of each workload.
+    pub(crate) pods: f64,
+    /// Label sets of a proxy.
+    pub(crate) http: f64,
+    pub(crate) tcp: f64,
+    /// Bytes of a label set's labels in the text format.
+    pub(crate) labels: f64,
+    pub(crate) form: Form,
+    pub(crate) buckets: f64,
+    /// Histograms of a label set of HTTP.
+    pub(crate) histograms: f64,
+}
+
+/// What it comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Totals {
+    /// One proxy, on its page.
+    pub(crate) proxy: Cost,
+    /// What the Prometheus of a Kubernetes cluster scrapes.
+    pub(crate) scraped: Cost,
+    /// What it records of workloads, and sends to who is above.
+    pub(crate) recorded: Cost,
+    /// All that it holds.
+    pub(crate) held: Cost,
+    /// What is above it holds of all Kubernetes clusters.
+    pub(crate) above: Cost,
+}
+
+// === impl Mesh ===
+
+impl Mesh {
+    /// Label sets of one proxy.
+    pub(crate) fn label_sets(&self) -> f64 {
+        self.http + self.tcp
+    }
+
+    pub(crate) fn proxies(&self) -> f64 {
+        self.workloads * self.pods
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        let proxy = self.of_label_sets(self.form);
+        let scraped = proxy.times(self.proxies());
+        // Recorded in classic form, and nothing of it is scraped.
+        let recorded = Cost { bytes: 0.0, ..self.of_label_sets(Form::Text).times(self.workloads) };
+        let held = scraped.plus(recorded).plus(self.increases());
+        Totals { proxy, scraped, recorded, held, above: recorded.times(self.kubernetes_clusters) }
+    }
+
+    fn of_label_sets(&self, form: Form) -> Cost {
+        let one = |kind| cost(kind, form, self.labels, self.buckets);
+        one(self.http_kind()).times(self.http).plus(one(TCP).times(self.tcp))
+    }
+
+    /// Of native histograms rules/workload.yaml records what they grew by, bound by bound.
+    fn increases(&self) -> Cost {
+        if self.form != Form::Native {
+            return Cost::default();
+        }
+        let one = |kind: Kind| cost(Kind { counters: 0.0, ..kind }, Form::Text, self.labels, self.buckets);
+        let all = one(self.http_kind()).times(self.http).plus(one(TCP).times(self.tcp));
+        Cost { bytes: 0.0, ..all.times(self.workloads) }
+    }
+
+    fn http_kind(&self) -> Kind {
+        Kind { histograms: self.histograms, ..HTTP }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::model::{usual_labels, BUCKETS};
+
+    /// The first columns of a row: mesh, form, series scraped, series held, …, MiB, …, series above.
+    #[test]
+    fn it_says_what_real_prometheis_held_of_replayed_proxies() {
+        let figures = include_str!("../../../benches/figures/fleet.md");
+        let rows: Vec<_> = figures.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+        assert!(rows.len() > 1);
+        for row in rows {
+            let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let number =
+                |cell: &str| cell.trim().parse::<f64>().unwrap_or_else(|_| panic!("{cell:?} in {row}"));
+            let size: Vec<_> = cells[0].split('×').map(number).collect();
+            let mesh = Mesh {
+                kubernetes_clusters: size[0],
+                workloads: size[1],
+                pods: size[2],
+                http: 20.0,
+                tcp: 0.0,
+                labels: usual_labels(&[]),
+                form: if cells[1].starts_with("native") { Form::Native } else { Form::Text },
+                buckets: BUCKETS,
+                histograms: HTTP.histograms,
+            };
+            let totals = mesh.totals();
+            for (what, said, measured, factor) in [
+                ("scraped", totals.scraped.series, number(cells[2]), 1.1),
+                ("held", totals.held.series, number(cells[3]), 1.1),
+                ("memory", totals.held.memory / 1_048_576.0, number(cells[5]), 1.6),
+                ("above", totals.above.series, number(cells[9]), 1.1),
+            ] {
+                let ratio = said / measured;
+                assert!(
+                    (1.0 / factor..=factor).contains(&ratio),
+                    "{row}: {what} {said}, measured {measured}"
+                );
+            }
+        }
+    }
+}

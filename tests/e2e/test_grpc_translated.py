@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from lab.tree import Json
+from tests.e2e.harness import forms
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import west
@@ -22,6 +23,8 @@ from tests.e2e.harness.translated import (
     web_call,
 )
 from tests.e2e.harness.usual import ABSENT
+
+pytestmark = forms.BOTH
 
 LABELS = ("request_protocol", "response_code", "grpc_response_status")
 PROTO, NO_GRPC = "application/grpc+proto", "application/x-protobuf"
@@ -82,10 +85,12 @@ TRANSLATIONS = {
 }
 
 
-@pytest.mark.parametrize("place", ["in front", "behind", "logger"])
+@pytest.mark.parametrize(
+    "place, logger", [("in front", False), ("behind", False), ("in front", True)], ids=["in front", "behind", "logger"]
+)
 @pytest.mark.parametrize("name", list(TRANSLATIONS))
 def test_what_is_read_of_a_translated_call(
-    mesh: Mesh, backend: int, grpc_backend_port: int, name: str, place: str
+    mesh: Mesh, backend: int, grpc_backend_port: int, name: str, place: str, logger: bool
 ) -> None:
     """`place` is that of the translating filter, as the client sees the plugin."""
     translation = TRANSLATIONS[name]
@@ -94,7 +99,6 @@ def test_what_is_read_of_a_translated_call(
         filters = http_manager(whole)["http_filters"]
         filters.insert(len(filters) - 1 if place == "behind" else 0, translation.filter)
 
-    logger = place == "logger"
     if translation.speaks_grpc:
         proxy = west(grpc_backend_port, protocol="http2", logger=logger, exchange=ABSENT)
     else:

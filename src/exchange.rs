@@ -209,9 +209,10 @@ fn store(host: &dyn Host, key: &str, value: &[u8]) {
     store_told(host, key, value, 0);
 }
 
-/// A request is served whatever fails here, so a failure is for the curious only.
+/// A request is served whatever fails here, so a failure is for the curious only, and for
+/// them once: clients may be able to repeat it.
 fn note(host: &dyn Host, what: &str, result: Result<(), HostError>) {
     if let Err(error) = result {
-        host.log(log::Level::Debug, &format!("metadata-exchange: {what}: {error}"));
+        host.log_once(log::Level::Debug, &format!("metadata-exchange: {what}: {error}"));
     }
 }

@@ -2,6 +2,6 @@
 
 mod configuration;
 mod headers;
-mod proxy;
+pub mod proxy;
 mod tcp;
 mod trust;

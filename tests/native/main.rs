@@ -37,5 +37,6 @@ mod sides;
 mod story;
 mod struct_configuration;
 mod tcp;
+mod traces;
 mod upgrade;
 mod workload;

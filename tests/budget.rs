@@ -20,9 +20,13 @@ mod usual;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use istio_stats::attribute::keys::DOWNSTREAM_PEER_KEY;
 use istio_stats::host::fake::{FakeHost, Hostcall, Phase};
 use istio_stats::host::{ExpressionToken, Host as _};
+use istio_stats::peer::metadata;
 use istio_stats::rules::expression::printed;
+use istio_stats::workload::fact::Fact;
+use istio_stats::workload::Workload;
 use story::{Story, INBOUND, OUTBOUND};
 use usual::{by_exchange, Usual, USUAL};
 
@@ -243,6 +247,62 @@ fn opening_a_stream_costs_no_hostcall() {
     let id = story.open_unseen();
     let http = istio_stats::attachment::Attachment::Http;
     assert_eq!(cost_of(&story.host, || story.plugin.on_open(&story.host, id, http)).calls, 0);
+}
+
+/// What `make soak` sends in a second, between two reports, to a proxy with an expression:
+/// how many requests are known again.
+#[test]
+fn most_of_the_soak_s_requests_are_known_again() {
+    let configuration =
+        r#"{"attachment": "http", "metrics": [{"dimensions": {"method": "request.method"}}]}"#;
+    // Requests in all; of those, one in so many is gRPC, and one from a pod that nobody met before.
+    for (root_id, requests, grpc, new_pods, known) in
+        [(OUTBOUND, 152, 9, 1000, 132), (INBOUND, 172, 10, 9, 134)]
+    {
+        let story = Story::new(root_id, configuration);
+        story.host.set_expression(&printed("request.method"), "GET");
+        let pods = Cell::new(0);
+        let new_pod = |story: &Story| {
+            by_exchange(story);
+            pods.set(pods.get() + 1);
+            let pod =
+                Workload::default().with(Fact::Workload, "peer").with(Fact::Name, &pods.get().to_string());
+            let pod = metadata::encode(&pod);
+            story.host.set_attribute(&["filter_state", &format!("wasm.{DOWNSTREAM_PEER_KEY}")], pod.as_str());
+        };
+        let call = |story: &Story| {
+            by_exchange(story);
+            story.grpc_messages(1, 1);
+            story.host.set_attribute(&["response", "grpc_status"], 0i64);
+        };
+        let second = || {
+            let request = |number: usize| match number {
+                _ if number % grpc == 1 => allocations_of(&story, &call),
+                _ if number % new_pods == 5 => allocations_of(&story, &new_pod),
+                _ => allocations_of(&story, &by_exchange),
+            };
+            let all: Vec<_> = (0..requests).map(request).collect();
+            story.tick();
+            // Nothing takes less than what is known again.
+            all.iter().filter(|allocations| Some(*allocations) == all.iter().min()).count()
+        };
+        second();
+        // Of one kind in each second the first is not, where a report came in between.
+        assert_eq!((0..4).map(|_| second()).min(), Some(known), "{root_id}");
+    }
+}
+
+/// Allocations of a request's end.
+fn allocations_of(story: &Story, prepare: &dyn Fn(&Story)) -> usize {
+    let id = story.open();
+    prepare(story);
+    story.host.enter_stream(id, Phase::Log);
+    let before = ALLOCATIONS.with(Cell::get);
+    story.plugin.on_log(&story.host, id, istio_stats::attachment::Attachment::Http);
+    let after = ALLOCATIONS.with(Cell::get);
+    story.plugin.on_close(id);
+    story.host.close_stream(id);
+    after - before
 }
 
 #[test]

@@ -17,6 +17,8 @@ from lab.paths import ROOT
 # Modules of this directory, in the order they run.
 PARTS = {
     "request_cpu": "CPU time per HTTP request",
+    "streams": "CPU time per HTTP request, of each kind that proxies see",
+    "instructions": "instructions and cache misses per request, in a native build",
     "new_series": "what a new series costs, in time and memory",
     "latency": "latency of other requests while new series appear",
     "scrape": "what a scrape costs in each form, for Envoy and for Prometheus",

@@ -3,9 +3,11 @@
 import statistics
 from pathlib import Path
 
-from benches.load import h2load, mesh
+from benches.load import mesh
+from benches.load.h2load import Load
 from benches.load.mesh import Variant
 from benches.load.report import Part
+from benches.load.stream import Stream, our_exchange
 from lab import plugins
 from lab.paths import module, native_module
 from lab.processes import Processes
@@ -41,7 +43,7 @@ def all_variants() -> Json:
         "no telemetry": (mesh.Variant("none", ""), ()),
         "istio_stats": (mesh.Variant("stats", "", filters=(ours,)), (module("istio_stats"),)),
         "istio_stats and metadata_exchange": (
-            mesh.Variant("both", "", filters=(*mesh.our_exchange(), ours), exchange=True),
+            mesh.Variant("both", "", filters=(*our_exchange(), ours), stream=Stream(answered=True)),
             (module("istio_stats"), module("metadata_exchange")),
         ),
         "istio_stats, native": (
@@ -55,7 +57,7 @@ def measure(variant: Variant, workers: int) -> tuple[float, int, str]:
     """Seconds until ready; resident bytes after some requests."""
     with Processes() as processes:
         envoys = mesh.Mesh(processes, "footprint", [variant], workers)
-        h2load.closed_loop(envoys.port(variant), REQUESTS, CONNECTIONS)
+        envoys.send(variant, Load("requests", CONNECTIONS, REQUESTS))
         return envoys.proxy.seconds_to_ready, envoys.proxy.resident_bytes(), envoys.proxy.version
 
 

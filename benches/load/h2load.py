@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from benches.load import machine
 from lab.failure import Failure
@@ -13,9 +15,21 @@ TIMEOUT_SECONDS = 120
 HEADERS = ("accept: */*", "content-type: application/json", "x-request-id: 9a4e5f6c-1111-4222-8333-444455556666")
 
 
-def closed_loop(port: int, requests: int, connections: int) -> float:
-    """Sends the next request of a connection when the last one is answered; returns the seconds it took."""
-    output = _run(port, requests, connections)
+@dataclass(frozen=True)
+class Load:
+    """So many requests, over so many connections."""
+
+    name: str
+    connections: int
+    requests: int
+    # `None`: the next request of a connection is sent when the last one is answered.
+    per_second: int | None = None
+
+
+def send(port: int, load: Load, headers: Sequence[str] = ()) -> float:
+    """Sends it, with these headers besides the usual; returns the seconds it took."""
+    pace = () if load.per_second is None else (f"--rps={load.per_second // load.connections}",)
+    output = _run(port, load.requests, load.connections, *pace, headers=headers)
     # In whatever unit h2load finds readable.
     ((number, unit),) = re.findall(r"finished in ([0-9.]+)(us|ms|s)", output)
     return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1}[unit]
@@ -41,12 +55,12 @@ def open_loop(port: int, per_second: int, seconds: int, connections: int) -> lis
         return [int(line.split("\t")[2]) / 1000 for line in log]
 
 
-def _run(port: int, requests: int, connections: int, *options: str) -> str:
-    headers = [option for header in HEADERS for option in ("--header", header)]
+def _run(port: int, requests: int, connections: int, *options: str, headers: Sequence[str] = ()) -> str:
+    more = [option for header in (*HEADERS, *headers) for option in ("--header", header)]
     command = [
         *("h2load", "--h1", "--threads=1", f"--requests={requests}", f"--clients={connections}"),
         *options,
-        *headers,
+        *more,
         f"http://127.0.0.1:{port}/",
     ]
     try:

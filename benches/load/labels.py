@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
-from benches.load.mesh import ENDPOINT, Variant, client, server, service_host
+from benches.load.mesh import Variant, service_host
 from benches.load.proxy import Proxy
 from benches.load.report import Verdict
+from benches.load.stream import ENDPOINT, client, server
 from lab import metrics
 from lab.metrics import Labels, Snapshot
 from lab.tree import Json
@@ -25,22 +26,24 @@ def expected(variant: Variant) -> Labels:
     """All labels of a variant's requests."""
     return {
         "reporter": "source",
-        **_workload("source", client()["metadata"]),
-        **(_workload("destination", server()["metadata"]) if variant.exchange else _endpoint()),
+        **workload("source", client()["metadata"]),
+        **(workload("destination", server()["metadata"]) if variant.stream.answered else _endpoint()),
         "source_principal": "unknown",
         "destination_principal": "unknown",
         "destination_service": service_host(variant),
-        "destination_service_name": variant.name,
+        "destination_service_name": variant.name if variant.stream.named_service else service_host(variant),
         "destination_service_namespace": "shop",
         "request_protocol": "http",
         "response_flags": "-",
         "connection_security_policy": "unknown",
         "response_code": "200",
         "grpc_response_status": "",
+        **variant.stream.labels,
     }
 
 
-def _workload(side: str, node: Json) -> Labels:
+def workload(side: str, node: Json) -> Labels:
+    """What is known of a workload whose node tells all."""
     meta = node["LABELS"]
     return {
         f"{side}_workload": node["WORKLOAD_NAME"],
@@ -76,7 +79,7 @@ def check(proxy: Proxy, wanted: Wanted) -> Verdict:
 def _differences(snapshot: Snapshot, wanted: Wanted) -> Iterator[str]:
     for variant, (requests, labels) in wanted.items():
         for name in (metrics.REQUESTS, *(f"{histogram}_count" for histogram in HISTOGRAMS)):
-            series = [s for s in snapshot.series(name) if s[0].get("destination_service_name") == variant.name]
+            series = [s for s in snapshot.series(name) if s[0].get("destination_service") == service_host(variant)]
             if series != [(labels, requests)]:
                 yield f"{name} of {variant.name}: {_difference(series, labels, requests)}"
 

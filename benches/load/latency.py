@@ -10,9 +10,11 @@ import statistics
 from benches.load import h2load, mesh, paired, plot
 from benches.load.hosts import NewHosts, Steadily
 from benches.load.mesh import Mesh, Variant
+from benches.load.per_request import WARM_UP
 from benches.load.proxy import Proxy
 from benches.load.report import Part, Verdict
 from benches.load.settle import settle
+from benches.load.stream import Stream
 from lab import plugins
 from lab.processes import Processes
 from lab.tree import Json
@@ -40,7 +42,7 @@ def run(effort: float) -> Part:
     with Processes() as processes:
         envoys = mesh.Mesh(processes, "latency", [steady, *others.values()], flush_seconds=mesh.NO_FLUSH_SECONDS)
         clients = {condition: NewHosts(other.name, envoys.port(other)) for condition, other in others.items()}
-        h2load.closed_loop(envoys.port(steady), 3000, 8)
+        envoys.send(steady, WARM_UP)
         for client in clients.values():
             client.request("known")
         latencies: dict[str, list[list[float]]] = {condition: [] for condition in CONDITIONS}
@@ -57,7 +59,7 @@ def run(effort: float) -> Part:
 
 def variant(name: str, in_place: bool, named_service: bool = False) -> Variant:
     plugin = mesh.ours("istio_stats", "stats_outbound", define_in_place=in_place)
-    return mesh.Variant(name, "", filters=(plugins.http_filter(plugin),), named_service=named_service)
+    return mesh.Variant(name, "", filters=(plugins.http_filter(plugin),), stream=Stream(named_service=named_service))
 
 
 def measure(envoys: Mesh, steady: Variant, clients: dict[str, NewHosts], condition: str) -> list[float]:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
-from benches.load import h2load, mesh
+from benches.load import mesh
+from benches.load.h2load import Load
 from benches.load.hosts import NewHosts
 from benches.load.proxy import Proxy
 from benches.load.report import Part, Verdict
 from benches.load.settle import settle
+from benches.load.stream import Stream
 from lab import plugins
 from lab.processes import Processes
 from lab.tree import Json
@@ -63,11 +65,11 @@ def filter_of(mode: str) -> Json:
 
 def measure(mode: str, places: Sequence[str]) -> Json:
     """In one fresh Envoy."""
-    variant = mesh.Variant("new-series", "", filters=(filter_of(mode),), named_service=False)
+    variant = mesh.Variant("new-series", "", filters=(filter_of(mode),), stream=Stream(named_service=False))
     with Processes() as processes:
         envoys = mesh.Mesh(processes, "new_series", [variant], flush_seconds=mesh.NO_FLUSH_SECONDS)
         envoy, client = envoys.proxy, NewHosts("service", envoys.port(variant))
-        h2load.closed_loop(envoys.port(variant), 2000, 4)
+        envoys.send(variant, Load("warm-up", 4, 2000))
         client.request("known")
         settle(envoy)
         known = spent(envoy, partial(client.request_often, "known", KNOWN_REQUESTS))

@@ -7,12 +7,12 @@ import os
 import statistics
 import subprocess
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from benches.load import envoy_stats, footprint, labels, mesh, paired
+from benches.load.h2load import Load
 from benches.load.mesh import Mesh, Variant
-from benches.load.per_request import LOADS, Load, Rounds
+from benches.load.per_request import LOADS, Rounds
 from benches.load.report import Part, Verdict
 from lab import plugins
 from lab.failure import Failure
@@ -61,11 +61,10 @@ def plugin(module: Path, vm_id: str) -> Json:
 
 
 def all_variants(modules: dict[str, Path]) -> list[Variant]:
-    native = Variant("envoy-stats", "Envoy's stats access logger")
     variants = [
         Variant("none", "no telemetry"),
         Variant("none-again", "no telemetry, once more"),
-        replace(native, loggers=(envoy_stats.logger(labels.expected(native)),)),
+        envoy_stats.variant(),
     ]
     for level, module in modules.items():
         filters = (plugins.http_filter(plugin(module, f"filter-{level}")),)

@@ -8,22 +8,15 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from benches.load import h2load, paired
+from benches.load import paired
+from benches.load.h2load import Load
 from benches.load.mesh import Mesh, Variant
 from lab.tree import Json
-
-
-@dataclass(frozen=True)
-class Load:
-    name: str
-    connections: int
-    requests: int
-
 
 SEVERAL = Load("8 at a time", 8, 600)
 LOADS = (SEVERAL, Load("1 at a time", 1, 250))
 # Enough for V8 to have optimised what is called.
-WARM_UP_REQUESTS = 3000
+WARM_UP = Load("warm-up", 8, 3000)
 
 
 @dataclass(frozen=True)
@@ -37,15 +30,15 @@ class Cost:
 class Rounds:
     """What was measured."""
 
-    def __init__(self, mesh: Mesh, variants: Sequence[Variant], count: int) -> None:
+    def __init__(self, mesh: Mesh, variants: Sequence[Variant], count: int, loads: Sequence[Load] = LOADS) -> None:
         for variant in variants:
-            h2load.closed_loop(mesh.port(variant), WARM_UP_REQUESTS, SEVERAL.connections)
+            mesh.send(variant, WARM_UP)
         self._rounds = []
         for order in paired.orders(variants, count):
-            self._rounds.append({v.name: {load.name: _measure(mesh, v, load) for load in LOADS} for v in order})
+            self._rounds.append({v.name: {load.name: _measure(mesh, v, load) for load in loads} for v in order})
             print(".", end="", flush=True)
         print()
-        self.requests_per_variant = WARM_UP_REQUESTS + count * sum(load.requests for load in LOADS)
+        self.requests_per_variant = WARM_UP.requests + count * sum(load.requests for load in loads)
 
     def microseconds(self, name: str, load: Load) -> list[float]:
         """Of a variant, by round."""
@@ -68,6 +61,6 @@ class Rounds:
 
 def _measure(mesh: Mesh, variant: Variant, load: Load) -> Cost:
     begin = mesh.proxy.worker_seconds()
-    seconds = h2load.closed_loop(mesh.port(variant), load.requests, load.connections)
+    seconds = mesh.send(variant, load)
     spent = mesh.proxy.worker_seconds() - begin
     return Cost(spent / load.requests * 1e6, spent / seconds)

@@ -15,6 +15,7 @@ from benches.load import mesh
 from benches.load.hosts import NewHosts
 from benches.load.scrape import FORMS, scrape_of
 from benches.load.settle import settle
+from benches.load.stream import Stream
 from lab import plugins
 from lab.processes import Processes
 
@@ -31,7 +32,7 @@ Recorded = Mapping[str, tuple[str, list[bytes]]]
 def record() -> Recorded:
     """From a real Envoy under traffic."""
     plugin = mesh.ours("istio_stats", "stats_outbound")
-    variant = mesh.Variant("replayed", "", filters=(plugins.http_filter(plugin),), named_service=False)
+    variant = mesh.Variant("replayed", "", filters=(plugins.http_filter(plugin),), stream=Stream(named_service=False))
     pages: dict[str, tuple[str, list[bytes]]] = {name: ("", []) for name in FORMS}
     with Processes() as processes:
         envoys = mesh.Mesh(processes, "replay", [variant], flush_seconds=1)

@@ -13,6 +13,7 @@ from benches.load.prometheus import SPEAKS_PROTOBUF, Prometheus
 from benches.load.proxy import Proxy
 from benches.load.report import Part, Verdict
 from benches.load.settle import settle
+from benches.load.stream import Stream
 from lab import plugins
 from lab.processes import Processes
 from lab.prometheus import ask
@@ -39,7 +40,7 @@ TEXT, PROTO, NATIVES = FORMS
 def run(effort: float) -> Part:
     label_sets = max(20, round(LABEL_SETS * min(effort, 1)))
     plugin = mesh.ours("istio_stats", "stats_outbound", max_series=2 * LABEL_SETS)
-    variant = mesh.Variant("scraped", "", filters=(plugins.http_filter(plugin),), named_service=False)
+    variant = mesh.Variant("scraped", "", filters=(plugins.http_filter(plugin),), stream=Stream(named_service=False))
     with Processes() as processes, tempfile.TemporaryDirectory() as directory:
         envoys = mesh.Mesh(processes, "scrape", [variant])
         client = NewHosts("service", envoys.port(variant))

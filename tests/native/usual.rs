@@ -20,28 +20,53 @@ pub struct Usual {
 }
 
 pub const USUAL: [Usual; 9] = [
-    Usual { name: "source", root_id: OUTBOUND, configuration: "{}", prepare: by_endpoint },
-    Usual { name: "source, no route name", root_id: OUTBOUND, configuration: "{}", prepare: without_route },
-    Usual { name: "source, exchange", root_id: OUTBOUND, configuration: "{}", prepare: by_exchange },
+    Usual {
+        name: "source",
+        root_id: OUTBOUND,
+        configuration: r#"{"attachment": "http"}"#,
+        prepare: by_endpoint,
+    },
+    Usual {
+        name: "source, no route name",
+        root_id: OUTBOUND,
+        configuration: r#"{"attachment": "http"}"#,
+        prepare: without_route,
+    },
+    Usual {
+        name: "source, exchange",
+        root_id: OUTBOUND,
+        configuration: r#"{"attachment": "http"}"#,
+        prepare: by_exchange,
+    },
     Usual {
         name: "source, exchange, mutual TLS",
         root_id: OUTBOUND,
-        configuration: "{}",
+        configuration: r#"{"attachment": "http"}"#,
         prepare: mutual_tls,
     },
-    Usual { name: "destination, plain client", root_id: INBOUND, configuration: "{}", prepare: to_a_service },
-    Usual { name: "destination, exchange", root_id: INBOUND, configuration: "{}", prepare: by_exchange },
+    Usual {
+        name: "destination, plain client",
+        root_id: INBOUND,
+        configuration: r#"{"attachment": "http"}"#,
+        prepare: to_a_service,
+    },
+    Usual {
+        name: "destination, exchange",
+        root_id: INBOUND,
+        configuration: r#"{"attachment": "http"}"#,
+        prepare: by_exchange,
+    },
     Usual {
         name: "destination, exchange, mutual TLS",
         root_id: INBOUND,
-        configuration: "{}",
+        configuration: r#"{"attachment": "http"}"#,
         prepare: mutual_tls,
     },
-    Usual { name: "gateway", root_id: "", configuration: "{}", prepare: gateway },
+    Usual { name: "gateway", root_id: "", configuration: r#"{"attachment": "http"}"#, prepare: gateway },
     Usual {
         name: "waypoint",
         root_id: "",
-        configuration: r#"{"reporter": "SERVER_GATEWAY"}"#,
+        configuration: r#"{"attachment": "http", "reporter": "SERVER_GATEWAY"}"#,
         prepare: by_exchange,
     },
 ];

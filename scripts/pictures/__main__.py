@@ -41,7 +41,7 @@ TOUR = (
     ("tour-service", "light", f"/service?{urlencode(DETAILS)}"),
 )
 # Of the terminal, in characters.
-COLUMNS, ROWS = 146, 29
+COLUMNS, ROWS = 172, 29
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def shop(chrome: webdriver.Chrome, directory: Path) -> None:
             wait_for_rates()
             take_pages(chrome, address, SHOP)
             # What fails most, and what is known of it.
-            shown.press("s", "Enter")
+            shown.press("s", "Home", "Enter")
             time.sleep(KEY_SECONDS)
             page = directory / "top.html"
             page.write_text(screen.page(shown.coloured(), COLUMNS))

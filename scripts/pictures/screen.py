@@ -10,7 +10,7 @@ _PAGE = """<!DOCTYPE html>
 <meta charset="utf-8">
 <style>
 body {{ margin: 0; padding: 18px 22px; background: {background}; }}
-pre {{ margin: 0; color: {foreground}; font: 15px/1.3 "DejaVu Sans Mono", monospace; }}
+pre {{ margin: 0; color: {foreground}; font: 13px/1.17 "DejaVu Sans Mono", monospace; }}
 </style>
 <pre>{code}</pre>
 """

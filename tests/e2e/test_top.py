@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import struct
 import subprocess
 import termios
@@ -14,13 +15,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import IO
 
 import pytest
 from prometheus_client.samples import Sample
 
-from lab import bootstrap, exposition
+from lab import bootstrap, exposition, terminal
 from lab.paths import command
 from lab.waiting import PATIENCE_SECONDS, wait_until
 from tests.e2e.harness import clients, tcp, tcp_traffic
@@ -178,29 +180,47 @@ def _tables(lines: IO[str]) -> Iterator[list[str]]:
             table = []
 
 
+@pytest.mark.skipif(not shutil.which("tmux") and os.environ.get("CI") != "true", reason="needs tmux: apt install tmux")
+def test_on_a_terminal_it_is_live(pair: Mesh, tmp_path: Path) -> None:
+    arguments: list[str | Path] = [command(), "top", "--interval", "0.5", pair["east"].admin_url]
+    with terminal.running(arguments, columns=160, rows=30, directory=tmp_path) as shown:
+
+        def await_text(text: str) -> None:
+            wait_until(lambda: text in shown.text(), f"{text!r} on the screen")
+
+        await_text("req/s")
+        shown.press("b")
+        await_text("logistics/stock-api")
+        shown.press("b", "b", "r")
+        await_text("by cluster, reporter source")
+        shown.press("s")
+        await_text("order errors")
+        shown.press("Enter")
+        await_text("destination_cluster west")
+        await_text("requests per second: ")
+        shown.press("Escape")
+        wait_until(lambda: "requests per second: " not in shown.text(), "no details")
+
+
 @pytest.mark.parametrize("end", [b"q", b"\x03"], ids=["q", "ctrl_c"])
-def test_on_a_terminal_it_is_live_until_a_key(pair: Mesh, end: bytes) -> None:
-    with _live(pair["east"].admin_url) as (terminal, top):
-        _read_until(terminal, b"req/s")
-        os.write(terminal, b"b")
-        _read_until(terminal, b"logistics/stock-api")
-        os.write(terminal, b"bbr")
-        _read_until(terminal, b"reporter source")
-        os.write(terminal, end)
+def test_a_key_ends_it(pair: Mesh, end: bytes) -> None:
+    with _live(pair["east"].admin_url) as (ours, top):
+        _read_until(ours, b"istio-stats")
+        os.write(ours, end)
         # Back on the screen that was there before.
-        _read_until(terminal, b"\x1b[?1049l")
+        _read_until(ours, b"\x1b[?1049l")
         assert top.wait(PATIENCE_SECONDS) == 0
 
 
 def test_labels_do_not_steer_the_terminal() -> None:
     label = "\x1b]0;title\x07\x1b[31m\x9b2J\u202eend"
     page = f'istio_requests_total{{source_cluster="{label}",reporter="source"}} 1\n'.encode()
-    with _serving(page) as url, _live(url) as (terminal, top):
-        shown = _read_until(terminal, b"end ")
+    with _serving(page) as url, _live(url) as (ours, top):
+        shown = _read_until(ours, b"u202eend")
         assert rb"\u001b]0;title\u0007\u001b[31m\u009b2J\u202eend" in shown
         assert not any(part in shown for part in (b"]0;title\x07", b"\x1b[31m", "\x9b".encode(), "\u202e".encode()))
-        os.write(terminal, b"q")
-        _read_until(terminal, b"\x1b[?1049l")
+        os.write(ours, b"q")
+        _read_until(ours, b"\x1b[?1049l")
         assert top.wait(PATIENCE_SECONDS) == 0
 
 
@@ -243,13 +263,13 @@ def _serving(page: bytes) -> Iterator[str]:
         server.shutdown()
 
 
-def _read_until(terminal: int, text: bytes) -> bytes:
+def _read_until(ours: int, text: bytes) -> bytes:
     shown = b""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while text not in shown:
-        ready, _, _ = select.select([terminal], [], [], 1)
+        ready, _, _ = select.select([ours], [], [], 1)
         assert time.monotonic() < deadline, f"{text!r} did not come: {shown!r}"
-        shown += os.read(terminal, 65536) if ready else b""
+        shown += os.read(ours, 65536) if ready else b""
     return shown
 
 

@@ -2,12 +2,16 @@
 
 pub(crate) mod choice;
 pub(crate) mod failure;
+mod history;
 pub(crate) mod latency;
 mod live;
 pub(crate) mod measure;
+mod order;
 pub(crate) mod rows;
+mod screen;
 pub(crate) mod show;
 pub(crate) mod sources;
+mod view;
 
 use std::io::{self, IsTerminal as _};
 use std::thread;

@@ -32,6 +32,8 @@ pub(crate) enum Whose {
 // === impl By ===
 
 impl By {
+    pub(crate) const ALL: [Self; 3] = [Self::Cluster, Self::Service, Self::Workload];
+
     /// The labels that tell its rows apart.
     pub(crate) fn labels(self) -> &'static [Dimension] {
         use Dimension::{

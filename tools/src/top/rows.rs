@@ -72,6 +72,12 @@ impl Row {
         Some(1.0 - http.failed / http.requests)
     }
 
+    /// Its requests; where there are none, its bytes of TCP.
+    pub(crate) fn pace(&self) -> f64 {
+        let requests = self.http.as_ref().map(|http| http.requests);
+        requests.unwrap_or_else(|| self.tcp.map_or(0.0, |tcp| tcp.received_bytes + tcp.sent_bytes))
+    }
+
     /// Sorts the busiest first.
     fn busyness(&self) -> (Reverse<u64>, Reverse<u64>) {
         let requests = self.http.as_ref().map_or(0.0, |http| http.requests);

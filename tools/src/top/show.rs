@@ -7,16 +7,21 @@ use super::choice::{By, Whose};
 use super::rows::{Row, Unit};
 use crate::output::visible;
 
-/// A cell's text; the title's is the column's.
-struct Column {
-    title: String,
-    is_number: bool,
-    cells: Vec<String>,
+/// A column of the table, a cell for each row.
+pub(crate) struct Column {
+    pub(crate) title: String,
+    pub(crate) is_number: bool,
+    pub(crate) cells: Vec<String>,
+}
+
+/// All columns that have anything to say.
+pub(crate) fn columns(rows: &[Row], by: By, unit: Unit) -> Vec<Column> {
+    name_columns(rows, by).into_iter().chain(number_columns(rows, unit)).collect()
 }
 
 /// The lines of a table, its two head lines first.
 pub(crate) fn table(rows: &[Row], by: By, unit: Unit) -> Vec<String> {
-    let columns: Vec<_> = name_columns(rows, by).into_iter().chain(number_columns(rows, unit)).collect();
+    let columns = columns(rows, by, unit);
     let widths: Vec<_> = columns.iter().map(Column::width).collect();
     let line = |cells: Vec<&str>| {
         let aligned = cells.iter().zip(&widths).zip(&columns).map(|((cell, width), column)| {
@@ -74,7 +79,8 @@ impl Column {
         Self { title: title.to_owned(), is_number, cells: cells.map(|cell| visible(&cell)).collect() }
     }
 
-    fn width(&self) -> usize {
+    /// In characters.
+    pub(crate) fn width(&self) -> usize {
         let all = self.cells.iter().map(String::as_str).chain([self.title.as_str()]);
         all.map(|cell| cell.chars().count()).max().unwrap_or_default()
     }

@@ -21,7 +21,8 @@ const DETAILS: u16 = 10;
 const SPACING: u16 = 2;
 /// A name is not cut to less.
 const LEAST_NAME: usize = 8;
-const LEVELS: [&str; 9] = [
+/// None is full, so that rows do not grow together.
+const LEVELS: [&str; 8] = [
     " ",
     bar::ONE_EIGHTH,
     bar::ONE_QUARTER,
@@ -30,7 +31,6 @@ const LEVELS: [&str; 9] = [
     bar::FIVE_EIGHTHS,
     bar::THREE_QUARTERS,
     bar::SEVEN_EIGHTHS,
-    bar::FULL,
 ];
 
 /// Draws everything.
@@ -136,18 +136,13 @@ where
     Column { title: format!("{title:<TREND$}"), is_number: false, cells }
 }
 
-/// A bar for each value, the highest of which is full.
+/// A bar for each value, the highest of which is the longest there is.
 fn bars<'a>(values: impl DoubleEndedIterator<Item = &'a f64> + ExactSizeIterator + Clone) -> String {
     let values = values.clone().skip(values.len().saturating_sub(TREND));
     let most = values.clone().copied().fold(0.0, f64::max);
-    // As a share of eight: to the level above, so that little is more than nothing.
-    let level =
-        |value: &f64| LEVELS.iter().enumerate().find(|(level, _)| eighths(*level) * most >= value * 8.0);
-    values.filter_map(|value| level(value).map(|(_, bar)| *bar)).collect()
-}
-
-fn eighths(level: usize) -> f64 {
-    u8::try_from(level).map(f64::from).unwrap_or(f64::MAX)
+    // The level above, so that little is more than nothing.
+    let level = |value: &f64| (0u8..).zip(LEVELS).find(|(level, _)| f64::from(*level) * most >= value * 7.0);
+    values.filter_map(|value| level(value).map(|(_, bar)| bar)).collect()
 }
 
 /// As the page of `istio-stats ui` colours errors.

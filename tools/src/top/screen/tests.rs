@@ -50,8 +50,8 @@ fn a_table_with_its_trends() {
             "q quits, b by cluster, service, workload, r reporter, s order, arrows choose, Enter details",
             "",
             "source_cluster  destination_cluster  reporter  req/s  success  p50 ms  p99 ms  rate          p99",
-            "east            west                 source     80.0   98.75%     5.0     9.9  ▁▄ █          ██ █",
-            "far             west                 source     2.00     100%     5.0     9.9  ████          ████",
+            "east            west                 source     80.0   98.75%     5.0     9.9  ▁▄ ▇          ▇▇ ▇",
+            "far             west                 source     2.00     100%     5.0     9.9  ▇▇▇▇          ▇▇▇▇",
         ]
     );
 }
@@ -62,16 +62,16 @@ fn where_there_is_no_room_trends_go_and_names_are_cut() {
     let head = "source_cluster  destination_cluster  reporter  req/s  success  p50 ms  p99 ms";
     assert_eq!(lines[3], head.replace("cluster  r", "cluste  r"));
     let lines = drawn(&mut view(&[10.0, 80.0]), 92, 8);
-    assert!(lines[3].ends_with("p99 ms  rate") && lines[4].ends_with("9.9  ▁█"), "{lines:#?}");
+    assert!(lines[3].ends_with("p99 ms  rate") && lines[4].ends_with("9.9  ▁▇"), "{lines:#?}");
 }
 
 #[test]
 fn a_trend_is_of_the_last_readings() {
     let many: Vec<_> = (0..30).map(f64::from).collect();
     assert_eq!(bars(many.iter()).chars().count(), TREND);
-    assert!(bars(many.iter()).ends_with('█'));
+    assert!(bars(many.iter()).ends_with('▇'));
     assert_eq!(bars([0.0, 0.0].iter()), "  ");
-    assert_eq!(bars([1.0, 800.0].iter()), "▁█");
+    assert_eq!(bars([1.0, 800.0].iter()), "▁▇");
     assert_eq!(bars([].iter()), "");
 }
 

@@ -6,10 +6,13 @@ import pytest
 
 from lab import bootstrap
 from lab.waiting import await_equal
+from tests.e2e.harness import forms
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import east
+
+pytestmark = forms.BOTH
 
 # Each makes a counter and three histograms: more than wait for their definition at once.
 HOSTS = 400
@@ -34,7 +37,7 @@ def test_every_request_of_every_new_label_set_is_counted(mesh: Mesh, in_place: b
 
 
 def _by_host(envoy: Envoy, name: str) -> dict[str, float]:
-    family = envoy.families(f"{name}$").get(name)
+    family = envoy.families(name).get(name)
     return {dict(labels)["destination_service"]: value for labels, value in family.series.items()} if family else {}
 
 

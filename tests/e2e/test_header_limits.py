@@ -9,12 +9,14 @@ import httpx
 import pytest
 
 from lab.tree import Json
-from tests.e2e.harness import clients, usual
+from tests.e2e.harness import clients, forms, usual
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import headers
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.workloads import SHOP, STOCK, Workload
+
+pytestmark = forms.BOTH
 
 Padded = Callable[[int], dict[str, str]]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from lab import bootstrap
 from lab.waiting import wait_until
+from tests.e2e.harness import forms, unharmed, usual
 from tests.e2e.harness import tcp_traffic as traffic
-from tests.e2e.harness import unharmed, usual
 from tests.e2e.harness.clients import send_raw
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, encode, headers
@@ -16,6 +16,8 @@ from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import SERVICE, east, west
 from tests.e2e.harness.unharmed import Target
 from tests.e2e.harness.workloads import STOCK_SERVICE, WAYPOINT
+
+pytestmark = forms.BOTH
 
 CLAIM = "".join(f"{name}: {value}\r\n" for name, value in headers(WAYPOINT).items()).encode()
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n"

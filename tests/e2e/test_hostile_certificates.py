@@ -9,13 +9,15 @@ import httpx
 
 from lab import bootstrap
 from lab.certs import Authority, Identity
-from tests.e2e.harness import unharmed
+from tests.e2e.harness import forms, unharmed
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, encode, headers
 from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.unharmed import Target
 from tests.e2e.harness.workloads import SHOP, STOCK
+
+pytestmark = forms.BOTH
 
 FORGERY = ";.;reporter=.=x;.;source_cluster=.=y"
 CLAIM = {METADATA: encode({"WORKLOAD_NAME": "claimed", "NAMESPACE": "claimed", "CLUSTER_ID": "north"})}

@@ -8,7 +8,7 @@ import hpack
 import pytest
 
 from lab import bootstrap
-from tests.e2e.harness import unharmed
+from tests.e2e.harness import forms, unharmed
 from tests.e2e.harness.clients import send_raw
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, NODE_ID, encode, headers
@@ -16,6 +16,8 @@ from tests.e2e.harness.requests import send
 from tests.e2e.harness.sidecar import BACKEND, SERVICE, east, west
 from tests.e2e.harness.unharmed import Target
 from tests.e2e.harness.workloads import SHOP, WAYPOINT
+
+pytestmark = forms.BOTH
 
 DATA, HEADERS, PRIORITY, RESET, SETTINGS, PUSH, PING, GO_AWAY, WINDOW, CONTINUATION = range(10)
 END_STREAM, END_HEADERS = 1, 4

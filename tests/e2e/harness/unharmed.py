@@ -22,6 +22,7 @@ _ABOUT_ITSELF = {
     "istio_stats_build": {"component", "tag"},
     "istio_stats_series": set(),
     "istio_stats_series_overflow_total": set(),
+    "istio_stats_series_refused_total": set(),
     "istio_stats_peer_decode_errors_total": {"reason"},
 }
 # How the labels begin that a proxy knows by itself, if it reports as this.

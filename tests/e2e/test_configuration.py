@@ -24,7 +24,7 @@ WRONG_STATS = {
     "negative_duration": ({"tcp_reporting_duration": "-5s"}, "tcp_reporting_duration", "-5s"),
     # The host's timer counts whole milliseconds: with none, no new series would ever be counted.
     "duration_of_a_nanosecond": ({"tcp_reporting_duration": "1ns"}, "tcp_reporting_duration", "1ns"),
-    "duration_below_the_least": ({"tcp_reporting_duration": "0.4ms"}, "tcp_reporting_duration", "400µs"),
+    "duration_below_the_least": ({"tcp_reporting_duration": "0.4ms"}, "tcp_reporting_duration", "0.4ms"),
     "max_series": ({"max_series": 0}, "max_series", "0"),
     "reporter": ({"reporter": "SIDEWAYS"}, "reporter", "SIDEWAYS"),
     "attachment": ({"attachment": ["udp"]}, "attachment", "udp"),

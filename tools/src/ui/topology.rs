@@ -54,7 +54,7 @@ pub(crate) fn picture(context: &Context<'_>, graph: &Graph, level: Level) -> Mar
     let layout = Layout::of(graph);
     let has_texts = layout.strands.len() <= MOST_TEXTS;
     // Smaller than this nobody can read it: it scrolls instead.
-    let least = format!("{:.0}", layout.width * 0.68);
+    let least = format!("{:.0}", layout.width * 0.66);
     html! {
         @if graph.nodes.is_empty() {
             p.empty { "Nothing calls anything here." }

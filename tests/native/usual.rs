@@ -19,50 +19,27 @@ pub struct Usual {
     pub prepare: fn(&Story),
 }
 
+const HTTP: &str = r#"{"attachment": "http"}"#;
+
 pub const USUAL: [Usual; 9] = [
-    Usual {
-        name: "source",
-        root_id: OUTBOUND,
-        configuration: r#"{"attachment": "http"}"#,
-        prepare: by_endpoint,
-    },
-    Usual {
-        name: "source, no route name",
-        root_id: OUTBOUND,
-        configuration: r#"{"attachment": "http"}"#,
-        prepare: without_route,
-    },
-    Usual {
-        name: "source, exchange",
-        root_id: OUTBOUND,
-        configuration: r#"{"attachment": "http"}"#,
-        prepare: by_exchange,
-    },
+    Usual { name: "source", root_id: OUTBOUND, configuration: HTTP, prepare: by_endpoint },
+    Usual { name: "source, no route name", root_id: OUTBOUND, configuration: HTTP, prepare: without_route },
+    Usual { name: "source, exchange", root_id: OUTBOUND, configuration: HTTP, prepare: by_exchange },
     Usual {
         name: "source, exchange, mutual TLS",
         root_id: OUTBOUND,
-        configuration: r#"{"attachment": "http"}"#,
+        configuration: HTTP,
         prepare: mutual_tls,
     },
-    Usual {
-        name: "destination, plain client",
-        root_id: INBOUND,
-        configuration: r#"{"attachment": "http"}"#,
-        prepare: to_a_service,
-    },
-    Usual {
-        name: "destination, exchange",
-        root_id: INBOUND,
-        configuration: r#"{"attachment": "http"}"#,
-        prepare: by_exchange,
-    },
+    Usual { name: "destination, plain client", root_id: INBOUND, configuration: HTTP, prepare: to_a_service },
+    Usual { name: "destination, exchange", root_id: INBOUND, configuration: HTTP, prepare: by_exchange },
     Usual {
         name: "destination, exchange, mutual TLS",
         root_id: INBOUND,
-        configuration: r#"{"attachment": "http"}"#,
+        configuration: HTTP,
         prepare: mutual_tls,
     },
-    Usual { name: "gateway", root_id: "", configuration: r#"{"attachment": "http"}"#, prepare: gateway },
+    Usual { name: "gateway", root_id: "", configuration: HTTP, prepare: gateway },
     Usual {
         name: "waypoint",
         root_id: "",

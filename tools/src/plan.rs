@@ -1,5 +1,7 @@
 //! `istio-stats plan`: what a mesh of some size takes of Prometheus, and what would make it less.
 
+#[cfg(test)]
+mod figures;
 mod levers;
 mod measured;
 mod mesh;

@@ -58,8 +58,12 @@ impl Mesh {
     }
 
     fn of_label_sets(&self, form: Form) -> Cost {
-        let one = |kind| cost(kind, form, self.labels, self.buckets);
-        one(self.http_kind()).times(self.http).plus(one(TCP).times(self.tcp))
+        self.of_both(|kind| cost(kind, form, self.labels, self.buckets))
+    }
+
+    /// Of all label sets of a proxy, of which `one` costs so much.
+    fn of_both(&self, one: impl Fn(Kind) -> Cost) -> Cost {
+        one(Kind { histograms: self.histograms, ..HTTP }).times(self.http).plus(one(TCP).times(self.tcp))
     }
 
     /// Of native histograms rules/workload.yaml records what they grew by, bound by bound.
@@ -67,31 +71,23 @@ impl Mesh {
         if self.form != Form::Native {
             return Cost::default();
         }
-        let one = |kind: Kind| cost(Kind { counters: 0.0, ..kind }, Form::Text, self.labels, self.buckets);
-        let all = one(self.http_kind()).times(self.http).plus(one(TCP).times(self.tcp));
-        Cost { bytes: 0.0, ..all.times(self.workloads) }
-    }
-
-    fn http_kind(&self) -> Kind {
-        Kind { histograms: self.histograms, ..HTTP }
+        let one = |kind| cost(Kind { counters: 0.0, ..kind }, Form::Text, self.labels, self.buckets);
+        Cost { bytes: 0.0, ..self.of_both(one).times(self.workloads) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::figures::{assert_near, number, rows};
     use crate::plan::model::{usual_labels, BUCKETS};
 
     /// The first columns of a row: mesh, form, series scraped, series held, …, MiB, …, series above.
     #[test]
     fn it_says_what_real_prometheis_held_of_replayed_proxies() {
-        let figures = include_str!("../../../benches/figures/fleet.md");
-        let rows: Vec<_> = figures.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+        let rows = rows(include_str!("../../../benches/figures/fleet.md"));
         assert!(rows.len() > 1);
-        for row in rows {
-            let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
-            let number =
-                |cell: &str| cell.trim().parse::<f64>().unwrap_or_else(|_| panic!("{cell:?} in {row}"));
+        for cells in rows {
             let size: Vec<_> = cells[0].split('×').map(number).collect();
             let mesh = Mesh {
                 kubernetes_clusters: size[0],
@@ -111,11 +107,7 @@ mod tests {
                 ("memory", totals.held.memory / 1_048_576.0, number(cells[5]), 1.6),
                 ("above", totals.above.series, number(cells[9]), 1.1),
             ] {
-                let ratio = said / measured;
-                assert!(
-                    (1.0 / factor..=factor).contains(&ratio),
-                    "{row}: {what} {said}, measured {measured}"
-                );
+                assert_near(said, measured, factor, &format!("{cells:?}: {what}"));
             }
         }
     }

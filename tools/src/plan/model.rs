@@ -107,22 +107,7 @@ impl Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Of a table below benches/figures: the cells of each row.
-    fn rows(figures: &str) -> Vec<Vec<&str>> {
-        let lines = figures.lines().filter(|line| line.starts_with("| ")).skip(2);
-        lines.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
-    }
-
-    fn number(cell: &str) -> f64 {
-        cell.parse().unwrap_or_else(|_| panic!("{cell:?} is no number"))
-    }
-
-    /// How far it may be from what was measured, as a factor.
-    fn assert_near(said: f64, measured: f64, factor: f64, what: &str) {
-        let ratio = said / measured;
-        assert!((1.0 / factor..=factor).contains(&ratio), "{what}: says {said}, measured {measured}");
-    }
+    use crate::plan::figures::{assert_near, number, rows};
 
     #[test]
     fn it_says_what_was_measured_of_a_page_of_1000_label_sets() {

@@ -7,7 +7,7 @@ use istio_stats::catalogue::metric::PREFIX;
 use istio_stats::catalogue::own_metric::SERIES;
 use istio_stats::config::parse;
 use istio_stats::exchange::Exchange;
-use istio_stats::host::MetricKind;
+use istio_stats::host::{Host as _, MetricKind};
 use istio_stats::stats::plugin::StatsPlugin;
 use serde_json::Value;
 
@@ -16,7 +16,6 @@ use crate::barrier::within;
 use crate::host::{Definitions, NativeHost, State};
 use crate::metrics::Vectors;
 use crate::node::Node;
-use crate::shared;
 
 /// What configuring left, until Envoy gives it up.
 #[derive(Debug)]
@@ -43,6 +42,8 @@ pub(crate) struct Settings {
     /// Without what is the module's.
     pub(crate) configuration: Vec<u8>,
     pub(crate) node: Node,
+    /// Why it is not known who this proxy is.
+    unknown: Option<String>,
 }
 
 /// Which plugin it is.
@@ -131,14 +132,11 @@ impl Settings {
         let name = String::from_utf8_lossy(name).into_owned();
         let plugin = if name == EXCHANGE { Plugin::Exchange } else { Plugin::Stats };
         let (node, configuration) = split(configuration);
-        let node = node.map(Node::of).or_else(|| {
-            let found = Node::of_process();
-            if let Err(reason) = &found {
-                tell_missing_node(reason);
-            }
-            found.ok()
-        });
-        Self { plugin, name, configuration, node: node.unwrap_or_default() }
+        let (node, unknown) = match node.map_or_else(Node::of_process, |node| Ok(Node::of(node))) {
+            Ok(node) => (node, None),
+            Err(reason) => (Node::default(), Some(reason)),
+        };
+        Self { plugin, name, configuration, node, unknown }
     }
 
     /// Has the plugin configured once, which defines its metrics and tells what is wrong; false if it cannot
@@ -146,6 +144,11 @@ impl Settings {
     fn configure(&self, vectors: &Mutex<Vectors>) -> bool {
         let state = State::new();
         let host = NativeHost::new(self, Definitions::Open(vectors), &state);
+        if let Some(reason) = &self.unknown {
+            let remedy = "say it in the field \"node\" of the configuration";
+            let message = format!("istio-stats: who this proxy is is unknown ({reason}); {remedy}");
+            host.log_once(log::Level::Warn, &message);
+        }
         let define = |kind, name: &str, labels: &[String]| {
             let mut vectors = vectors.lock().unwrap_or_else(PoisonError::into_inner);
             let labels = labels.iter().map(String::as_str);
@@ -178,16 +181,6 @@ fn split(configuration: &[u8]) -> (Option<Value>, Vec<u8>) {
         Some((Some(node), serde_json::to_vec(&fields).ok()?))
     });
     taken.unwrap_or_else(|| (None, configuration.to_vec()))
-}
-
-fn tell_missing_node(reason: &str) {
-    let message = format!(
-        "istio-stats: who this proxy is is unknown ({reason}); say it in the field \"node\" of the configuration"
-    );
-    let key = shared::get(&message);
-    if key.value.is_none() && shared::set(&message, b"", key.version).is_ok() {
-        abi::log(log::Level::Warn, &message);
-    }
 }
 
 #[cfg(test)]

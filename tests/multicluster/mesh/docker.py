@@ -168,8 +168,11 @@ class Compose:
         return run("docker", "logs", container, errors=subprocess.STDOUT)
 
     def kill(self, *services: str) -> None:
-        """Without a warning, as a machine dies."""
-        self._each("kill", services)
+        """Without a warning, as a process dies: its connections end at once, for their other sides, too."""
+        # The last first: a proxy whose pod has lost its network before cannot end its connections, and who has one
+        # of them waits for an answer until the route's timeout, which is another failure.
+        for service in reversed(services):
+            self._each("kill", [service])
 
     def start(self, *services: str) -> None:
         # One after the other: a proxy needs the network of its pod.

@@ -20,7 +20,7 @@ from lab.paths import ROOT, command
 from lab.processes import Processes
 from lab.prometheus import QueryError
 from lab.tree import Json
-from tests.prometheus.checks import dashboards
+from tests.prometheus.checks import dashboards, rules
 from tests.prometheus.checks.queries import over_http
 
 # Kubernetes clusters, workloads in each and pods of each, the cheapest first.
@@ -58,7 +58,7 @@ def measure(recorded: Recorded, size: tuple[int, int, int], form: str) -> Json:
         processes = stack.enter_context(Processes())
         (directory / "rules").mkdir()
         for file in (CONFIGURATIONS / "rules").iterdir():
-            (directory / "rules" / file.name).write_text(paced(file.read_text()))
+            (directory / "rules" / file.name).write_text(rules.paced(file.read_text(), INTERVAL_SECONDS))
         options = () if form == TEXT else SPEAKS_PROTOBUF
         store = Prometheus(processes, "store", store_config(), directory, ("--web.enable-remote-write-receiver",))
         empty = store.resident_bytes()
@@ -87,11 +87,6 @@ def measure(recorded: Recorded, size: tuple[int, int, int], form: str) -> Json:
             "panels_seconds": sum(panels(store)),
             "plan": plan(size, form),
         }
-
-
-def paced(rules: str) -> str:
-    pace = f"{INTERVAL_SECONDS}s"
-    return rules.replace("interval: 15s", f"interval: {pace}").replace("offset 15s", f"offset {pace}")
 
 
 def local_config(server: Replay, store: Prometheus, cluster: int, workloads: int, pods: int, form: str) -> Json:

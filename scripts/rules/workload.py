@@ -12,16 +12,18 @@ HEAD = """\
 # Adding up the pods' counters would not do: when one of ten pods restarts, their sum falls, and rate() takes all that
 # is left of it for new requests. So these counters add up increases. An evaluation adds what each pod's counter grew
 # by since the last one: all of it if the counter is new or began again; and since the last sample of up to ten minutes
-# before if scrapes failed meanwhile. What is evaluated every 15 s looks back 15 s: change `interval` and `offset`
-# together. An evaluation that Prometheus misses (prometheus_rule_group_iterations_missed_total) is missing here, too.
+# before if scrapes failed meanwhile. What is evaluated every 15 s looks back 15 s: change each `15s` and `30s`. An
+# evaluation that Prometheus misses (prometheus_rule_group_iterations_missed_total) is missing here, too.
 #
 # The labels summed away are those of kubernetes.yaml and of the Prometheus in Istio's addons. Labels of pods that
 # a scrape configuration of your own adds belong into the lists, if they change from pod to pod.
 #
 # Whether a pod's histograms are classic or native, its workload's are classic: so pods of either form add up, and
-# whoever asks above need not know. `workload_native:…:increase` is what the native ones grew by, below each bound; it
-# lacks what they counted while scrapes failed, and what a proxy did in the 15 s in which its form changes. Without
-# native histograms these rules find nothing, and cost nothing.
+# whoever asks above need not know. `workload_native:…:increase` is twice what the native ones grew by; it lacks what
+# they counted while scrapes failed, and what a proxy did in the 30 s in which its form changes. Without native
+# histograms these rules find nothing, and cost nothing.
+#
+# A bound that no proxy has any more stays as it was, as long as its workload is there.
 # A group for each histogram, so that they are evaluated side by side.
 groups:
 """
@@ -64,33 +66,43 @@ def _group(suffix: str, rules: Iterable[Rule]) -> str:
 
 def _of_histogram(histogram: str) -> Iterator[Rule]:
     """Increases come before they are added up."""
-    yield from native.rules(histogram, WITHOUT)
+    yield native.rule(histogram, WITHOUT)
     for part in PARTS:
         yield _part(histogram, part)
 
 
-def _adding_up(counter: str, begins: str = "", further: str = "") -> Rule:
-    """`begins`: which of the counters that are new count from zero; `further`: increases that are found otherwise."""
+def _adding_up(counter: str, begins: str = "", further: str = "", there: str = "") -> Rule:
+    """What was recorded until now, and what came since.
+
+    `begins`: which of the counters that are new count from zero; `further`: increases that are found otherwise;
+    `there`: how it is seen that a workload is there at all, if not by these counters.
+    """
     recorded = f"workload:{counter}"
-    or_further = f" or {further}" if further else ""
     expression = (
         f"sum without ({WITHOUT}) (\n"
         f"  {counter} - last_over_time({counter}[10m] offset 15s) >= 0\n"
-        f"  or {counter}{begins}\n" + (f"  or {further}\n" if further else "") + ")\n"
-        f"+ ({recorded} or sum without ({WITHOUT}) ({counter}{or_further}) * 0)"
+        f"  or {counter}{begins}\n"
+        f"{further}"
+        # No pod has a series of this name: a comparison of names is cheaper than one of all labels.
+        f"  or on (__name__) {recorded}\n"
+        f")\n"
+        f"and {there or f'group without ({WITHOUT}) ({counter})'}"
     )
-    return recorded, {}, expression
+    return recorded, expression
 
 
 def _part(histogram: str, part: str) -> Rule:
-    # Not those of a proxy that was native until now, and counted as such.
     ignoring = " ignoring (le)" if part == "bucket" else ""
+    # Not those of a proxy that was native until now, and counted as such.
     begins = f" unless{ignoring} present_over_time({histogram}[10m] offset 15s)"
-    return _adding_up(f"{histogram}_{part}", begins, native.series(histogram, part))
+    grown = "\n    or on (le) ".join(native.parts(histogram, part))
+    # Of these no one has an instance.
+    further = f"  or on (instance) (\n    {grown}\n  )\n"
+    # Each histogram has a count, and a twentieth of the buckets.
+    there = f"{ignoring.strip()} (group without ({WITHOUT}) ({histogram}_count) or {native.series(histogram)})".strip()
+    return _adding_up(f"{histogram}_{part}", begins, further, there)
 
 
-def _printed(record: str, labels: dict[str, str], expression: str) -> str:
-    lines = [f"      - record: {record}"]
-    lines += [f"        labels: {{ {name}: '{value}' }}" for name, value in labels.items()]
-    lines += ["        expr: |", *(f"          {line}" for line in expression.splitlines())]
+def _printed(record: str, expression: str) -> str:
+    lines = [f"      - record: {record}", "        expr: |", *(f"          {line}" for line in expression.splitlines())]
     return "\n".join(lines) + "\n"

@@ -28,6 +28,11 @@ def load(file: Path) -> list[Json]:
     return [rule for group in groups for rule in group["rules"]]
 
 
+def paced(text: str, seconds: int) -> str:
+    """Rules that are evaluated every so many seconds, instead of every 15."""
+    return re.sub(r"\b(15|30)s\b", lambda found: f"{int(found[1]) * seconds // 15}s", text)
+
+
 def selectors(expression: str) -> list[str]:
     """The series that an expression asks for, each as an expression of its own, now instead of a while ago."""
     found = []

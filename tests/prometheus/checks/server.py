@@ -19,7 +19,7 @@ from tests.prometheus.checks import rules
 from tests.prometheus.checks.queries import over_http
 
 # What the configurations do every 15 s.
-PACE = "1s"
+PACE_SECONDS = 1
 NATIVE = "--enable-feature=native-histograms"
 RECEIVER = "--web.enable-remote-write-receiver"
 
@@ -84,19 +84,20 @@ class Prometheus:
 
     def missed_evaluations(self) -> float:
         """How often rules were due and not evaluated, for want of time."""
-        text = web.read(f"{self.url}/metrics")
-        missed = re.findall(r"^prometheus_rule_group_iterations_missed_total\{.*\} (\S+)$", text, re.MULTILINE)
-        assert missed
-        return sum(map(float, missed))
+        return total(self, "prometheus_rule_group_iterations_missed_total")
 
     def _write(self, config: Json) -> None:
         self._directory.mkdir(parents=True)
         shutil.copytree(rules.DIRECTORY / "rules", self._directory / "rules")
         for file in (self._directory / "rules").iterdir():
-            paced = (
-                file.read_text().replace("interval: 15s", f"interval: {PACE}").replace("offset 15s", f"offset {PACE}")
-            )
-            file.write_text(paced)
-        pace = {"scrape_interval": PACE, "scrape_timeout": PACE, "evaluation_interval": PACE}
+            file.write_text(rules.paced(file.read_text(), PACE_SECONDS))
+        pace = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), f"{PACE_SECONDS}s")
         text = yaml.safe_dump({**config, "global": {**config["global"], **pace}})
         (self._directory / "prometheus.yaml").write_text(text)
+
+
+def total(prometheus: Prometheus, metric: str) -> float:
+    """The sum of a metric of Prometheus' own."""
+    found = re.findall(rf"^{metric}\{{.*\}} (\S+)$", web.read(f"{prometheus.url}/metrics"), re.MULTILINE)
+    assert found, metric
+    return sum(map(float, found))

@@ -3,6 +3,9 @@
 Prometheus 2.42 adds histograms up and takes increases of them, but cannot subtract one from another. So all pods'
 increases are added up as one native histogram for each workload, of which it then says how many samples are below each
 bound.
+
+`increase()` would do what `delta()` does here, and see counters that begin anew. But from Prometheus 3.5 on it
+extrapolates no histogram to below zero, so that of a label set with one sample that gets a hundred a half is missing.
 """
 
 from collections.abc import Iterator
@@ -20,7 +23,7 @@ GAP = "(max_over_time(up[10m:15s] offset 15s) == 1 unless last_over_time(up[15s:
 
 
 def series(histogram: str) -> str:
-    """What is recorded of all pods of a workload: twice what they grew by in 15 s, as increase() has it over 30."""
+    """What is recorded of all pods of a workload: twice what they grew by in 15 s, as delta() has it over 30."""
     return f"workload_native:{histogram}:increase"
 
 
@@ -29,11 +32,12 @@ def rule(histogram: str, without: str) -> Rule:
 
     A subquery looks at every full quarter of a minute, so that each step is counted once, wherever in between the
     evaluation is. What has its first sample at the last step is new, and counts from zero; that sample is the one of
-    15 s ago, or else the one that is there now.
+    15 s ago, or else the one that is there now. What became less began anew: increase() has all of it.
     """
     expression = (
         f"sum without ({without}) (\n"
-        f"  increase({histogram}[30s:15s])\n"
+        f"  delta({histogram}[30s:15s]) and histogram_count(delta({histogram}[30s:15s])) >= 0\n"
+        f"  or increase({histogram}[30s:15s])\n"
         f"  or ({histogram} offset 15s + {histogram} offset 15s or {histogram} + {histogram})\n"
         f"  and present_over_time({histogram}[15s:15s])\n"
         f"  unless on (job, instance) {GAP}\n"

@@ -29,7 +29,7 @@ build: ## dist/istio_stats.wasm and dist/metadata_exchange.wasm; on Linux both a
 	@$(PACK) --artefact metadata-exchange --max-kb $(MAX_KB) $(LINKED)/metadata_exchange_module.wasm dist/metadata_exchange.wasm
 	@scripts/build-native dist
 
-demo: ## two Envoys in two Kubernetes clusters, real requests, their metrics as a table (DEMO_KEEP=1: stays up)
+demo: ## two Envoys in two Kubernetes clusters, real requests, their metrics as a table (DEMO_KEEP=1: stays up; NATIVE=1: the native module)
 	@scripts/setup demo
 	@$(MAKE) --no-print-directory build
 	@.venv/bin/python -m demo

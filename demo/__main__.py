@@ -3,7 +3,7 @@
 Starts an application with its server-side Envoy (Kubernetes cluster `west`) and
 a client-side Envoy (`east`), with the very files of envoy-config/standalone,
 sends requests that succeed and fail, makes TCP connections, and shows what both
-Envoys then report.
+Envoys then report. The native form has no TCP.
 """
 
 import argparse
@@ -11,18 +11,18 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 
 from demo import traffic
-from lab import envoy, metrics, table
+from lab import envoy, metrics, plugins, table
 from lab.failure import Failure
 from lab.metrics import Labels, Snapshot
-from lab.paths import ROOT, command, module
+from lab.paths import ROOT, command, module, native_module
 from lab.ports import is_listening, require_free
 from lab.processes import Process, Processes
 from lab.waiting import PATIENCE_SECONDS, leftovers
@@ -50,20 +50,43 @@ class Proxy:
         return f"http://127.0.0.1:{self.admin_port}/stats/prometheus"
 
 
+@dataclass(frozen=True)
+class Form:
+    """What the plugins are: Wasm modules or the native one."""
+
+    samples: str
+    has_tcp: bool
+    require: Callable[[], None]
+
+
+def require_wasm() -> None:
+    for name in ("istio_stats", "metadata_exchange"):
+        module(name)
+
+
+def require_native() -> None:
+    native_module()
+    if envoy.release() < plugins.FIRST_NATIVE:
+        raise Failure(f"the native module needs Envoy 1.40 or later, and this is {envoy.version()}")
+
+
+WASM = Form("{}.yaml", has_tcp=True, require=require_wasm)
+NATIVE = Form("{}-native.yaml", has_tcp=False, require=require_native)
+
 EAST = Proxy("east", "client's", "source", 18001, 18006, 19001)
 WEST = Proxy("west", "server's", "destination", 18002, 18007, 19002)
 ADMIN_URLS = [f"http://127.0.0.1:{proxy.admin_port}" for proxy in (EAST, WEST)]
 
 
 def main() -> None:
-    keep = arguments().keep
+    chosen = arguments()
     os.chdir(ROOT)
     # Each line when it is true, through a pipe as well.
     assert isinstance(sys.stdout, TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        demo(keep)
+        demo(chosen.keep, NATIVE if chosen.native else WASM)
     except (Failure, traffic.UnexpectedAnswer) as error:
         sys.exit(f"demo: {error}")
     except KeyboardInterrupt:
@@ -78,35 +101,31 @@ def arguments() -> argparse.Namespace:
         epilog="ENVOY_VERSION chooses another supported Envoy, ENVOY_PATH a binary of your own.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--keep",
-        action="store_true",
-        default=os.environ.get("DEMO_KEEP", "") not in ("", "0"),
-        help="leave everything running until Ctrl-C (or DEMO_KEEP=1)",
-    )
+
+    def flag(name: str, variable: str, explanation: str) -> None:
+        is_set = os.environ.get(variable, "") not in ("", "0")
+        parser.add_argument(name, action="store_true", default=is_set, help=f"{explanation} (or {variable}=1)")
+
+    flag("--keep", "DEMO_KEEP", "leave everything running until Ctrl-C")
+    flag("--native", "NATIVE", "with the native module in place of the Wasm modules")
     return parser.parse_args()
 
 
-def demo(keep: bool) -> None:
-    require_modules()
+def demo(keep: bool, form: Form) -> None:
+    form.require()
     require_ports(keep)
     with Processes() as processes:
-        start(processes)
+        start(processes, form)
         sent = send(processes)
-        with connect(processes):
-            wait_for_counts(processes, sent)
+        with connect(processes) if form.has_tcp else nullcontext():
+            wait_for_counts(processes, sent, form)
             for proxy in (EAST, WEST):
-                show(proxy, metrics.Snapshot.scrape(proxy.admin_port))
+                show(proxy, metrics.Snapshot.scrape(proxy.admin_port), form)
             if keep:
                 show_picture(processes)
             say_where_to_look(keep)
             if keep:
-                keep_sending(processes)
-
-
-def require_modules() -> None:
-    for name in ("istio_stats", "metadata_exchange"):
-        module(name)
+                keep_sending(processes, form)
 
 
 def require_ports(keep: bool) -> None:
@@ -121,20 +140,20 @@ def require_ports(keep: bool) -> None:
     require_free(DOWN_PORT, "a service that is down")
 
 
-def start(processes: Processes) -> None:
+def start(processes: Processes, form: Form) -> None:
     begin = time.monotonic()
     LOGS.mkdir(parents=True, exist_ok=True)
     application = processes.start("the application", [sys.executable, "demo/backend.py"], LOGS / "application.log")
-    envoys = {proxy: start_envoy(processes, proxy) for proxy in (WEST, EAST)}
+    envoys = {proxy: start_envoy(processes, proxy, form) for proxy in (WEST, EAST)}
     application.wait_until(lambda: all(is_listening(port) for port in APPLICATION_PORTS))
     for proxy, process in envoys.items():
         process.wait_until(partial(answers_ok, f"http://127.0.0.1:{proxy.admin_port}/ready"))
     print(f"{envoy.version()}: two proxies and an application started in {time.monotonic() - begin:.1f} s\n")
 
 
-def start_envoy(processes: Processes, proxy: Proxy) -> Process:
+def start_envoy(processes: Processes, proxy: Proxy, form: Form) -> Process:
     # Two workers show that their counts add up.
-    with_file = envoy.command(Path(f"envoy-config/standalone/{proxy.name}.yaml"), workers=2)
+    with_file = envoy.command(Path("envoy-config/standalone") / form.samples.format(proxy.name), workers=2)
     return processes.start(f"the Envoy {proxy.name}", with_file, LOGS / f"{proxy.name}.log")
 
 
@@ -167,13 +186,13 @@ def connect(processes: Processes) -> Iterator[None]:
         yield
 
 
-def wait_for_counts(processes: Processes, sent: dict[Proxy, int]) -> None:
+def wait_for_counts(processes: Processes, sent: dict[Proxy, int], form: Form) -> None:
     """A request is counted when its stream ends, an open connection at the next
     report, and a histogram appears at the next flush."""
 
     def lacking() -> list[str]:
         processes.require_running()
-        return [text for proxy, count in sent.items() for text in lacking_of(proxy, count)]
+        return [text for proxy, count in sent.items() for text in lacking_of(proxy, count, form)]
 
     if lines := leftovers(lacking):
         raise Failure(
@@ -183,17 +202,17 @@ def wait_for_counts(processes: Processes, sent: dict[Proxy, int]) -> None:
         )
 
 
-def lacking_of(proxy: Proxy, requests: int) -> Iterator[str]:
-    connections = traffic.CLOSED_CONNECTIONS + 1
-    expected = {
-        metrics.REQUESTS: requests,
-        f"{metrics.DURATION}_count": requests,
-        metrics.TCP_OPENED: connections,
-        metrics.TCP_CLOSED: traffic.CLOSED_CONNECTIONS,
-        metrics.TCP_RECEIVED: connections * len(traffic.ENTRY),
-        metrics.TCP_SENT: connections * len(traffic.RECEIPT),
-        f"{metrics.TCP_DURATION}_count": traffic.CLOSED_CONNECTIONS,
-    }
+def lacking_of(proxy: Proxy, requests: int, form: Form) -> Iterator[str]:
+    expected = {metrics.REQUESTS: requests, f"{metrics.DURATION}_count": requests}
+    if form.has_tcp:
+        connections = traffic.CLOSED_CONNECTIONS + 1
+        expected |= {
+            metrics.TCP_OPENED: connections,
+            metrics.TCP_CLOSED: traffic.CLOSED_CONNECTIONS,
+            metrics.TCP_RECEIVED: connections * len(traffic.ENTRY),
+            metrics.TCP_SENT: connections * len(traffic.RECEIPT),
+            f"{metrics.TCP_DURATION}_count": traffic.CLOSED_CONNECTIONS,
+        }
     snapshot = metrics.Snapshot.scrape(proxy.admin_port)
     for name, count in expected.items():
         found = snapshot.total(name)
@@ -201,10 +220,11 @@ def lacking_of(proxy: Proxy, requests: int) -> Iterator[str]:
             yield f"{proxy.name}: {name} sums to {found}, expected {count} ({proxy.stats_url})"
 
 
-def show(proxy: Proxy, snapshot: Snapshot) -> None:
+def show(proxy: Proxy, snapshot: Snapshot, form: Form) -> None:
     show_requests(proxy, snapshot)
     show_messages(snapshot)
-    show_connections(snapshot)
+    if form.has_tcp:
+        show_connections(snapshot)
 
 
 def show_requests(proxy: Proxy, snapshot: Snapshot) -> None:
@@ -319,13 +339,13 @@ def say_where_to_look(keep: bool) -> None:
         print("Requests and connections go on. Ctrl-C ends it.")
 
 
-def keep_sending(processes: Processes) -> None:
+def keep_sending(processes: Processes, form: Form) -> None:
     """The same again and again, so that there are rates to look at."""
     try:
         while True:
             for _ in traffic.send(traffic.BATCHES, EAST.port):
                 processes.require_running()
-                with traffic.connect(EAST.tcp_port):
+                with traffic.connect(EAST.tcp_port) if form.has_tcp else nullcontext():
                     time.sleep(PAUSE_SECONDS)
     except KeyboardInterrupt:
         print("\nstopped")

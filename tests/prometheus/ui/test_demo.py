@@ -13,25 +13,32 @@ from lab.processes import Process
 from tests.prometheus.ui.screen import Screen
 
 
+@pytest.fixture(scope="module", params=[False, True], ids=["wasm", "native"])
+def native(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    demo = Process("make demo", [sys.executable, "-m", "demo", "--keep"], tmp_path_factory.mktemp("demo") / "log")
+def address(native: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    options = ["--keep", *(["--native"] if native else [])]
+    demo = Process("make demo", [sys.executable, "-m", "demo", *options], tmp_path_factory.mktemp("demo") / "log")
     try:
         yield demo.wait_until(lambda: re.findall(r"in a browser: (\S+)/\n", demo.log()), "told its address")[0]
     finally:
         demo.stop()
 
 
-def test_the_demo_ends_with_a_picture(address: str, chrome: webdriver.Chrome) -> None:
+def test_the_demo_ends_with_a_picture(address: str, native: bool, chrome: webdriver.Chrome) -> None:
     browser.look(chrome, 1400)
     screen = Screen(chrome, address)
     screen.open("/")
     expected = {
         ("frontend", "reviews", "http"),
         ("frontend", "reviews", "grpc"),
-        ("frontend", "ledger", "tcp"),
         ("frontend", "details", "http"),
     }
+    if not native:
+        expected.add(("frontend", "ledger", "tcp"))
     screen.await_on(lambda: expected <= screen.strands().keys(), "all that the demo calls")
     assert {"east", "west"} <= {one.text for one in screen.all(".frame .name")}
     # It goes on, so that there are rates to look at.

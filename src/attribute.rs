@@ -84,14 +84,12 @@ impl<'a> Attributes<'a> {
     }
 
     fn read(&self, path: Path<'_>) -> Option<Vec<u8>> {
-        let bytes = self.unless_null(path.names()).ok().flatten();
-        let Path::Listed(element) = path else {
-            return bytes;
-        };
-        if let Some(batch) = self.batch {
-            batch.note(element, bytes.is_some());
+        // What is empty is there: a list can bring it.
+        let found = self.maybe_empty(path.names());
+        if let (Path::Listed(element), Some(batch)) = (path, self.batch) {
+            batch.note(element, found.is_some());
         }
-        bytes.filter(|bytes| element.admits(bytes))
+        found.filter(|bytes| !bytes.is_empty())
     }
 
     /// Asks the host, by the names that it has for an attribute.

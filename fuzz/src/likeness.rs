@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use istio_stats::attachment::Attachment;
-use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, ENDPOINT, UPSTREAM_PEER_KEY};
+use istio_stats::attribute::keys::{DOWNSTREAM_PEER_KEY, ENDPOINT, MESSAGES, UPSTREAM_PEER_KEY};
 use istio_stats::host::fake::{FakeHost, Phase, Value};
 use istio_stats::host::{HeaderMap, Host, MetricKind};
 use istio_stats::peer::{metadata, told};
@@ -42,7 +42,10 @@ const CONDITION: &str = "request.method == 'PUT'";
 
 const CODES: [i64; 4] = [200, 204, 404, 503];
 const METHODS: [&str; 3] = ["GET", "PUT", ""];
-const CONTENT_TYPES: [&str; 4] = ["text/plain", "text/html", "application/grpc", "application/grpc-web"];
+const CONTENT_TYPES: [&str; 5] =
+    ["text/plain", "text/html", "application/grpc", "application/grpc+proto", "application/grpc-web"];
+const GRPC_STATUSES: [i64; 4] = [0, 2, 5, 14];
+const ROUTES: [&str; 4] = ["default", "", "allow_any", "block_all"];
 const HOSTS: [&str; 3] = ["web.example.com", "api.example.com", "api.example.com:80"];
 const UPSTREAM_CLUSTERS: [&str; 4] =
     ["outbound|80||web", "outbound|80||api", "PassthroughCluster", "inbound|80||"];
@@ -68,7 +71,8 @@ pub fn run(data: &[u8]) {
             proxy.tick();
             continue;
         }
-        let request = Request { kind: kinds[usize::from(what & 3) % kinds.len()], sizes: input.byte() };
+        let kind = kinds[usize::from(what & 3) % kinds.len()];
+        let request = Request { kind, sizes: input.byte(), is_long: what & 12 == 12 };
         let alone = Proxy::new(root_id, configuration);
         for proxy in [&proxy, &alone] {
             proxy.serve(request, what >> 4);
@@ -89,13 +93,30 @@ struct Kind {
     code: Option<i64>,
     flags: i64,
     content_type: Option<&'static str>,
+    grpc_status: Option<i64>,
+    /// Whether messages are counted.
+    is_counted: bool,
+    route: Option<&'static str>,
     host: &'static str,
     upstream_cluster: Option<&'static str>,
     downstream_peer: Option<Peer>,
     upstream_peer: Option<Peer>,
-    has_endpoint: bool,
+    endpoint: Endpoint,
     principal: Option<&'static str>,
+    has_tls: bool,
     has_duration: bool,
+}
+
+/// What is known of the upstream's host.
+#[derive(Clone, Copy, Debug)]
+enum Endpoint {
+    /// None was chosen.
+    Absent,
+    /// It has no metadata.
+    Null,
+    /// Not this.
+    Nameless,
+    Workload(&'static str),
 }
 
 /// Where a peer is, and which.
@@ -115,6 +136,8 @@ enum Place {
     Metadata,
     /// Where Istio's exchange leaves it: an object.
     Object,
+    /// The same, all at once.
+    Shown,
 }
 
 /// One request.
@@ -122,6 +145,8 @@ enum Place {
 struct Request {
     kind: Kind,
     sizes: u8,
+    /// Whether it is still open when a report is due.
+    is_long: bool,
 }
 
 /// A plugin in its Envoy.
@@ -142,11 +167,21 @@ impl Kind {
             code: some(input, 8, |input| CODES[input.below(CODES.len())]),
             flags: [0, 0, 4, 1 << 30][input.below(4)],
             content_type: some(input, 4, |input| CONTENT_TYPES[input.below(CONTENT_TYPES.len())]),
+            grpc_status: some(input, 4, |input| GRPC_STATUSES[input.below(GRPC_STATUSES.len())]),
+            is_counted: input.flag(),
+            route: some(input, 4, |input| ROUTES[input.below(ROUTES.len())]),
             host: HOSTS[input.below(HOSTS.len())],
             upstream_cluster: some(input, 4, |input| UPSTREAM_CLUSTERS[input.below(UPSTREAM_CLUSTERS.len())]),
             downstream_peer: some(input, 2, Peer::read),
             upstream_peer: some(input, 2, Peer::read),
-            has_endpoint: input.flag(),
+            endpoint: [
+                Endpoint::Absent,
+                Endpoint::Null,
+                Endpoint::Nameless,
+                Endpoint::Workload("reviews-v2;shop;reviews;v2;west"),
+                Endpoint::Workload("ratings-v1;shop;ratings;v1;east"),
+            ][input.below(5)],
+            has_tls: input.flag(),
             principal: some(input, 2, |input| PRINCIPALS[input.below(PRINCIPALS.len())]),
             has_duration: input.below(8) > 0,
         }
@@ -170,13 +205,24 @@ impl Kind {
                 host.set_attribute(&path, Value::map([("host", name), ("name", &name[13..])]));
             }
         }
-        if self.has_endpoint {
-            host.set_attribute(&ENDPOINT, "reviews-v2;shop;reviews;v2;west");
+        match self.endpoint {
+            Endpoint::Absent => {}
+            Endpoint::Null => host.set_attribute(&ENDPOINT[..2], Value::Null),
+            Endpoint::Nameless => host.set_attribute(&ENDPOINT[..4], Value::map([("y", "z")])),
+            Endpoint::Workload(text) => host.set_attribute(&ENDPOINT, text),
+        }
+        if let Some(status) = self.grpc_status {
+            host.set_attribute(&["response", "grpc_status"], status);
+        }
+        if let Some(route) = self.route {
+            host.set_attribute(&["xds", "route_name"], route);
+        }
+        if self.has_tls {
+            host.set_attribute(&["upstream", "tls_version"], "TLSv1.3");
         }
         host.set_attribute(&["connection", "mtls"], self.principal.is_some());
         if let Some(principal) = self.principal {
             host.set_attribute(&["connection", "uri_san_peer_certificate"], principal);
-            host.set_attribute(&["upstream", "tls_version"], "TLSv1.3");
             host.set_attribute(&["upstream", "uri_san_peer_certificate"], principal);
         }
         let sides = [
@@ -195,7 +241,7 @@ impl Kind {
 
 impl Peer {
     fn read(input: &mut Input<'_>) -> Self {
-        let places = [Place::Ours, Place::Undecodable, Place::Metadata, Place::Object];
+        let places = [Place::Ours, Place::Undecodable, Place::Metadata, Place::Object, Place::Shown];
         Self { name: PEERS[input.below(PEERS.len())], place: places[input.below(places.len())] }
     }
 
@@ -213,6 +259,10 @@ impl Peer {
             }
             Place::Object => {
                 let fields = Value::object([("workload", self.name), ("cluster", "west")]);
+                host.set_attribute(&["filter_state", name], fields);
+            }
+            Place::Shown => {
+                let fields = Value::map([("workload", self.name), ("cluster", "west")]);
                 host.set_attribute(&["filter_state", name], fields);
             }
         }
@@ -239,7 +289,7 @@ impl Proxy {
         let method = METHODS[usize::from(connection) % METHODS.len()];
         self.host.set_expression(&printed(LABEL), method);
         self.host.set_expression(CONDITION, method == "PUT");
-        let Request { kind, sizes } = request;
+        let Request { kind, sizes, is_long } = request;
         let id = self.host.open_stream();
         self.plugin.on_open(&self.host, id, Attachment::Http);
         kind.show(&self.host);
@@ -251,6 +301,20 @@ impl Proxy {
         }
         self.host.set_attribute(&["request", "total_size"], i64::from(sizes) + 100);
         self.host.set_attribute(&["response", "total_size"], i64::from(sizes) * 7);
+        let count = |requests: u8| {
+            let counts = format!("{requests},{}", sizes % 3);
+            self.host.set_attribute(&MESSAGES, counts.as_str());
+        };
+        if kind.is_counted {
+            count(sizes % 12);
+        }
+        if is_long {
+            self.host.enter_stream(id, Phase::ResponseHeaders);
+            self.tick();
+        }
+        if kind.is_counted {
+            count(sizes);
+        }
         self.host.enter_stream(id, Phase::Log);
         self.plugin.on_log(&self.host, id, Attachment::Http);
         self.host.enter_stream(id, Phase::Delete);

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::element::{Element, Elements, TESTABLE, VALUES, VOLATILE};
+use super::element::{Element, Elements, NUMBERS, VOLATILE};
 use super::era::Era;
 use crate::wire::pairs;
 
@@ -39,10 +39,22 @@ pub struct Batch<'a> {
     insufficient: Cell<bool>,
 }
 
-/// The bytes of a volatile value.
+/// What of a list is measured, and differs from request to request of the same kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured<'a> {
+    /// Counts of gRPC messages, as text; `None`: not in the list.
+    pub messages: Option<&'a [u8]>,
+    /// Which numbers there are.
+    elements: Elements,
+    /// They, with the terminators of key and value.
+    numbers: &'a [u8],
+}
+
+/// The bytes of a number.
 const NUMBER_BYTES: usize = 8;
-/// The same with the terminators of key and value.
-const VOLATILE_BYTES: usize = NUMBER_BYTES + 2;
+/// The terminators of key and value.
+const TERMINATORS: usize = 2;
+const TERMINATED_NUMBER_BYTES: usize = NUMBER_BYTES + TERMINATORS;
 
 // === impl Content ===
 
@@ -90,8 +102,8 @@ impl Content {
 
     /// The expression.
     pub fn text(self, era: Era) -> String {
-        let value = |element: Element| era.name_of(&element.text()).to_owned();
-        let tests = each(self.tests).map(Element::test);
+        let value = |element: Element| element.text(era);
+        let tests = each(self.tests).map(|element| element.test(era));
         let values = each(self.stable()).map(value).chain(tests).chain(each(self.volatile()).map(value));
         let mut text = String::new();
         for item in values {
@@ -106,27 +118,40 @@ impl Content {
 // === impl Fetched ===
 
 impl Fetched {
-    /// All but the volatile values, where these are what they should be. Of two lists
-    /// with the same content and stable bytes nothing else differs: the lengths of all
-    /// values are in them.
-    pub fn stable(&self) -> Option<&[u8]> {
-        let volatile = self.content.volatile().len();
-        let length = self.bytes.len().checked_sub(volatile.checked_mul(VOLATILE_BYTES)?)?;
-        let (count, mut lengths) = pairs::last_lengths(&self.bytes, volatile)?;
-        let are_numbers = lengths.all(|lengths| lengths == (NUMBER_BYTES, 0));
-        (count == self.content.len() && are_numbers).then(|| self.bytes.get(..length))?
-    }
-
-    /// A volatile value, of a list that has [`Self::stable`] bytes; below zero it counts
-    /// as zero.
-    pub fn number(&self, element: Element) -> Option<u64> {
+    /// All but what is measured, and that, if it is what it should be. Of two lists with
+    /// the same content and stable bytes nothing else differs: the lengths of all values
+    /// are in them.
+    pub fn split(&self) -> Option<(&[u8], Measured<'_>)> {
         let volatile = self.content.volatile();
-        if !volatile.contains(element) {
+        let elements = volatile.and(NUMBERS);
+        let (count, mut lengths) = pairs::last_lengths(&self.bytes, volatile.len())?;
+        let has_messages = volatile.contains(Element::Messages);
+        let text = if has_messages { lengths.next().filter(|(_, value)| *value == 0)?.0 } else { 0 };
+        if count != self.content.len() || !lengths.all(|lengths| lengths == (NUMBER_BYTES, 0)) {
             return None;
         }
-        let after = volatile.len().saturating_sub(volatile.before(element)).saturating_mul(VOLATILE_BYTES);
-        let rest = self.bytes.get(self.bytes.len().checked_sub(after)?..)?;
-        rest.first_chunk().map(|bytes| u64::try_from(i64::from_le_bytes(*bytes)).unwrap_or(0))
+        let numbers = elements.len().checked_mul(TERMINATED_NUMBER_BYTES)?;
+        let (rest, numbers) = self.bytes.split_at_checked(self.bytes.len().checked_sub(numbers)?)?;
+        if !has_messages {
+            return Some((rest, Measured { messages: None, elements, numbers }));
+        }
+        let text_begins = rest.len().checked_sub(text.checked_add(TERMINATORS)?)?;
+        let (stable, messages) = rest.split_at_checked(text_begins)?;
+        Some((stable, Measured { messages: messages.get(..text), elements, numbers }))
+    }
+}
+
+// === impl Measured ===
+
+impl Measured<'_> {
+    /// A number; below zero it counts as zero.
+    pub fn number(&self, element: Element) -> Option<u64> {
+        if !self.elements.contains(element) {
+            return None;
+        }
+        let begin = self.elements.before(element).checked_mul(TERMINATED_NUMBER_BYTES)?;
+        let bytes = self.numbers.get(begin..)?.first_chunk()?;
+        Some(u64::try_from(i64::from_le_bytes(*bytes)).unwrap_or(0))
     }
 }
 
@@ -171,7 +196,7 @@ impl<'a> Batch<'a> {
 
     /// What the stream had and lacked that a list may bring.
     pub fn seen(&self) -> Content {
-        Content { values: self.found.get().and(VALUES), tests: self.lacked.get().and(TESTABLE) }
+        Content { values: self.found.get(), tests: self.lacked.get() }
     }
 
     /// Whether it brought all that was asked for.
@@ -188,7 +213,8 @@ impl<'a> Batch<'a> {
     /// not tell.
     pub fn get(&self, element: Element) -> Option<&'a [u8]> {
         let content = self.content;
-        let item = if content.values.contains(element) {
+        let is_value = content.values.contains(element);
+        let item = if is_value {
             self.items.get(content.place_of_value(element)).copied()
         } else if content.tests.contains(element) {
             let test = self.items.get(content.place_of_test(element));
@@ -196,16 +222,15 @@ impl<'a> Batch<'a> {
         } else {
             None
         };
-        if let Some(bytes) = item {
-            self.note(element, !bytes.is_empty());
+        if item.is_some() {
+            self.note(element, is_value);
         }
         item
     }
 
-    /// The stream was asked for this element, and has it or not. What counts with some
-    /// values only is tested the next time, whether this stream has it or not.
+    /// The stream was asked for this element, and has it, be it empty, or not.
     pub fn note(&self, element: Element, found: bool) {
-        if found && element.meant().is_empty() {
+        if found {
             self.found.set(self.found.get().with(element));
         } else {
             self.lacked.set(self.lacked.get().with(element));

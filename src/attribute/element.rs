@@ -1,13 +1,14 @@
 //! The attributes that a list may bring: one table of them.
 
+use super::era::Era;
 use super::keys::{
-    DOWNSTREAM_PEER_KEY, DYNAMIC_METADATA_KEYS, DYNAMIC_METADATA_NAMESPACE, ENDPOINT, SPECIAL_ROUTES,
+    DOWNSTREAM_PEER_KEY, DYNAMIC_METADATA_KEYS, DYNAMIC_METADATA_NAMESPACE, ENDPOINT, MESSAGES,
     UPSTREAM_PEER_KEY,
 };
 use crate::collections::set::{Numbered, Set};
 
 macro_rules! elements {
-    ($($variant:ident $path:expr, $stands_as:ident, $meant:expr, $doc:literal;)*) => {
+    ($($variant:ident $path:expr, $doc:literal;)*) => {
         /// An attribute that may be in a list.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(usize)]
@@ -25,128 +26,90 @@ macro_rules! elements {
                     $(Self::$variant => $path,)*
                 }
             }
-
-            /// The values with which it counts as there; none are listed: any.
-            pub(super) const fn meant(self) -> &'static [&'static str] {
-                match self {
-                    $(Self::$variant => $meant,)*
-                }
-            }
-
-            const fn stands_as(self) -> StandsAs {
-                match self {
-                    $(Self::$variant => StandsAs::$stands_as,)*
-                }
-            }
         }
     };
 }
 
 elements! {
-    ResponseCode &["response", "code"], Value, ANY, "HTTP status.";
-    ResponseFlags &["response", "flags"], Value, ANY, "Envoy's response flags.";
-    UpstreamCluster &["xds", "cluster_name"], Value, ANY, "Envoy's name for a set of upstream endpoints.";
-    SpecialRoute &["xds", "route_name"], Test, &SPECIAL_ROUTES,
-        "Name of the route, if it is one of Istio's special ones.";
-    ContentType &["request", "headers", "content-type"], Either, ANY, "Of the request.";
-    RequestHost &["request", "host"], Value, ANY, "What the client calls the service.";
-    DownstreamPeer &[DOWNSTREAM_PEER_KEY], Either, ANY, "What our exchange left of the downstream peer.";
-    UpstreamPeer &[UPSTREAM_PEER_KEY], Either, ANY, "What our exchange left of the upstream peer.";
-    IstioDownstreamPeer &["filter_state", "downstream_peer"], Test, ANY,
+    ResponseCode &["response", "code"], "HTTP status.";
+    ResponseFlags &["response", "flags"], "Envoy's response flags.";
+    UpstreamCluster &["xds", "cluster_name"], "Envoy's name for a set of upstream endpoints.";
+    Route &["xds", "route_name"], "Name of the route: Istio has special ones.";
+    ContentType &["request", "headers", "content-type"], "Of the request.";
+    GrpcStatus &["response", "grpc_status"], "Of gRPC, as the server sent it or as Envoy derived it.";
+    RequestHost &["request", "host"], "What the client calls the service.";
+    DownstreamPeer &[DOWNSTREAM_PEER_KEY], "What our exchange left of the downstream peer.";
+    UpstreamPeer &[UPSTREAM_PEER_KEY], "What our exchange left of the upstream peer.";
+    IstioDownstreamPeer &["filter_state", "downstream_peer"],
         "What Istio's exchange left of the downstream peer: maybe an object, of which each field is read by itself.";
-    IstioUpstreamPeer &["filter_state", "upstream_peer"], Test, ANY,
-        "What Istio's exchange left of the upstream peer.";
+    IstioUpstreamPeer &["filter_state", "upstream_peer"], "What Istio's exchange left of the upstream peer.";
     DownstreamPeerMetadata &["metadata", "filter_metadata", DYNAMIC_METADATA_NAMESPACE, DYNAMIC_METADATA_KEYS[0]],
-        Either, ANY, "What a stock filter left of the downstream peer.";
+        "What a stock filter left of the downstream peer.";
     UpstreamPeerMetadata &["metadata", "filter_metadata", DYNAMIC_METADATA_NAMESPACE, DYNAMIC_METADATA_KEYS[1]],
-        Either, ANY, "What a stock filter left of the upstream peer.";
-    Endpoint &ENDPOINT, Value, ANY, "Istio's metadata of the upstream endpoint.";
-    UpstreamTls &["upstream", "tls_version"], Either, ANY, "Version of TLS towards the upstream, if it is used.";
-    UpstreamLocalSan &["upstream", "uri_san_local_certificate"], Value, ANY, "Own identity towards the upstream.";
-    UpstreamPeerSan &["upstream", "uri_san_peer_certificate"], Value, ANY, "Identity of the upstream.";
-    Duration &["request", "duration"], Value, ANY, "In nanoseconds.";
-    RequestSize &["request", "total_size"], Value, ANY, "In bytes, with headers.";
-    ResponseSize &["response", "total_size"], Value, ANY, "In bytes, with headers and trailers.";
-    ConnectionId &["connection", "id"], Value, ANY, "Of the downstream connection.";
+        "What a stock filter left of the upstream peer.";
+    Endpoint &ENDPOINT, "Istio's metadata of the upstream endpoint.";
+    UpstreamTls &["upstream", "tls_version"], "Version of TLS towards the upstream, if it is used.";
+    UpstreamLocalSan &["upstream", "uri_san_local_certificate"], "Own identity towards the upstream.";
+    UpstreamPeerSan &["upstream", "uri_san_peer_certificate"], "Identity of the upstream.";
+    Messages &MESSAGES, "How many messages of gRPC passed, as text.";
+    Duration &["request", "duration"], "In nanoseconds.";
+    RequestSize &["request", "total_size"], "In bytes, with headers.";
+    ResponseSize &["response", "total_size"], "In bytes, with headers and trailers.";
+    ConnectionId &["connection", "id"], "Of the downstream connection.";
 }
-
-/// Counts as there whatever its value is.
-const ANY: &[&str] = &[];
 
 /// Some of the elements.
 pub type Elements = Set<Element>;
 
-/// What an element may stand in a list as. A value that is absent makes the list
-/// fail; a test whether it is there never does.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum StandsAs {
-    Value,
-    Test,
-    Either,
-}
-
-/// What may be in a list as a value.
-pub const VALUES: Elements = those_that_stand_as(StandsAs::Value);
 /// Those that differ from request to request of the same kind: numbers of eight bytes.
 /// Last in the table, and in a list.
-pub const VOLATILE: Elements = Elements::of_numbers(&[
+pub const NUMBERS: Elements = Elements::of_numbers(&[
     Element::Duration as usize,
     Element::RequestSize as usize,
     Element::ResponseSize as usize,
     Element::ConnectionId as usize,
 ]);
-/// What may be in a list as a test.
-pub const TESTABLE: Elements = those_that_stand_as(StandsAs::Test);
-
-const fn those_that_stand_as(wanted: StandsAs) -> Elements {
-    let mut bits = 0;
-    let mut rest: &[Element] = &Element::ALL;
-    while let Some((element, others)) = rest.split_first() {
-        let stands_as = element.stands_as() as u8;
-        if stands_as == wanted as u8 || stands_as == StandsAs::Either as u8 {
-            bits |= 1 << *element as usize;
-        }
-        rest = others;
-    }
-    Elements::of_bits(bits)
-}
+/// The same with the one that is a text, before them.
+pub const VOLATILE: Elements = Elements::of_bits(NUMBERS.bits() | 1 << Element::Messages as usize);
 
 // === impl Element ===
 
 impl Element {
     /// Its name in an expression: a single name is a property that a module set.
-    pub(super) fn text(self) -> String {
-        match *self.path() {
-            [key] => format!(r#"filter_state["wasm.{key}"]"#),
-            ["request", "headers", name] => format!(r#"request.headers["{name}"]"#),
-            ref path => path.join("."),
+    pub(super) fn text(self, era: Era) -> String {
+        match self.entry() {
+            Some((map, key)) => format!(r#"{map}["{key}"]"#),
+            None => era.name_of(&self.path().join(".")).to_owned(),
         }
     }
 
-    /// An expression that tells whether it may be there, if that never fails.
-    pub(super) fn test(self) -> String {
+    /// An expression that tells whether it may be there, and never fails.
+    pub(super) fn test(self, era: Era) -> String {
+        if let Some((map, key)) = self.entry() {
+            return format!(r#""{key}" in {map}"#);
+        }
         match *self.path() {
-            [key] => format!(r#""wasm.{key}" in filter_state"#),
-            ["request", "headers", name] => format!(r#""{name}" in request.headers"#),
             ["metadata", "filter_metadata", namespace, _] => {
                 format!("has(metadata.filter_metadata.{namespace})")
             }
-            _ => {
-                let name = self.text();
-                let is_meant: Vec<_> =
-                    self.meant().iter().map(|value| format!("{name} == \"{value}\"")).collect();
-                if is_meant.is_empty() {
-                    format!("has({name})")
-                } else {
-                    format!("has({name}) && ({})", is_meant.join(" || "))
-                }
+            // Of a host without metadata this is a null.
+            ["xds", metadata, "filter_metadata", namespace, _] => {
+                let name = format!("xds.{metadata}");
+                let name = era.name_of(&name);
+                format!("has({name}) && {name} != null && has({name}.filter_metadata.{namespace})")
             }
+            _ => format!("has({})", self.text(era)),
         }
     }
 
-    /// Whether it counts as there with this value.
-    pub(super) fn admits(self, value: &[u8]) -> bool {
-        self.meant().is_empty() || self.meant().iter().any(|meant| meant.as_bytes() == value)
+    /// The map that it is in, and its key there, where that is no name.
+    fn entry(self) -> Option<(&'static str, String)> {
+        match *self.path() {
+            [key] => Some(("filter_state", format!("wasm.{key}"))),
+            ["filter_state", key] => Some(("filter_state", key.to_owned())),
+            ["request", "headers", name] => Some(("request.headers", name.to_owned())),
+            _ => None,
+        }
     }
 }
 
@@ -162,25 +125,33 @@ mod tests {
 
     #[test]
     fn a_test_is_an_expression_that_never_fails() {
-        let testable = Element::ALL.into_iter().filter(|element| TESTABLE.contains(*element));
-        let texts: Vec<_> = testable.map(Element::test).collect();
+        let tests = |era| Element::ALL.into_iter().map(move |element| element.test(era));
         let expected = [
-            r#"has(xds.route_name) && (xds.route_name == "allow_any" || xds.route_name == "block_all")"#,
+            "has(response.code)",
+            "has(response.flags)",
+            "has(xds.cluster_name)",
+            "has(xds.route_name)",
             r#""content-type" in request.headers"#,
+            "has(response.grpc_status)",
+            "has(request.host)",
             r#""wasm.istio_stats.downstream_peer" in filter_state"#,
             r#""wasm.istio_stats.upstream_peer" in filter_state"#,
-            "has(filter_state.downstream_peer)",
-            "has(filter_state.upstream_peer)",
+            r#""downstream_peer" in filter_state"#,
+            r#""upstream_peer" in filter_state"#,
             "has(metadata.filter_metadata.istio_stats)",
             "has(metadata.filter_metadata.istio_stats)",
+            "has(xds.upstream_host_metadata) && xds.upstream_host_metadata != null && \
+                has(xds.upstream_host_metadata.filter_metadata.istio)",
             "has(upstream.tls_version)",
+            "has(upstream.uri_san_local_certificate)",
+            "has(upstream.uri_san_peer_certificate)",
+            r#""envoy.filters.http.grpc_stats" in filter_state"#,
+            "has(request.duration)",
+            "has(request.total_size)",
+            "has(response.total_size)",
+            "has(connection.id)",
         ];
-        assert_eq!(texts, expected);
-    }
-
-    #[test]
-    fn objects_and_what_is_rarely_asked_for_are_no_values() {
-        let others = Element::ALL.into_iter().filter(|element| !VALUES.contains(*element));
-        assert!(others.eq([Element::SpecialRoute, Element::IstioDownstreamPeer, Element::IstioUpstreamPeer]));
+        assert!(tests(Era::Xds).eq(expected), "{:#?}", tests(Era::Xds).collect::<Vec<_>>());
+        assert!(tests(Era::Legacy).eq(expected.map(|test| test.replace("xds.", ""))));
     }
 }

@@ -25,8 +25,8 @@ pub const DYNAMIC_METADATA_KEYS: [&str; 2] = ["downstream_peer", "upstream_peer"
 /// The attribute with what Istio writes of the workload behind an upstream host.
 pub const ENDPOINT: [&str; 5] = ["xds", "upstream_host_metadata", "filter_metadata", "istio", "workload"];
 
-/// Istio's names of routes to no known service.
-pub const SPECIAL_ROUTES: [&str; 2] = ["allow_any", "block_all"];
+/// The attribute with the counts that Envoy's `grpc_stats` filter keeps.
+pub const MESSAGES: [&str; 2] = ["filter_state", "envoy.filters.http.grpc_stats"];
 
 /// The attribute with the principal of whoever opened the tunnel (HBONE) that a
 /// connection left, which has no TLS of its own.

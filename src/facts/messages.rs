@@ -1,5 +1,6 @@
 //! The messages of a gRPC stream.
 
+use crate::attribute::element::Element;
 use crate::attribute::Attributes;
 use crate::catalogue::metric::Metric;
 
@@ -12,15 +13,22 @@ pub struct Messages {
     pub responses: u64,
 }
 
+/// How many metrics messages add to.
+pub const MEASURED: usize = 2;
+
 // === impl Messages ===
 
 impl Messages {
     /// Reads the counts that Envoy's `grpc_stats` filter keeps with
-    /// `emit_filter_state: true`, as text: requests, comma, responses. They are
-    /// live while the stream is open. `None`: not gRPC, or no such filter.
+    /// `emit_filter_state: true`. They are live while the stream is open. `None`: not
+    /// gRPC, or no such filter.
     pub fn read(attributes: &Attributes<'_>) -> Option<Self> {
-        let counts = attributes.bytes(&["filter_state", "envoy.filters.http.grpc_stats"])?;
-        let (requests, responses) = core::str::from_utf8(&counts).ok()?.split_once(',')?;
+        Self::parse(&attributes.bytes(Element::Messages)?)
+    }
+
+    /// The same as text: requests, comma, responses.
+    pub fn parse(counts: &[u8]) -> Option<Self> {
+        let (requests, responses) = core::str::from_utf8(counts).ok()?.split_once(',')?;
         Some(Self { requests: requests.parse().ok()?, responses: responses.parse().ok()? })
     }
 
@@ -31,8 +39,9 @@ impl Messages {
             responses: self.responses.saturating_sub(earlier.responses),
         }
     }
+
     /// What they add to each metric of messages.
-    pub fn measured(self) -> [(Metric, Option<u64>); 2] {
+    pub fn measured(self) -> [(Metric, Option<u64>); MEASURED] {
         [(Metric::RequestMessages, Some(self.requests)), (Metric::ResponseMessages, Some(self.responses))]
     }
 }

@@ -38,9 +38,12 @@ impl Needs {
 
     /// Whether anything depends on whether a request is gRPC.
     pub fn protocol(&self) -> bool {
-        let metrics = [Metric::RequestMessages, Metric::ResponseMessages];
-        self.any_label(&[Dimension::RequestProtocol, Dimension::GrpcResponseStatus])
-            || metrics.into_iter().any(|metric| self.metric(metric))
+        self.any_label(&[Dimension::RequestProtocol, Dimension::GrpcResponseStatus]) || self.messages()
+    }
+
+    /// Whether messages are counted.
+    pub fn messages(&self) -> bool {
+        self.metric(Metric::RequestMessages) || self.metric(Metric::ResponseMessages)
     }
 
     /// Whether anything speaks of the peer on this side.

@@ -110,7 +110,7 @@ impl Measures {
 /// `grpc_web` put into the body), it makes UNKNOWN; and of a client that spoke JSON to
 /// `grpc_json_transcoder` the HTTP status is all that it got.
 fn grpc_status(attributes: &Attributes<'_>) -> Option<i64> {
-    let status = attributes.int(&["response", "grpc_status"])?;
+    let status = attributes.int(Element::GrpcStatus)?;
     let has = |path: &[&str]| attributes.bytes(path).is_some();
     let is_derived =
         || !has(&["response", "trailers", "grpc-status"]) && !has(&["response", "headers", "grpc-status"]);

@@ -9,7 +9,7 @@ use super::identity::Identity;
 use super::needs::Needs;
 use super::service::{of_special_route, Service, UpstreamClusters};
 use crate::attachment::Attachment;
-use crate::attribute::batch::Fetched;
+use crate::attribute::batch::Measured;
 use crate::attribute::direction::Direction;
 use crate::attribute::element::Element;
 use crate::attribute::Attributes;
@@ -87,13 +87,13 @@ impl CallReader {
         self.connections.borrow_mut().find(attributes, read)
     }
 
-    /// Which kind of connection an HTTP stream has, by what was fetched of it, if that
+    /// Which kind of connection an HTTP stream has, by what was measured of it, if that
     /// is known.
-    pub fn connection_kind(&self, fetched: &Fetched) -> Option<ConnectionKind> {
+    pub fn connection_kind(&self, measured: &Measured<'_>) -> Option<ConnectionKind> {
         if self.reporter == Some(Reporter::Source) {
             return Some(ConnectionKind::ANY);
         }
-        self.connections.borrow().kind(fetched.number(Element::ConnectionId)?)
+        self.connections.borrow().kind(measured.number(Element::ConnectionId)?)
     }
 
     /// Reads who called whom, as far as metrics show it. `identity` is what was

@@ -111,11 +111,11 @@ impl Service {
 
 /// What Istio calls the service behind a special route, if the request took one.
 pub fn of_special_route(attributes: &Attributes<'_>) -> Option<LabelValue> {
-    let name = match &*attributes.bytes(Element::SpecialRoute)? {
-        b"block_all" => "BlackHoleCluster",
-        _ => "PassthroughCluster",
-    };
-    LabelValue::clean_str(name)
+    match &*attributes.bytes(Element::Route)? {
+        b"block_all" => LabelValue::clean_str("BlackHoleCluster"),
+        b"allow_any" => LabelValue::clean_str("PassthroughCluster"),
+        _ => None,
+    }
 }
 
 // === impl UpstreamClusters ===
@@ -127,8 +127,9 @@ impl UpstreamClusters {
     }
 
     fn read(&mut self, attributes: &Attributes<'_>) -> UpstreamCluster {
+        // Without one there is no metadata of it either.
         let Some(name) = attributes.bytes(Element::UpstreamCluster) else {
-            return UpstreamCluster::described(attributes);
+            return UpstreamCluster::Nameless;
         };
         let number = self.hasher.hash_one(&*name);
         if let Some(known) = self.known.get(number, |known| **known == *name) {

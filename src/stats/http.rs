@@ -41,8 +41,9 @@ const REQUEST_HOST: [&str; 2] = ["filter_state", "istio_stats.request_host"];
 
 /// What is known of a request that is over, besides who called whom.
 struct Ending<'a> {
+    protocol: Protocol,
     outcome: Outcome,
-    /// Of gRPC.
+    /// Of gRPC, if they were counted.
     messages: Option<Messages>,
     /// What the host said of the rules' expressions.
     said: Option<&'a Said>,
@@ -86,7 +87,8 @@ impl Stream for HttpStream {
         }
         let fetched = recorder.bulk.fetch(host);
         let said = recorder.rules.ask(host);
-        if recorder.record_again(host, &fetched, said.as_ref()) {
+        let is_first = self.is_first_report();
+        if is_first && recorder.record_again(host, &fetched, said.as_ref()) {
             return;
         }
         let batch = Batch::of(&fetched);
@@ -98,11 +100,16 @@ impl Stream for HttpStream {
         let call = recorder.calls.read(&attributes, Attachment::Http, reporter, identity, host_header);
         let mut outcome = Outcome::read(&attributes, protocol, needs);
         outcome.measures = outcome.measures.without(call.added_bytes());
+        let has_messages = protocol == Protocol::Grpc && needs.messages();
+        let messages = has_messages.then(|| Messages::read(&attributes)).flatten();
         recorder.bulk.learn(host, &batch);
-        let list = batch.sufficed().then(|| (&fetched, batch.seen()));
-        let messages = || Messages::read(&attributes).unwrap_or_default();
-        let messages = (protocol == Protocol::Grpc).then(messages);
-        self.report(recorder, host, &call, &Ending { outcome, messages, said: said.as_ref(), list });
+        let list = (is_first && batch.sufficed()).then(|| (&fetched, batch.seen()));
+        self.report(
+            recorder,
+            host,
+            &call,
+            &Ending { protocol, outcome, messages, said: said.as_ref(), list },
+        );
     }
 }
 
@@ -116,26 +123,34 @@ impl HttpStream {
         let call = recorder.calls.read(&attributes, Attachment::Http, reporter, identity, host_header);
         let outcome = Outcome::read(&attributes, Protocol::Http, recorder.needs());
         let messages = recorder.needs().protocol().then(|| Messages::read(&attributes)).flatten();
-        self.report(recorder, host, &call, &Ending { outcome, messages, said: None, list: None });
+        let protocol = if messages.is_some() { Protocol::Grpc } else { Protocol::Http };
+        self.report(recorder, host, &call, &Ending { protocol, outcome, messages, said: None, list: None });
+    }
+
+    /// Whether nothing was reported of it while it was open, which may have been under
+    /// other labels.
+    fn is_first_report(&self) -> bool {
+        self.reported == Messages::default()
     }
 
     /// Reports a request that is over.
     fn report(&mut self, recorder: &Recorder, host: &dyn Host, call: &Call, ending: &Ending<'_>) {
-        let Ending { outcome, messages, said, list } = ending;
+        let Ending { protocol, outcome, messages, said, list } = ending;
         recorder.count_decode_errors(host, call);
         let plan = recorder.rules.at_end(host, call, *said);
         if let Some(messages) = messages {
             self.report_messages(recorder, host, call, *messages, || plan.clone());
         }
-        let protocol = if messages.is_some() { Protocol::Grpc } else { Protocol::Http };
         let texts = OutcomeTexts::new(outcome);
         let mut values = report::values(call, &recorder.local);
-        texts.fill(&mut values, protocol);
+        texts.fill(&mut values, *protocol);
         let series = Series::new(call.reporter, LabelSet::Http, &values, &plan);
         recorder.record(host, series, &outcome.measures.measured(), Some(call));
-        // Nothing else is to be reported of one like it.
-        if let Some((fetched, seen)) = list.filter(|_| messages.is_none() && !call.has_decode_errors()) {
-            recorder.remember(fetched, *said, seen, call.added_bytes(), &series);
+        // Of an undecodable peer something else is counted each time.
+        if let Some((fetched, seen)) = list.filter(|_| !call.has_decode_errors()) {
+            let of_messages =
+                messages.map(|_| Series::new(call.reporter, LabelSet::Messages, &values, &plan));
+            recorder.remember(fetched, *said, seen, call.added_bytes(), &series, of_messages.as_ref());
         }
     }
 

@@ -13,10 +13,11 @@ use core::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
 
-use crate::attribute::batch::{Content, Fetched};
+use crate::attribute::batch::Content;
 use crate::collections::generations::{Cached, Generations};
 use crate::collections::index::is_same_key;
 use crate::facts::connections::ConnectionKind;
+use crate::facts::messages;
 use crate::facts::outcome::{AddedBytes, MEASURED};
 use crate::rules::said::Said;
 use crate::series::host_metric::HostMetric;
@@ -37,6 +38,8 @@ pub(crate) struct Known {
     pub(crate) added: AddedBytes,
     /// Where its samples go, in the order of what is measured.
     pub(crate) metrics: [Option<HostMetric>; MEASURED],
+    /// The same of its messages.
+    pub(crate) messages: [Option<HostMetric>; messages::MEASURED],
 }
 
 #[derive(Debug)]
@@ -51,10 +54,12 @@ struct Entry {
 /// A request as it is found, and remembered, by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Likeness<'a> {
-    content: Content,
-    stable: &'a [u8],
-    said: &'a Said,
-    connection: ConnectionKind,
+    /// What its list was made of.
+    pub(crate) content: Content,
+    /// What that brought, but for what is measured.
+    pub(crate) stable: &'a [u8],
+    pub(crate) said: &'a Said,
+    pub(crate) connection: ConnectionKind,
 }
 
 /// Requests of different kinds that one generation holds: more than a worker serves at
@@ -62,15 +67,6 @@ pub(crate) struct Likeness<'a> {
 pub const MAX_ENTRIES: usize = 512;
 /// Bytes of them.
 pub const MAX_BYTES: usize = 256 * 1024;
-
-// === impl Likeness ===
-
-impl<'a> Likeness<'a> {
-    /// Of what was fetched; `None` if that failed.
-    pub(crate) fn of(fetched: &'a Fetched, said: &'a Said, connection: ConnectionKind) -> Option<Self> {
-        Some(Self { content: fetched.content, stable: fetched.stable()?, said, connection })
-    }
-}
 
 // === impl Memo ===
 

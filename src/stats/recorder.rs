@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use super::clock::Clock;
 use super::memo::{Known, Likeness, Memo};
 use super::report;
-use crate::attribute::batch::{Content, Fetched};
+use crate::attribute::batch::{Content, Fetched, Measured};
 use crate::attribute::bulk::Bulk;
 use crate::attribute::era::Era;
 use crate::attribute::Attributes;
@@ -14,12 +14,13 @@ use crate::catalogue::metric::Metric;
 use crate::catalogue::own_metric::PEER_DECODE_ERRORS;
 use crate::catalogue::stat_name;
 use crate::facts::call::Call;
+use crate::facts::messages::Messages;
 use crate::facts::needs::Needs;
 use crate::facts::outcome::{AddedBytes, Measures};
 use crate::facts::reader::CallReader;
 use crate::host::metric_name::MetricName;
 use crate::host::say::log_failure;
-use crate::host::Host;
+use crate::host::{Host, MetricKind};
 use crate::rules::said::Said;
 use crate::rules::sample::Sample;
 use crate::rules::Rules;
@@ -83,23 +84,32 @@ impl Recorder {
 
     /// Records a request like one that is remembered; `false` if none is.
     pub(crate) fn record_again(&self, host: &dyn Host, fetched: &Fetched, said: Option<&Said>) -> bool {
-        let request = self.likeness(fetched, said);
-        let Some(known) = request.and_then(|request| self.memo.borrow_mut().find(request)) else {
+        let Some((request, measured)) = self.likeness(fetched, said) else {
+            return false;
+        };
+        let Some(known) = self.memo.borrow_mut().find(request) else {
             return false;
         };
         self.bulk.follow(known.seen);
-        let measures = Measures::read(|element| fetched.number(element), self.needs()).without(known.added);
+        let measures = Measures::read(|element| measured.number(element), self.needs()).without(known.added);
+        let messages = measured.messages.and_then(Messages::parse).unwrap_or_default();
+        let metrics = known.metrics.into_iter().zip(measures.measured());
+        let metrics = metrics.chain(known.messages.into_iter().zip(messages.measured()));
         let mut result = Ok(());
-        for (metric, (_, value)) in known.metrics.into_iter().zip(measures.measured()) {
+        for (metric, (_, value)) in metrics {
             if let Some((metric, value)) = metric.zip(value) {
-                result = result.and(metric.record(host, value));
+                // As the registry does: a counter with nothing to add is left alone.
+                if value > 0 || metric.kind != MetricKind::Counter {
+                    result = result.and(metric.record(host, value));
+                }
             }
         }
         log_failure(host, "recording a metric", result);
         true
     }
 
-    /// Remembers where the samples of a request went, if that is settled.
+    /// Remembers where the samples of a request went, and those of its messages if it had
+    /// any, if that is settled.
     pub(crate) fn remember(
         &self,
         fetched: &Fetched,
@@ -107,17 +117,34 @@ impl Recorder {
         seen: Content,
         added: AddedBytes,
         series: &Series<'_>,
+        of_messages: Option<&Series<'_>>,
     ) {
-        let request = self.likeness(fetched, said);
-        let metrics = Measures::default().measured().map(|(metric, _)| metric);
-        if let Some((request, metrics)) = request.zip(self.registry.borrow_mut().settled(series, metrics)) {
-            self.memo.borrow_mut().put(request, Known { seen, added, metrics });
+        let mut registry = self.registry.borrow_mut();
+        let mut settled = || {
+            let metrics = Measures::default().measured().map(|(metric, _)| metric);
+            let metrics = registry.settled(series, metrics)?;
+            let messages = Messages::default().measured().map(|(metric, _)| metric);
+            let messages = match of_messages {
+                Some(series) => registry.settled(series, messages)?,
+                None => messages.map(|_| None),
+            };
+            Some(Known { seen, added, metrics, messages })
+        };
+        if let Some(((request, _), known)) = self.likeness(fetched, said).zip(settled()) {
+            self.memo.borrow_mut().put(request, known);
         }
     }
 
-    /// By what a request is remembered; `None`: its labels depend on more than that.
-    fn likeness<'a>(&self, fetched: &'a Fetched, said: Option<&'a Said>) -> Option<Likeness<'a>> {
-        Likeness::of(fetched, said?, self.calls.connection_kind(fetched)?)
+    /// By what a request is remembered, and what differs; `None`: its labels depend on
+    /// more than that.
+    fn likeness<'a>(
+        &self,
+        fetched: &'a Fetched,
+        said: Option<&'a Said>,
+    ) -> Option<(Likeness<'a>, Measured<'a>)> {
+        let (stable, measured) = fetched.split()?;
+        let connection = self.calls.connection_kind(&measured)?;
+        Some((Likeness { content: fetched.content, stable, said: said?, connection }, measured))
     }
 
     /// Counts a peer whose metadata could not be decoded.

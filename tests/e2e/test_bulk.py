@@ -1,6 +1,7 @@
 """A request is read by one CEL list, in a real Envoy too: its own trace of the hostcalls tells."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -9,12 +10,13 @@ from lab.certs import Identity
 from lab.tree import Json
 from lab.waiting import wait_until
 from tests.e2e.harness import clients
+from tests.e2e.harness import istio_peers as istio
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.hostcalls import reports_of
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.usual import ABSENT
-from tests.e2e.harness.workloads import STOCK
+from tests.e2e.harness.workloads import SHOP, STOCK, Workload
 
 # As many as the list needs to follow, and past those that look everywhere for a peer.
 BEFORE = 24
@@ -29,6 +31,8 @@ METRICS = (
 )
 # One list, and four samples.
 LEAST = ["call_foreign_function", "increment_metric", *["record_metric"] * 3]
+# And two counts of messages.
+LEAST_OF_GRPC = [*LEAST, *["increment_metric"] * 2]
 
 
 def exchange(**_: Identity) -> tuple[Json, Json]:
@@ -39,8 +43,15 @@ def endpoint(**_: Identity) -> tuple[Json, Json]:
     return {"exchange": ABSENT}, {"exchange": ABSENT}
 
 
+def istios_exchange(**_: Identity) -> tuple[Json, Json]:
+    def peer(side: str, workload: Workload) -> Json:
+        filters = [istio.set_filter_state(f"{side}_peer", istio.pairs(istio.fields(workload)).decode())]
+        return {"exchange": ABSENT, "filters": filters}
+
+    return peer("downstream", SHOP), {**peer("upstream", STOCK), "endpoint_metadata": None}
+
+
 def no_peer(**_: Identity) -> tuple[Json, Json]:
-    # What lacks its endpoint's metadata asks for it all the same.
     return {"exchange": ABSENT}, {"exchange": ABSENT, "endpoint_metadata": None}
 
 
@@ -51,7 +62,7 @@ def mutual_tls(server: Identity, client: Identity) -> tuple[Json, Json]:
 
 @pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("kind", [exchange, endpoint, no_peer, mutual_tls])
+@pytest.mark.parametrize("kind", [exchange, endpoint, istios_exchange, no_peer, mutual_tls])
 def test_one_list_brings_all(
     mesh: Mesh,
     backend: int,
@@ -77,12 +88,47 @@ def test_one_list_brings_all(
             _expect_one_series(mesh[name], BEFORE)
         with reports_of(mesh["east"], mesh["west"], count=TRACED) as reports:
             send(TRACED)
-    asked_in_vain = ["get_property"] if kind is no_peer else []
-    assert reports["west"] == [LEAST] * TRACED
-    assert reports["east"] == [[LEAST[0], *asked_in_vain, *LEAST[1:]]] * TRACED
+    assert reports == {name: [LEAST] * TRACED for name in ("east", "west")}
     # What was read singly before and what the list brought is the same.
     for name in ("east", "west"):
         _expect_one_series(mesh[name], BEFORE + TRACED)
+
+
+@pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
+def test_one_list_brings_all_of_a_grpc_call(mesh: Mesh, grpc_backend_port: int, logger: bool) -> None:
+    west_port = mesh.start(west(grpc_backend_port, protocol="http2", stats=STATS, logger=logger))
+    port = mesh.start(east(west_port, stats=STATS, logger=logger))
+    with clients.grpc_client(port) as caller:
+
+        def call(count: int) -> None:
+            for _ in range(count):
+                assert caller.reserve(b"lamp") == b"reserved lamp"
+
+        call(BEFORE)
+        for name in ("east", "west"):
+            _expect_one_series(mesh[name], BEFORE)
+        with reports_of(mesh["east"], mesh["west"], count=TRACED) as reports:
+            call(TRACED)
+    assert reports == {name: [LEAST_OF_GRPC] * TRACED for name in ("east", "west")}
+    for name in ("east", "west"):
+        _expect_one_series(mesh[name], BEFORE + TRACED)
+        for metric in ("istio_request_messages_total", "istio_response_messages_total"):
+            assert sum(mesh[name].families()[metric].series.values()) == BEFORE + TRACED
+
+
+@pytest.mark.parametrize("path", ["/answered", "/nowhere"])
+def test_one_list_brings_all_of_a_request_without_an_upstream(mesh: Mesh, path: str) -> None:
+    answered = {"match": {"prefix": "/answered"}, "direct_response": {"status": 200}}
+    sidecar = east(1, stats=STATS, exchange=ABSENT)
+    port = mesh.start(replace(sidecar, routes=[answered]))
+    with clients.http1(port) as caller:
+        for _ in range(BEFORE):
+            caller.get(path)
+        _expect_one_series(mesh["east"], BEFORE)
+        with reports_of(mesh["east"], count=TRACED) as reports:
+            for _ in range(TRACED):
+                caller.get(path)
+    assert reports["east"] == [LEAST] * TRACED
 
 
 def _expect_one_series(envoy: Envoy, requests: int) -> None:

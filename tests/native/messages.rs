@@ -121,6 +121,7 @@ fn the_source_waits_for_the_response_headers_before_it_reports_messages() {
     let story = Story::new(OUTBOUND, "{}");
     let id = story.open();
     story.host.remove_attribute(&["response", "code"]);
+    story.host.set_attribute(&["xds", "cluster_name"], "outbound|80||reviews");
     story.host.set_attribute(&SERVICE, Value::map([("host", "reviews.shop"), ("name", "reviews")]));
     story.grpc_messages(2, 0);
     story.tick();

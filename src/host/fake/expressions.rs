@@ -58,20 +58,29 @@ impl Expressions {
 fn list_of_attributes(text: &str, at: impl Fn(&[&str]) -> Option<Value>) -> Option<Value> {
     let at = |path: &[String]| at(&path.iter().map(String::as_str).collect::<Vec<_>>());
     let items = text.strip_prefix('[')?.strip_suffix(']')?.split(',').map(|item| {
-        if let Some((name, values)) = item.strip_prefix("has(").and_then(|item| item.split_once(") && (")) {
-            let value = at(&plain_path(name)?);
-            let is_it = |text: &str| value == Some(text.into());
-            return Some(values.split('"').skip(1).step_by(2).any(is_it).into());
-        }
-        if let Some(name) = item.strip_prefix("has(").and_then(|item| item.strip_suffix(')')) {
-            return Some(at(&plain_path(name)?).is_some().into());
-        }
-        if let Some((key, map)) = item.strip_prefix('"').and_then(|item| item.split_once("\" in ")) {
-            return Some(at(&plain_path(&format!("{map}['{key}']"))?).is_some().into());
+        if item.starts_with("has(") || item.starts_with('"') {
+            // What comes after one that does not hold is not looked at.
+            let holds = item.split(" && ").map(|test| holds(test, at)).find(|holds| *holds != Some(true));
+            return Some(holds.unwrap_or(Some(true))?.into());
         }
         at(&plain_path(item)?)
     });
     items.collect::<Option<Vec<_>>>().map(Value::List)
+}
+
+/// Whether a test of an attribute holds; `None`: it fails.
+fn holds(test: &str, at: impl Fn(&[String]) -> Option<Value>) -> Option<bool> {
+    if let Some(name) = test.strip_prefix("has(").and_then(|test| test.strip_suffix(')')) {
+        let path = plain_path(name)?;
+        // No field of a null can be looked for.
+        let is_null = |length: usize| path.get(..length).and_then(&at) == Some(Value::Null);
+        return if (1..path.len()).any(is_null) { None } else { Some(at(&path).is_some()) };
+    }
+    if let Some((key, map)) = test.strip_prefix('"').and_then(|test| test.split_once("\" in ")) {
+        return Some(at(&plain_path(&format!("{map}['{key}']"))?).is_some());
+    }
+    let name = test.strip_suffix(" != null")?;
+    Some(at(&plain_path(name)?)? != Value::Null)
 }
 
 /// What the question for an attribute's type evaluates to: `type(a.b) == double`.

@@ -28,7 +28,7 @@ use istio_stats::rules::expression::printed;
 use istio_stats::workload::fact::Fact;
 use istio_stats::workload::Workload;
 use story::{Story, INBOUND, OUTBOUND};
-use usual::{by_exchange, Usual, USUAL};
+use usual::{by_endpoint, by_exchange, to_a_service, Usual, USUAL};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -217,28 +217,89 @@ fn a_logged_request_costs_what_a_filter_s_does() {
     assert_eq!(cost, Cost { calls: 5, returning: 1, records: 4 });
 }
 
-#[test]
-fn an_open_connection_costs_three_reads_a_period_and_its_end_as_many() {
-    let story = Story::new(OUTBOUND, "{}");
+/// The cost of a report on an open connection, the last of many, and of its end.
+fn connection(root_id: &str, prepare: impl Fn(&Story)) -> [Cost; 2] {
+    let story = Story::new(root_id, r#"{"attachment": "tcp"}"#);
     let id = story.connect();
-    by_exchange(&story);
-    for bytes in [100, 200] {
+    prepare(&story);
+    let transfer = |bytes| {
         story.transferred(bytes, bytes);
         story.host.enter_stream(id, Phase::Log);
+    };
+    for bytes in 1..6 {
+        transfer(bytes);
         story.tick();
     }
-    story.transferred(300, 300);
-    let cost = cost_of(&story.host, || story.tick());
-    assert_eq!((cost.returning, cost.records), (3, 2), "{cost:?}");
-    story.transferred(400, 400);
+    transfer(6);
+    let open = cost_of(&story.host, || story.tick());
+    transfer(7);
+    // Another one has had all the metrics of an end.
     let other = story.connect();
-    by_exchange(&story);
+    prepare(&story);
+    story.transferred(1, 1);
     story.disconnect(other, 0);
+    story.tick();
     story.host.enter_stream(id, Phase::Log);
-    let cost = cost_of(&story.host, || {
-        story.plugin.on_log(&story.host, id, istio_stats::attachment::Attachment::Tcp)
-    });
-    assert_eq!((cost.returning, cost.records), (3, 4), "{cost:?}");
+    transfer(8);
+    let tcp = istio_stats::attachment::Attachment::Tcp;
+    [open, cost_of(&story.host, || story.plugin.on_log(&story.host, id, tcp))]
+}
+
+#[test]
+fn an_open_connection_costs_two_reads_a_period_and_its_end_three() {
+    // The context that is made effective, and what passed; in the end the flags, too. A peer
+    // that told nothing before all that is asked no more.
+    let kinds =
+        [("exchange", by_exchange as fn(&Story)), ("endpoint", by_endpoint), ("nobody", to_a_service)];
+    for root_id in [OUTBOUND, INBOUND] {
+        for (name, prepare) in kinds {
+            let [open, end] = connection(root_id, prepare);
+            assert_eq!(open, Cost { calls: 5, returning: 2, records: 2 }, "{root_id}, {name}");
+            assert_eq!(end, Cost { calls: 7, returning: 3, records: 4 }, "{root_id}, {name}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_an_access_logger_hears_of_is_read_once() {
+    let story = Story::new(OUTBOUND, r#"{"attachment": "tcp"}"#);
+    let close = || {
+        let id = story.connect_unseen();
+        by_exchange(&story);
+        story.transferred(5, 7);
+        story.host.set_attribute(&["request", "duration"], 12_345_678i64);
+        story.host.enter_stream(id, Phase::Log);
+    };
+    for _ in 0..4 {
+        close();
+        story.plugin.on_access_log(&story.host);
+        story.tick();
+    }
+    close();
+    story.plugin.on_access_log(&story.host);
+    close();
+    let cost = cost_of(&story.host, || story.plugin.on_access_log(&story.host));
+    // The name of the upstream cluster, the peer, what passed, how long, the flags. In vain:
+    // whether it is HTTP's, has TLS, or frames of the exchange.
+    assert_eq!(cost, Cost { calls: 16, returning: 6, records: 5 });
+}
+
+#[test]
+fn a_report_on_an_open_grpc_stream_costs_one_read() {
+    for root_id in [OUTBOUND, INBOUND] {
+        let story = Story::new(root_id, "{}");
+        let id = story.open();
+        by_exchange(&story);
+        story.host.enter_stream(id, Phase::ResponseHeaders);
+        for messages in 1..4 {
+            story.grpc_messages(messages, messages);
+            story.tick();
+        }
+        story.grpc_messages(4, 4);
+        let cost = cost_of(&story.host, || story.tick());
+        // The context that is made effective, too.
+        assert_eq!(cost, Cost { calls: 4, returning: 1, records: 2 }, "{root_id}");
+    }
 }
 
 #[test]

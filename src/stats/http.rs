@@ -14,6 +14,7 @@ use super::stream::{End, Stream};
 use crate::attachment::Attachment;
 use crate::attribute::batch::{Batch, Content, Fetched};
 use crate::attribute::element::Element;
+use crate::attribute::Attributes;
 use crate::catalogue::dimension::LabelSet;
 use crate::catalogue::reporter::Reporter;
 use crate::facts::call::Call;
@@ -33,6 +34,8 @@ pub(crate) struct HttpStream {
     reported: Messages,
     /// What they were reported under.
     plan: KeptPlan,
+    /// Who calls whom, once that is final.
+    call: Option<Box<Call>>,
 }
 
 /// Where a stock filter (`envoy.filters.http.set_filter_state`) may leave the
@@ -61,24 +64,13 @@ impl Stream for HttpStream {
         let Some(messages) = Messages::read(&attributes).filter(|messages| *messages != self.reported) else {
             return;
         };
-        let Connection { reporter, identity } = recorder.calls.connection(&attributes);
-        if reporter != Reporter::Destination && attributes.int(Element::ResponseCode).is_none() {
-            // The upstream peer tells who it is in the response headers.
+        let known = self.call.take().map(|call| (call, true));
+        let Some((call, is_final)) = known.or_else(|| who_calls(recorder, &attributes)) else {
             return;
-        }
-        // The request's headers cannot be read here. A stream that only its host
-        // names waits for its end, so that it does not change its name halfway.
-        let nameless = Cell::new(false);
-        let call = recorder.calls.read(&attributes, Attachment::Http, reporter, identity, || {
-            let host = attributes.label(&REQUEST_HOST);
-            nameless.set(host.is_none());
-            host
-        });
-        if nameless.get() {
-            return;
-        }
+        };
         let make = || recorder.rules.on_tick(host, &attributes, &call);
         self.report_messages(recorder, host, &call, messages, make);
+        self.call = is_final.then_some(call);
     }
 
     fn report_end(&mut self, recorder: &Recorder, host: &dyn Host, end: End) {
@@ -168,4 +160,24 @@ impl HttpStream {
         recorder.record(host, series, &messages.since(self.reported).measured(), None);
         self.reported = messages;
     }
+}
+
+/// Who calls whom on an open stream, and whether that is final; `None`: it does not show yet.
+fn who_calls(recorder: &Recorder, attributes: &Attributes<'_>) -> Option<(Box<Call>, bool)> {
+    let Connection { reporter, identity } = recorder.calls.connection(attributes);
+    // The upstream peer tells who it is in the response headers. They come from the
+    // upstream that is the last to be tried.
+    let is_answered = attributes.int(Element::ResponseCode).is_some();
+    if reporter != Reporter::Destination && !is_answered {
+        return None;
+    }
+    // The request's headers cannot be read here. A stream that only its host
+    // names waits for its end, so that it does not change its name halfway.
+    let nameless = Cell::new(false);
+    let call = recorder.calls.read(attributes, Attachment::Http, reporter, identity, || {
+        let host = attributes.label(&REQUEST_HOST);
+        nameless.set(host.is_none());
+        host
+    });
+    (!nameless.get()).then(|| (Box::new(call), is_answered))
 }

@@ -48,8 +48,10 @@ pub(crate) struct TcpStream {
 #[derive(Debug)]
 struct Look {
     call: Call,
-    /// Bytes of the exchange's frames, once no more can come.
+    /// Bytes of the exchange's frames, once no more can come, and no peer can tell any more.
     frames: Option<Bytes>,
+    /// Response flags, once no more can come while it is open.
+    flags: Option<u64>,
 }
 
 /// What an HTTP connection manager says of a connection when the first byte comes.
@@ -98,19 +100,28 @@ impl TcpStream {
         self.counts
     }
 
+    /// The same when it is over: no more will tell.
+    fn counted(&self, attributes: &Attributes<'_>) -> bool {
+        // What tells nothing is cheap to ask for, and the upstream cluster is not.
+        self.counts.unwrap_or_else(|| {
+            attributes.bytes(&HTTP_PROTOCOL).is_none() || attributes.bytes(Element::UpstreamCluster).is_some()
+        })
+    }
+
     /// What is known by now: read again only while that may bring something new.
     fn look(&mut self, recorder: &Recorder, attributes: &Attributes<'_>) -> Look {
         let calls = &recorder.calls;
         match self.last_look.take() {
             Some(look)
-                if !(look.call.is_pending() && calls.has_peer_told(attributes, look.call.reporter)) =>
+                if look.frames.is_some()
+                    || !(look.call.is_pending() && calls.has_peer_told(attributes, look.call.reporter)) =>
             {
                 look
             }
             _ => {
                 let reporter = calls.reporter(attributes);
                 let call = calls.read(attributes, Attachment::Tcp, reporter, None, || None);
-                Look { call, frames: None }
+                Look { call, frames: None, flags: None }
             }
         }
     }
@@ -120,15 +131,13 @@ impl TcpStream {
         &mut self,
         recorder: &Recorder,
         host: &dyn Host,
-        call: &Call,
+        look: &Look,
         bytes: Bytes,
         end: Option<End>,
         make_plan: impl FnOnce() -> StreamPlan,
     ) {
-        let attributes = recorder.attributes(host);
-        let shows_flags = recorder.needs().any_label(&[Dimension::ResponseFlags]);
-        let flags = shows_flags.then(|| attributes.count(Element::ResponseFlags)).flatten();
-        let flags = response_flags::label(flags.unwrap_or(0));
+        let call = &look.call;
+        let flags = response_flags::label(look.flags.unwrap_or(0));
         let mut values = report::values(call, &recorder.local);
         values.set(Dimension::RequestProtocol, Protocol::Tcp.as_str());
         values.set(Dimension::ResponseFlags, &flags);
@@ -156,13 +165,17 @@ impl Stream for TcpStream {
             return;
         }
         let mut look = self.look(recorder, &attributes);
-        let bytes = look.bytes(&attributes);
+        let bytes = look.bytes(&attributes, self.held >= MAX_HELD_PERIODS);
         let news = !self.opened || bytes != self.reported;
         if news && look.call.is_pending() && self.held < MAX_HELD_PERIODS {
             self.held = self.held.saturating_add(1);
         } else if news {
+            let flags = look.flags.or_else(|| read_flags(recorder, &attributes));
+            look.flags = flags;
             let make = || recorder.rules.on_tick(host, &attributes, &look.call);
-            self.record(recorder, host, &look.call, bytes, None, make);
+            self.record(recorder, host, &look, bytes, None, make);
+            // Until the upstream is connected, each try may add one.
+            look.flags = flags.filter(|_| bytes.sent > 0);
         }
         if bytes != Bytes::default() {
             self.last_look = Some(look);
@@ -172,30 +185,39 @@ impl Stream for TcpStream {
     fn report_end(&mut self, recorder: &Recorder, host: &dyn Host, _: stream::End) {
         let attributes = recorder.attributes(host);
         let open_ms = self.open_ms(host, &attributes);
-        if self.counts(&attributes) == Some(false) {
+        if !self.counted(&attributes) {
             return;
         }
         let mut look = self.look(recorder, &attributes);
-        let bytes = look.bytes(&attributes);
-        let call = look.call;
-        recorder.count_decode_errors(host, &call);
-        let make = || recorder.rules.at_end(host, &call, None);
-        self.record(recorder, host, &call, bytes, Some(End { open_ms }), make);
+        let bytes = look.bytes(&attributes, false);
+        look.flags = read_flags(recorder, &attributes);
+        recorder.count_decode_errors(host, &look.call);
+        let make = || recorder.rules.at_end(host, &look.call, None);
+        self.record(recorder, host, &look, bytes, Some(End { open_ms }), make);
     }
 }
 
 // === impl Look ===
 
 impl Look {
-    /// The application's bytes so far.
-    fn bytes(&mut self, attributes: &Attributes<'_>) -> Bytes {
+    /// The application's bytes so far. `has_waited`: whether the peer had its time to
+    /// tell who it is.
+    fn bytes(&mut self, attributes: &Attributes<'_>, has_waited: bool) -> Bytes {
         let counted = Bytes::read(attributes);
         let frames = self.frames.unwrap_or_else(|| Bytes::read_frames(attributes));
+        let bytes = counted.since(frames);
         // The client's frame comes before its peer is known, the answer before
-        // the first byte from the upstream.
-        if counted.sent > 0 && !self.call.is_pending() {
+        // the first byte from the upstream. Both come before the application's bytes.
+        let has_told = counted.sent > 0 && !self.call.is_pending();
+        let tells_nothing = has_waited && bytes.sent > 0 && bytes.received > 0;
+        if has_told || tells_nothing {
             self.frames = Some(frames);
         }
-        counted.since(frames)
+        bytes
     }
+}
+
+fn read_flags(recorder: &Recorder, attributes: &Attributes<'_>) -> Option<u64> {
+    let shows_flags = recorder.needs().any_label(&[Dimension::ResponseFlags]);
+    shows_flags.then(|| attributes.count(Element::ResponseFlags)).flatten()
 }

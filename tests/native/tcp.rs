@@ -6,7 +6,7 @@ use istio_stats::attribute::keys::{
     DOWNSTREAM_PEER_KEY, FRAME_BEGUN_KEY, NO_PEER, RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY,
     UPSTREAM_PEER_KEY,
 };
-use istio_stats::host::fake::Hostcall;
+use istio_stats::host::fake::{Hostcall, Phase};
 use istio_stats::host::Host;
 use istio_stats::peer::metadata;
 use istio_stats::workload::fact::Fact;
@@ -113,19 +113,19 @@ fn a_report_on_many_connections_is_made_in_portions() {
 fn a_pending_peer_holds_reports_back_for_two_periods_only() {
     let story = Story::new(OUTBOUND, "{}");
     let id = story.connect();
-    story.transferred(10, 20);
+    story.transferred(10, 0);
     story.tick();
     story.tick();
     assert_eq!(totals(&story), [0; 4]);
     story.tick();
-    assert_eq!(totals(&story), [1, 0, 10, 20]);
-    story.transferred(11, 20);
+    assert_eq!(totals(&story), [1, 0, 10, 0]);
+    story.transferred(11, 0);
     story.tick();
-    assert_eq!(totals(&story), [1, 0, 11, 20]);
+    assert_eq!(totals(&story), [1, 0, 11, 0]);
 
-    // Learnt later: what comes from now on is the peer's.
+    // Learnt later, before the upstream sent anything: what comes from now on is the peer's.
     story.host.set_property(UPSTREAM_PEER_KEY, reviews().as_bytes()).unwrap();
-    story.transferred(111, 20);
+    story.transferred(111, 0);
     story.tick();
     story.transferred(111, 30);
     story.disconnect(id, 0);
@@ -137,6 +137,25 @@ fn a_pending_peer_holds_reports_back_for_two_periods_only() {
     received.sort();
     assert_eq!(received, [("unknown".to_owned(), 11), ("west".to_owned(), 100)]);
     assert_eq!(totals(&story), [1, 1, 111, 30]);
+}
+
+#[test]
+fn who_told_nothing_before_data_passed_both_ways_is_asked_no_more() {
+    let reads_of_a_report = |sent: i64| {
+        let story = Story::new(OUTBOUND, "{}");
+        let id = story.connect();
+        for bytes in 1..6 {
+            story.transferred(bytes, bytes.min(sent));
+            story.host.enter_stream(id, Phase::Log);
+            story.host.reset_calls();
+            story.tick();
+        }
+        assert!(totals(&story)[2] == 5);
+        story.host.calls(Hostcall::Property)
+    };
+    assert_eq!(reads_of_a_report(5), 2);
+    // The server may still answer.
+    assert!(reads_of_a_report(0) > 5);
 }
 
 #[test]
@@ -299,7 +318,7 @@ fn an_open_connection_costs_three_reads_of_bytes_a_period() {
 }
 
 #[test]
-fn the_sizes_of_frames_are_read_until_the_server_answered() {
+fn sizes_of_frames_and_flags_are_read_until_the_server_answered() {
     let story = Story::new(INBOUND, "{}");
     story.connect();
     for key in [RECEIVED_FRAME_BYTES_KEY, SENT_FRAME_BYTES_KEY] {
@@ -315,6 +334,7 @@ fn the_sizes_of_frames_are_read_until_the_server_answered() {
     reads(301, 0);
     let unanswered = reads(302, 0);
     reads(303, 301);
-    assert_eq!(reads(304, 302) + 2, unanswered);
+    // Neither they nor flags.
+    assert_eq!(reads(304, 302) + 3, unanswered);
     assert_eq!(totals(&story), [1, 0, 4, 2]);
 }

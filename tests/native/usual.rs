@@ -57,7 +57,7 @@ const fn destination(name: &'static str, prepare: fn(&Story)) -> Usual {
     Usual { root_id: INBOUND, ..source(name, prepare) }
 }
 
-fn to_a_service(story: &Story) {
+pub fn to_a_service(story: &Story) {
     let host = &story.host;
     host.set_attribute(&["connection", "id"], 7i64);
     host.set_attribute(&["xds", "cluster_name"], "outbound|80||reviews.shop.svc.cluster.local");
@@ -72,7 +72,7 @@ fn without_route(story: &Story) {
     story.host.remove_attribute(&["xds", "route_name"]);
 }
 
-fn by_endpoint(story: &Story) {
+pub fn by_endpoint(story: &Story) {
     to_a_service(story);
     story.host.set_attribute(&ENDPOINT, "reviews-v2;shop;reviews;v2;west");
 }

@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-import time
 from contextlib import ExitStack
 from typing import Any
 
@@ -212,21 +211,6 @@ def test_the_page_reads_itself_again_and_keeps_its_place(show: Show) -> None:
         wait_until(lambda: screen.run("document.querySelector('.state').textContent") != before, "a newer picture")
         assert screen.run("document.querySelector('main').dataset.kept") == "yes"
         assert "payments" in str(screen.run("document.activeElement.getAttribute('href')"))
-
-
-def test_hundreds_of_services(show: Show) -> None:
-    """Up to 500 are shown each by itself; more are shown by their namespaces, and in full where one looks closer."""
-    with imagined.served(imagined.many(480)) as urls:
-        began = time.monotonic()
-        screen = show(*urls)
-        assert len(screen.boxes()) == 480
-        assert time.monotonic() - began < 60
-    with imagined.served(imagined.many(700)) as urls:
-        screen = show(*urls)
-        assert "700 services are more than a picture can hold" in screen.text(".note")
-        assert len(screen.boxes()) == 12
-        screen.open("/", namespace="team-05")
-        assert not screen.all(".note") and 50 < len(screen.boxes()) < 500
 
 
 def test_many_who_look(show: Show) -> None:

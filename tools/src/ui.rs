@@ -3,6 +3,7 @@
 mod chart;
 mod context;
 mod details;
+mod gone;
 mod layers;
 mod layout;
 mod lists;

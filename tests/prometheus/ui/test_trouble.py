@@ -72,6 +72,18 @@ def test_partial_failure_of_envoys(show: Show, observed: Observed) -> None:
         assert f"127.0.0.1:{port}" in screen.text(".problems")
 
 
+def test_a_job_without_any_target_left(show: Show, between: pages.Between) -> None:
+    """As another Kubernetes cluster's Prometheus that is gone: the page says what is missing, the rest is there."""
+    down = b'{"metric":{"job":"federate-west","cluster":"west"},"value":[0,"0"]}'
+    answer = b'{"status":"success","data":{"resultType":"vector","result":[%s]}}' % down
+    between.instead = lambda query: (200, {}, answer) if "(up)" in query else None
+    screen = show("--prometheus", between.url)
+    screen.open("/", range="1m")
+    screen.await_on(lambda: "/s" in screen.strands().get(("frontend", "reviews", "http"), ""), "rates")
+    said = "Prometheus reaches no target of its job federate-west in the Kubernetes cluster west"
+    assert said in screen.text(".note") and not screen.all(".problems")
+
+
 def test_a_prometheus_that_fails(show: Show, between: pages.Between) -> None:
     screen = show("--prometheus", between.url)
     screen.open("/", range="1m")

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::gone::gone;
 use super::mesh::Mesh;
 use super::prometheus::Prometheus;
 use super::series::{Answers, Problem};
@@ -138,7 +139,7 @@ impl Picture {
             mesh: Arc::new(mesh),
             over: Some(range.duration()),
             problems: answers.problems,
-            notes: notes.into_iter().collect(),
+            notes: notes.into_iter().chain(gone(prometheus)).collect(),
             proxies: Vec::new(),
             before: VecDeque::new(),
         };

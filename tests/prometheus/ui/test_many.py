@@ -1,4 +1,4 @@
-"""Meshes of hundreds of services: in time and within memory."""
+"""Meshes of hundreds of services: in time, within memory, and still to be followed."""
 
 import time
 from pathlib import Path
@@ -43,3 +43,22 @@ def test_more_are_shown_by_their_namespaces(show: Show) -> None:
         assert len(screen.boxes()) == 12
         screen.open("/", namespace="team-05")
         assert not screen.all(".note") and 50 < len(screen.boxes()) < 500
+
+
+def test_strands_can_be_followed(show: Show, chrome: webdriver.Chrome) -> None:
+    """What the pointer is at stands out: a box with its strands and their other ends, or one strand."""
+    with imagined.served(imagined.many(60)) as urls:
+        screen = show(*urls)
+        screen.open("/", paused="true")
+        [one] = [box for box in screen.all(".box") if box.text.startswith("service-005")]
+        webdriver.ActionChains(chrome).move_to_element(one).perform()
+        lit = {name.text.partition("\n")[0] for name in screen.all(".box.lit")}
+        assert lit == {f"service-{number:03}" for number in (0, 2, 5, 11, 12, 15)}
+        ends = screen.run(
+            "[...document.querySelectorAll('.strand.lit')].map((one) => [one.dataset.from, one.dataset.to])"
+        )
+        assert isinstance(ends, list) and len(ends) == 5 and all("service-005" in pair for pair in ends)
+        faded = screen.run("getComputedStyle(document.querySelector('.strand:not(.lit)')).opacity")
+        assert float(str(faded)) < 0.5
+        webdriver.ActionChains(chrome).move_to_element(screen.all("h1")[0]).perform()
+        assert not screen.all(".lit, .followed")

@@ -1,5 +1,5 @@
 // All pages work without this. It reads the page again without losing the place, sends
-// forms as soon as something is chosen, and knows some keys.
+// forms as soon as something is chosen, lets one follow strands, and knows some keys.
 "use strict";
 
 const SECONDS = 5;
@@ -48,6 +48,7 @@ async function read() {
     one.scrollLeft = scrolled[index] ?? 0;
   });
   if (focused) main.querySelector(focused)?.focus({ preventScroll: true });
+  follow();
 }
 
 // The command has ended, or the network to it: what is shown is old.
@@ -60,6 +61,24 @@ function lost() {
   told.textContent = "istio-stats ui does not answer any more: this is what it last said.";
   document.querySelector("main").prepend(told);
 }
+
+// Of the picture only what belongs to the box or strand at the pointer, or in the focus: its strands and their ends.
+function follow() {
+  for (const picture of document.querySelectorAll(".topology")) {
+    picture.querySelectorAll(".lit").forEach((one) => one.classList.remove("lit"));
+    const chosen =
+      picture.querySelector(":is(.box, .strand):hover") ?? picture.querySelector(":is(.box, .strand):focus-visible");
+    picture.classList.toggle("followed", Boolean(chosen));
+    if (!chosen) continue;
+    const { box, ends } = chosen.dataset;
+    const strands = [...picture.querySelectorAll(box ? `[data-ends~="${box}"]` : `[data-ends="${ends}"]`)];
+    const reached = new Set(strands.flatMap((strand) => strand.dataset.ends.split(" "))).add(box);
+    const boxes = [...picture.querySelectorAll(".box")].filter((one) => reached.has(one.dataset.box));
+    [...strands, ...boxes].forEach((one) => one.classList.add("lit"));
+  }
+}
+
+for (const event of ["pointerover", "focusin", "focusout"]) addEventListener(event, follow);
 
 const isPaused = () => document.body.hasAttribute("data-paused");
 

@@ -5,7 +5,7 @@ use maud::{html, Markup};
 
 use super::context::Context;
 use super::layers::to_f64;
-use super::layout::{Layout, Rectangle, Strand};
+use super::layout::{Curve, Layout, Point, Rectangle, Strand};
 use super::mesh::{Graph, Level, Mesh, Place};
 use super::show::{bytes, colour, cut, in_words, milliseconds, per_second, place, share, visible};
 use super::traffic::{Protocol, Traffic};
@@ -63,10 +63,10 @@ pub(crate) fn picture(context: &Context<'_>, graph: &Graph, level: Level) -> Mar
                 svg.topology.quiet[!has_texts] xmlns="http://www.w3.org/2000/svg" width=(least) role="group"
                     viewBox={ "0 0 " (number(layout.width)) " " (number(layout.height)) } {
                     @for (id, frame) in &layout.frames { (frame_of(context, graph, level, id, *frame)) }
-                    @for strand in &layout.strands { (strand_of(context, graph, level, strand, has_texts)) }
-                    @for (place, rectangle) in &layout.boxes { (box_of(context, graph, level, place, *rectangle)) }
+                    @for strand in &layout.strands { (strand_of(context, graph, level, &layout, strand, has_texts)) }
+                    @for (place, rectangle) in &layout.boxes { (box_of(context, graph, level, place, layout.number(place), *rectangle)) }
                     // Over everything, so that no line crosses a text.
-                    @if has_texts { @for strand in &layout.strands { (caption_of(context, graph, level, strand)) } }
+                    @if has_texts { @for strand in &layout.strands { (caption_of(context, graph, level, &layout, strand)) } }
                 }
             }
         }
@@ -93,13 +93,20 @@ fn frame_of(context: &Context<'_>, graph: &Graph, level: Level, id: &str, frame:
     }
 }
 
-fn box_of(context: &Context<'_>, graph: &Graph, level: Level, at: &Place, r: Rectangle) -> Markup {
+fn box_of(
+    context: &Context<'_>,
+    graph: &Graph,
+    level: Level,
+    at: &Place,
+    order: usize,
+    r: Rectangle,
+) -> Markup {
     let into = graph.edges.iter().filter(|((_, to), _)| to == at).flat_map(|(_, strands)| strands.values());
     let traffic = Traffic::sum(into);
     let name = if level == Level::Namespace { &at.namespace } else { &at.name };
     let below = if level == Level::Namespace { "namespace" } else { at.namespace.as_str() };
     html! {
-        a.box href=(href(context, level, at)) {
+        a.box href=(href(context, level, at)) data-box=(order) {
             title { (place(at)) ": " (in_words(&traffic)) }
             rect x=(number(r.x)) y=(number(r.y)) width=(number(r.width)) height=(number(r.height)) rx="9" {}
             rect.health x=(number(r.x)) y=(number(r.y + 9.0)) width="5" height=(number(r.height - 18.0)) rx="2.5"
@@ -131,13 +138,24 @@ fn traffic_of<'a>(graph: &'a Graph, strand: &Strand<'_>) -> Option<&'a Traffic> 
     graph.edges.get(&ends)?.get(&strand.protocol)
 }
 
+/// Its boxes, by which the script finds all that belongs together.
+fn ends(layout: &Layout<'_>, strand: &Strand<'_>) -> String {
+    format!("{} {}", layout.number(strand.from), layout.number(strand.to))
+}
+
 /// What stands on a strand. The link is that of the strand, where keys and screen readers find it.
-fn caption_of(context: &Context<'_>, graph: &Graph, level: Level, strand: &Strand<'_>) -> Markup {
+fn caption_of(
+    context: &Context<'_>,
+    graph: &Graph,
+    level: Level,
+    layout: &Layout<'_>,
+    strand: &Strand<'_>,
+) -> Markup {
     let Some(traffic) = traffic_of(graph, strand).filter(|traffic| !traffic.is_idle()) else {
         return html! {};
     };
     html! {
-        a.strand.caption href=(href(context, level, strand.to)) tabindex="-1" aria-hidden="true" {
+        a.strand.caption href=(href(context, level, strand.to)) data-ends=(ends(layout, strand)) tabindex="-1" aria-hidden="true" {
             (pill(&parts(strand.protocol, traffic), traffic, strand.label))
         }
     }
@@ -147,24 +165,24 @@ fn strand_of(
     context: &Context<'_>,
     graph: &Graph,
     level: Level,
+    layout: &Layout<'_>,
     strand: &Strand<'_>,
     has_caption: bool,
 ) -> Markup {
-    let Strand { from, to, protocol, curve, label } = strand;
+    let Strand { from, to, protocol, way, label } = strand;
     let Some(traffic) = traffic_of(graph, strand) else {
         return html! {};
     };
-    let [begin, first, second, end] = curve.map(|(x, y)| format!("{},{}", number(x), number(y)));
-    let way = format!("M{begin} C{first} {second} {end}");
+    let line = line(way);
     let fails = traffic.errors().is_some_and(|errors| errors > 0.0);
     let colour = if traffic.is_idle() { colour(None) } else { colour(traffic.errors().or(Some(0.0))) };
     html! {
         a.strand.idle[traffic.is_idle()].fails[fails] href=(href(context, level, to)) data-protocol=(protocol.name())
-            data-from=(visible(&from.name)) data-to=(visible(&to.name)) {
+            data-from=(visible(&from.name)) data-to=(visible(&to.name)) data-ends=(ends(layout, strand)) {
             title { (place(from)) " calls " (place(to)) ", " (protocol.name()) ": " (in_words(traffic)) }
-            path.reach d=(way) {}
-            path.(protocol.name()) d=(way) stroke=(colour) stroke-width=(number(thickness(traffic))) {}
-            path.arrow d=(arrow(curve)) fill=(colour) {}
+            path.reach d=(line) {}
+            path.(protocol.name()) d=(line) stroke=(colour) stroke-width=(number(thickness(traffic))) {}
+            path.arrow d=(arrow(way)) fill=(colour) {}
             @if !traffic.is_idle() && !has_caption {
                 (pill(&parts(*protocol, traffic), traffic, *label))
             }
@@ -235,10 +253,23 @@ fn thickness(traffic: &Traffic) -> f64 {
     1.6 + 1.1 * requests.max(bytes).min(4.0)
 }
 
-fn arrow(curve: &[(f64, f64); 4]) -> String {
-    let [_, _, (from, _), (x, y)] = *curve;
-    let back = if from < x { -9.0 } else { 9.0 };
-    format!("M{},{} l{back},-4.5 v9 z", number(x), number(y))
+fn line(way: &[Curve]) -> String {
+    let mut line = String::new();
+    for (number, Curve([begin, first, second, end])) in way.iter().enumerate() {
+        let begin = if number == 0 { format!("M{}", point(*begin)) } else { String::new() };
+        line.extend([begin, format!(" C{} {} {}", point(*first), point(*second), point(*end))]);
+    }
+    line
+}
+
+fn arrow(way: &[Curve]) -> String {
+    let Some(Curve([_, _, from, to])) = way.last() else { return String::new() };
+    let back = if from.0 < to.0 { -9.0 } else { 9.0 };
+    format!("M{} l{back},-4.5 v9 z", point(*to))
+}
+
+fn point((x, y): Point) -> String {
+    format!("{},{}", number(x), number(y))
 }
 
 fn legend() -> Markup {

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from lab import ui
 from tests.multicluster.mesh import accounts, report
 from tests.multicluster.mesh import running as mesh_running
+from tests.multicluster.mesh.paths import OUT
 from tests.multicluster.mesh.prometheus import Prometheus
 from tests.multicluster.mesh.running import Mesh
 from tests.multicluster.mesh.say import say
@@ -82,7 +84,11 @@ def keep(running: Mesh) -> None:
     for one, client in running.clients.items():
         print(f"  requests from {one}: {client.example}")
     try:
-        with Steady(running.clients, per_second=1):
+        with (
+            Steady(running.clients, per_second=1),
+            ui.running(OUT, "--prometheus", running.federated.url) as address,
+        ):
+            print(f"  in a browser       {address}/")
             while True:
                 time.sleep(1)
     except KeyboardInterrupt:

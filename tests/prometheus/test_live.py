@@ -5,6 +5,7 @@ import json
 import re
 import time
 import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -15,7 +16,7 @@ from lab.waiting import leftovers, wait_until
 from scripts.rules.native import BOUNDS
 from tests.prometheus.checks import dashboards, rules, server
 from tests.prometheus.checks.queries import Query, QueryResult
-from tests.prometheus.conftest import Observed
+from tests.prometheus.conftest import EAST_POD, Observed
 
 # What the mesh has on purpose: errors, strangers beyond max_series, unreadable metadata, a mistake.
 EXPECTED_ALERTS = {
@@ -171,6 +172,26 @@ def test_quantiles_of_both_forms_differ_by_a_bucket_at_most(
             assert abs(one - other) <= 1, (q, found(q))
     finally:
         observed.paused.clear()
+
+
+@pytest.mark.parametrize(FORM, ["native"], indirect=True)
+def test_native_histograms_are_a_fraction_of_classic_ones(observed: Observed, any_form: server.Prometheus) -> None:
+    """As `make bench BENCH="--only scrape"` shows of 1000 label sets."""
+    east, pod = observed.mesh.east, EAST_POD["name"]
+    request = urllib.request.Request(
+        f"{east.admin_url}/stats/prometheus?filter=istio_re&histogram_buckets=prometheusnative",
+        headers={
+            "accept": "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+        },
+    )
+    with urllib.request.urlopen(request) as response:
+        native = len(response.read())
+    assert 0 < native <= 0.15 * len(east.admin("/stats/prometheus", params={"filter": "istio_re"}).content)
+
+    def series(query: Query) -> float:
+        return sum(one["value"] for one in query(f'count({{__name__=~"istio_re.+", pod="{pod}"}})'))
+
+    _await_nothing(lambda: [] if 0 < series(any_form.query) <= 0.2 * series(observed.prometheus.query) else ["series"])
 
 
 def test_only_alerts_with_a_cause_fire(observed: Observed) -> None:

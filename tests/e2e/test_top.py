@@ -57,6 +57,13 @@ def pair(shared_mesh: Mesh, backend: int, doubler: int) -> Iterator[Mesh]:
         yield shared_mesh
 
 
+def test_a_page_of_native_histograms_is_read_as_text(pair: Mesh) -> None:
+    page = f"{pair['east'].admin_url}/stats/prometheus?histogram_buckets=prometheusnative"
+    (row,) = [row for row in read_json("top", "--once", page)["rows"] if row["requests"]]
+    assert row["requests"] == OK + MISSING + BROKEN
+    assert row["p50_ms"] > 0
+
+
 def _samples(envoy: Envoy) -> list[Sample]:
     return exposition.istio_samples(envoy.admin("/stats/prometheus", params={"filter": "istio_"}).text)
 

@@ -103,7 +103,7 @@ impl Endpoint {
         match (self.admin_root(), filter) {
             (Some(root), Some(filter)) => self.get(&format!("{root}{PROMETHEUS}?filter={filter}"), MAX_BYTES),
             (Some(root), None) => self.get(&format!("{root}{PROMETHEUS}"), MAX_BYTES),
-            (None, _) => self.get(&self.url, MAX_BYTES),
+            (None, _) => self.get(&self.clone().without_native().0.url, MAX_BYTES),
         }
     }
 

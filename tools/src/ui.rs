@@ -8,6 +8,7 @@ mod layers;
 mod layout;
 mod lists;
 mod mesh;
+mod native;
 mod page;
 mod pods;
 mod prometheus;

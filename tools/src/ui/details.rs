@@ -1,6 +1,8 @@
 //! One service or workload: how it does, what fails, who calls it and what it calls, the
 //! workloads and pods behind it.
 
+use std::collections::BTreeMap;
+
 use maud::{html, Markup};
 
 use super::chart::{chart, Line};
@@ -15,6 +17,7 @@ use super::table::{table, tiles};
 use super::topology::picture;
 use super::traffic::{Protocol, Traffic};
 use super::words;
+use crate::top::latency::Buckets;
 
 pub(crate) fn service(context: &Context<'_>) -> Markup {
     let place = context.view.place();
@@ -150,14 +153,21 @@ fn lines(context: &Context<'_>, subject: Subject<'_>) -> anyhow::Result<(Vec<Lin
     // Long enough to see what was before.
     let spanned = range.duration().saturating_mul(6);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let of = subject.latency(prometheus, range);
-    let mut lines = Vec::new();
-    for (name, q) in QUANTILES {
-        let found = prometheus.over_time(&format!("histogram_quantile({q}, {of})"), spanned, 90)?;
-        let points = found.into_iter().flat_map(|(_, points)| points);
-        let points = points.map(|(at, value)| ((now.as_secs_f64() - at).max(0.0), value)).collect();
-        lines.push(Line { name, points });
+    let now = now.as_secs_f64();
+    // By when they were, as bits: those of times after 1970 have the times' order.
+    let mut steps: BTreeMap<u64, Buckets> = BTreeMap::new();
+    for (labels, points) in prometheus.over_time(&subject.latency(prometheus, range), spanned, 90)? {
+        let Some(bound) = labels.get("le").and_then(|bound| bound.parse().ok()) else { continue };
+        for (at, count) in points {
+            steps.entry(at.to_bits()).or_default().add(bound, count);
+        }
     }
+    let line = |(name, q): (&'static str, f64)| {
+        let ago = |at: &u64| (now - f64::from_bits(*at)).max(0.0);
+        let points = steps.iter().filter_map(|(at, buckets)| Some((ago(at), buckets.quantile(q)?)));
+        Line { name, points: points.collect() }
+    };
+    let lines = QUANTILES.map(line).into();
     Ok((lines, spanned.as_secs_f64()))
 }
 

@@ -7,7 +7,7 @@ use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::catalogue::metric::Metric;
 
 use super::mesh::{Call, Place};
-use super::prometheus::{selecting, Prometheus};
+use super::prometheus::{buckets, selecting, Prometheus};
 use super::traffic::Traffic;
 use super::view::Range;
 use crate::exposition::Labels;
@@ -89,15 +89,13 @@ impl<'a> Subject<'a> {
         ])
     }
 
-    /// Selects what it answered, whoever reports it: callers see more.
+    /// The buckets of what it answered in a second, whoever reports it: callers see more.
     pub(crate) fn latency(self, prometheus: &Prometheus, range: Range) -> String {
-        let bucket = format!("{}_bucket", prometheus.name(Metric::RequestDuration));
-        let of = |reporter: &str| {
-            let selector = self.answered(reporter);
-            format!("sum by (le) (rate({bucket}{selector}[{}]))", range.promql())
-        };
+        let name = prometheus.name(Metric::RequestDuration);
+        let of = |reporter: &str| buckets("", &name, &self.answered(reporter), range.promql());
+        let (callers, own) = (of("source"), of("destination"));
         // Of both reporters the first that has any.
-        format!("({} or {})", of("source"), of("destination"))
+        format!("{callers} or ({own} unless on () {callers})")
     }
 }
 
@@ -119,17 +117,19 @@ pub(crate) fn pods(
 
 fn read(prometheus: &Prometheus, range: Range, selector: &str) -> Result<BTreeMap<Pod, Traffic>> {
     let outcome = "request_protocol, response_code, grpc_response_status, response_flags";
+    let range = range.promql();
+    let rates = |metric, labels| {
+        format!("sum by ({POD}, {labels}) (rate({}{selector}[{range}]))", prometheus.name(metric))
+    };
+    let durations = buckets(POD, &prometheus.name(Metric::RequestDuration), selector, range);
     let asked = [
-        (Metric::Requests, "", Measure::Requests, outcome),
-        (Metric::RequestDuration, "_bucket", Measure::DurationBucket, "le"),
-        (Metric::TcpReceivedBytes, "", Measure::Received, "request_protocol"),
-        (Metric::TcpSentBytes, "", Measure::Sent, "request_protocol"),
+        (Measure::Requests, rates(Metric::Requests, outcome)),
+        (Measure::DurationBucket, durations),
+        (Measure::Received, rates(Metric::TcpReceivedBytes, "request_protocol")),
+        (Measure::Sent, rates(Metric::TcpSentBytes, "request_protocol")),
     ];
     let mut pods: BTreeMap<Pod, Traffic> = BTreeMap::new();
-    for (metric, suffix, measure, labels) in asked {
-        let name = prometheus.name(metric);
-        let range = range.promql();
-        let expression = format!("sum by ({POD}, {labels}) (rate({name}{suffix}{selector}[{range}]))");
+    for (measure, expression) in asked {
         for (labels, value) in prometheus.query(&expression)? {
             let flow = Flow { measure, labels: &labels, total: 0.0, rate: Some(value) };
             pods.entry(Pod::of(&labels)).or_default().add(&flow);

@@ -8,6 +8,7 @@ use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::catalogue::metric::Metric;
 use serde::Deserialize;
 
+use super::native::Histogram;
 use crate::endpoint::Endpoint;
 use crate::exposition::Labels;
 use crate::names;
@@ -19,7 +20,8 @@ pub(crate) struct Prometheus {
     prefix: String,
 }
 
-/// Series by their labels, with one value or one for each step.
+/// Series by their labels, with one value or one for each step. A native histogram is there as its classic buckets, with
+/// the label `le`.
 pub(crate) type Vector = Vec<(Labels, f64)>;
 pub(crate) type Matrix = Vec<(Labels, Vec<(f64, f64)>)>;
 
@@ -43,6 +45,9 @@ struct Series {
     value: Option<(f64, String)>,
     #[serde(default)]
     values: Vec<(f64, String)>,
+    histogram: Option<(f64, Histogram)>,
+    #[serde(default)]
+    histograms: Vec<(f64, Histogram)>,
 }
 
 // === impl Prometheus ===
@@ -67,13 +72,7 @@ impl Prometheus {
     /// It did not answer, or not all of it; or cannot evaluate the expression.
     pub(crate) fn query(&self, expression: &str) -> Result<Vector> {
         let series = self.ask("/api/v1/query", &[("query", expression)])?;
-        Ok(series
-            .into_iter()
-            .filter_map(|one| {
-                let value = one.value.as_ref().and_then(|(_, text)| finite(text))?;
-                Some((one.labels(), value))
-            })
-            .collect())
+        Ok(series.iter().flat_map(Series::now).collect())
     }
 
     /// What it was, step by step, until now.
@@ -89,13 +88,7 @@ impl Prometheus {
             "/api/v1/query_range",
             &[("query", expression), ("start", &start), ("end", &end), ("step", &step)],
         )?;
-        Ok(series
-            .into_iter()
-            .map(|one| {
-                let points = one.values.iter().filter_map(|(at, text)| Some((*at, finite(text)?)));
-                (one.labels(), points.collect())
-            })
-            .collect())
+        Ok(series.iter().flat_map(Series::over_time).collect())
     }
 
     fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Vec<Series>> {
@@ -117,9 +110,41 @@ impl Prometheus {
 // === impl Series ===
 
 impl Series {
-    fn labels(&self) -> Labels {
-        Labels(self.metric.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+    fn now(&self) -> Vector {
+        let value = self.value.as_ref().and_then(|(_, text)| finite(text));
+        let buckets = self.histogram.iter().flat_map(|(_, histogram)| histogram.classic());
+        let buckets = buckets.map(|(bound, count)| (self.labels(Some(bound)), count));
+        value.map(|value| (self.labels(None), value)).into_iter().chain(buckets).collect()
     }
+
+    fn over_time(&self) -> Matrix {
+        let mut all = Vec::new();
+        if !self.values.is_empty() {
+            let points = self.values.iter().filter_map(|(at, text)| Some((*at, finite(text)?)));
+            all.push((self.labels(None), points.collect()));
+        }
+        for (at, histogram) in &self.histograms {
+            let buckets =
+                histogram.classic().map(|(bound, count)| (self.labels(Some(bound)), vec![(*at, count)]));
+            all.extend(buckets);
+        }
+        all
+    }
+
+    /// Of the bucket up to a bound, if there is one.
+    fn labels(&self, bound: Option<f64>) -> Labels {
+        let labels = self.metric.iter().map(|(name, value)| (name.clone(), value.clone()));
+        Labels(labels.chain(bound.map(|bound| ("le".to_owned(), bound.to_string()))).collect())
+    }
+}
+
+/// What comes in a second, as buckets by these labels, whichever form of histograms there is.
+pub(crate) fn buckets(by: &str, histogram: &str, selector: &str, range: &str) -> String {
+    let comma = if by.is_empty() { "" } else { ", " };
+    format!(
+        "(sum by ({by}{comma}le) (rate({histogram}_bucket{selector}[{range}])) \
+         or sum by ({by}) (rate({histogram}{selector}[{range}])))"
+    )
 }
 
 /// A selector of series with these values. An empty one matches a label that is not
@@ -170,8 +195,32 @@ mod tests {
             {"metric":{"a":"1"},"value":[1700000000.123,"2.5"]},{"metric":{},"value":[1,"NaN"]}]}}"#;
         let answer: Answer = serde_json::from_str(text).unwrap();
         let series = answer.data.unwrap().result;
-        assert_eq!(series[0].labels().get("a"), Some("1"));
-        let values: Vec<_> = series.iter().map(|one| finite(&one.value.as_ref().unwrap().1)).collect();
-        assert_eq!(values, [Some(2.5), None]);
+        let found: Vec<_> = series.iter().flat_map(Series::now).collect();
+        assert_eq!(found, [(Labels(vec![("a".to_owned(), "1".to_owned())]), 2.5)]);
+    }
+
+    /// Two samples, one in a bucket up to 0.5, one above the last bound.
+    #[test]
+    fn a_native_histogram_is_read_as_buckets() {
+        let histogram = r#"{"count":"2","sum":"9","buckets":[[3,"-0.5","0.5","1"],[0,"4e6","5e6","1"]]}"#;
+        let now = format!(r#"{{"metric":{{"a":"1"}},"histogram":[1,{histogram}]}}"#);
+        let now = serde_json::from_str::<Series>(&now).unwrap().now();
+        let read = |(labels, value): &(Labels, f64)| {
+            assert_eq!(labels.get("a"), Some("1"));
+            (labels.get("le").unwrap().parse::<f64>().unwrap(), *value)
+        };
+        let read: Vec<_> = now.iter().map(read).collect();
+        assert_eq!((read[0], read[18], read[19]), ((0.5, 1.0), (3_600_000.0, 1.0), (f64::INFINITY, 2.0)));
+
+        let then = format!(r#"{{"metric":{{"a":"1"}},"histograms":[[1,{histogram}],[2,{histogram}]]}}"#);
+        let then = serde_json::from_str::<Series>(&then).unwrap().over_time();
+        assert_eq!((then.len(), &then[39].1), (40, &vec![(2.0, 2.0)]));
+    }
+
+    #[test]
+    fn both_forms_are_asked_for() {
+        let expected =
+            "(sum by (pod, le) (rate(x_bucket{a=\"1\"}[5m])) or sum by (pod) (rate(x{a=\"1\"}[5m])))";
+        assert_eq!(buckets("pod", "x", "{a=\"1\"}", "5m"), expected);
     }
 }

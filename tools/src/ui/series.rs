@@ -5,7 +5,7 @@ use std::thread;
 use istio_stats::catalogue::dimension::Dimension;
 use istio_stats::catalogue::metric::Metric;
 
-use super::prometheus::{Prometheus, Vector};
+use super::prometheus::{buckets, Prometheus, Vector};
 use crate::exposition::Labels;
 use crate::top::measure::{Flow, Measure};
 
@@ -133,12 +133,13 @@ impl Series {
 
 impl Question {
     fn expression(&self, prometheus: &Prometheus, range: &str) -> String {
-        let suffix = if self.measure == Measure::DurationBucket { "_bucket" } else { "" };
-        let labels = ENDS.iter().chain(self.labels).map(|label| label.name());
-        let labels: Vec<_> = labels.chain((!suffix.is_empty()).then_some("le")).collect();
-        let series = format!("{}{suffix}", prometheus.name(self.metric));
+        let labels: Vec<_> = ENDS.iter().chain(self.labels).map(|label| label.name()).collect();
+        let (labels, series) = (labels.join(", "), prometheus.name(self.metric));
+        if self.measure == Measure::DurationBucket {
+            return buckets(&labels, &series, "", range);
+        }
         let of = if self.is_total { series } else { format!("rate({series}[{range}])") };
-        format!("sum by ({}) ({of})", labels.join(", "))
+        format!("sum by ({labels}) ({of})")
     }
 
     fn series(self, vector: Vector) -> impl Iterator<Item = Series> {

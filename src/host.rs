@@ -35,6 +35,18 @@ pub trait Host {
     /// The attribute is there but has no byte form (a null, for example).
     fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, HostError>;
 
+    /// Whether reads are so cheap that many at once, by an expression, save nothing.
+    fn is_near(&self) -> bool {
+        false
+    }
+
+    /// Appends the bytes of the attribute at `path`, none of one that is not there.
+    fn append_property(&self, path: &[&str], to: &mut Vec<u8>) {
+        if let Ok(Some(bytes)) = self.property(path) {
+            to.extend_from_slice(&bytes);
+        }
+    }
+
     /// Stores `value` in the stream's filter state under `wasm.<key>`.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use super::element::{Element, Elements, NUMBERS, VOLATILE};
 use super::era::Era;
+use crate::host::Host;
 use crate::wire::pairs;
 
 /// What a list is made of: values, then tests, each in their order; at the end the
@@ -118,6 +119,23 @@ impl Content {
 // === impl Fetched ===
 
 impl Fetched {
+    /// A list of these values, read one by one; those that are absent are empty. But a
+    /// request without messages is not like one with some, and their text is no part of
+    /// what requests are found by: where there is none it is not in the list.
+    pub fn read(values: Elements, host: &dyn Host) -> Self {
+        let mut content = Content { values, ..Content::default() };
+        if values.contains(Element::Messages) {
+            let mut messages = Vec::new();
+            host.append_property(Element::Messages.path(), &mut messages);
+            if messages.is_empty() {
+                content.values = values.minus(Elements::EMPTY.with(Element::Messages));
+            }
+        }
+        let elements = each(content.stable()).chain(each(content.volatile()));
+        let append = |element: Element, bytes: &mut Vec<u8>| host.append_property(element.path(), bytes);
+        Self { content, bytes: pairs::list(content.len(), elements, append) }
+    }
+
     /// All but what is measured, and that, if it is what it should be. Of two lists with
     /// the same content and stable bytes nothing else differs: the lengths of all values
     /// are in them.
@@ -192,6 +210,11 @@ impl<'a> Batch<'a> {
     /// Whether the list brought nothing.
     pub fn failed(&self) -> bool {
         self.content != self.tried
+    }
+
+    /// What the stream was asked for.
+    pub fn asked(&self) -> Elements {
+        self.found.get().or(self.lacked.get())
     }
 
     /// What the stream had and lacked that a list may bring.

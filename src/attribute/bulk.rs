@@ -6,6 +6,9 @@
 //! follows the traffic: what each of the last streams had is in it as a value, what
 //! each of them lacked as a test, which is cheap and never fails. What is not in
 //! it, and everything where it fails, is read singly.
+//!
+//! A host that is near is asked for no list: it is made here, of single reads, and
+//! has all that any stream was ever asked for, so that it tells requests apart as well.
 
 use std::cell::{Cell, RefCell};
 
@@ -17,6 +20,8 @@ use crate::host::{ExpressionToken, Host};
 #[derive(Debug, Default)]
 pub struct Bulk {
     era: Era,
+    /// Whether the host is near.
+    is_near: bool,
     /// What the next stream is read by.
     chosen: Cell<Content>,
     /// What each of the last `streams` was asked for, and had or lacked.
@@ -44,8 +49,8 @@ const MAX_LISTS: usize = 4;
 
 impl Bulk {
     /// No list yet: they come with the traffic.
-    pub fn new(era: Era) -> Self {
-        Self { era, ..Self::default() }
+    pub fn new(era: Era, host: &dyn Host) -> Self {
+        Self { era, is_near: host.is_near(), ..Self::default() }
     }
 
     /// Reads what the stream is likely to have and to be asked for.
@@ -54,6 +59,9 @@ impl Bulk {
         if chosen.values.len() < LEAST_VALUES {
             return Fetched::default();
         }
+        if self.is_near() {
+            return Fetched::read(chosen.values, host);
+        }
         [chosen, chosen.without_tests()]
             .into_iter()
             .find_map(|content| {
@@ -61,6 +69,11 @@ impl Bulk {
                 Some(Fetched { content, bytes: host.evaluate_expression(token).unwrap_or_default() })
             })
             .unwrap_or_default()
+    }
+
+    /// Never so in Wasm, whose module is without all that.
+    fn is_near(&self) -> bool {
+        cfg!(not(target_family = "wasm")) && self.is_near
     }
 
     fn list(&self, host: &dyn Host, content: Content) -> Option<ExpressionToken> {
@@ -80,6 +93,10 @@ impl Bulk {
 
     /// Learns from a stream that was read, for the next ones.
     pub fn learn(&self, host: &dyn Host, batch: &Batch<'_>) {
+        if self.is_near() {
+            let values = self.chosen.get().values.or(batch.asked());
+            return self.chosen.set(Content { values, ..Content::default() });
+        }
         let seen = batch.seen();
         if batch.failed() && batch.tried().values.minus(seen.values).is_empty() {
             // Nothing was missing, so it would go on failing.
@@ -90,6 +107,9 @@ impl Bulk {
 
     /// The next streams are read by what the last ones had and lacked.
     pub fn follow(&self, stream: Content) {
+        if self.is_near() {
+            return;
+        }
         let streams = self.streams.get().saturating_add(1);
         let common = if streams == 1 { stream } else { self.common.get().and(stream) };
         self.common.set(common);

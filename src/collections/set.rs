@@ -51,6 +51,12 @@ impl<T> Set<T> {
         Self::of_bits(self.bits & other.bits)
     }
 
+    /// What is in either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self::of_bits(self.bits | other.bits)
+    }
+
     /// What is in this one only.
     #[must_use]
     pub const fn minus(self, other: Self) -> Self {

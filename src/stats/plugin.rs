@@ -87,7 +87,7 @@ impl StatsPlugin {
             recorder: Recorder {
                 era,
                 local,
-                bulk: Bulk::new(era),
+                bulk: Bulk::new(era, host),
                 calls,
                 rules,
                 registry,

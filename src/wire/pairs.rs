@@ -11,6 +11,9 @@ pub const MAX_ENTRIES: usize = 4096;
 /// Length of a number.
 const NUMBER: usize = 4;
 
+/// What the elements of a list take, mostly.
+const TYPICAL_BYTES: usize = 512;
+
 /// A serialised map whose lengths all fit, so that its entries can be walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pairs<'a> {
@@ -76,6 +79,39 @@ pub fn last_lengths(bytes: &[u8], few: usize) -> Option<(usize, impl Iterator<It
         Some((key, split_number(rest)?.0))
     };
     Some((count, last.chunks_exact(2 * NUMBER).filter_map(both)))
+}
+
+/// A list of so many elements, whose bytes `append` appends.
+///
+/// ```
+/// use istio_stats::wire::pairs;
+/// let list = pairs::list(2, ["app", "shop"].iter(), |text, bytes| bytes.extend_from_slice(text.as_bytes()));
+/// assert_eq!(list, b"\x02\0\0\0\x03\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0app\0\0shop\0\0");
+/// ```
+pub fn list<T>(
+    count: usize,
+    elements: impl Iterator<Item = T>,
+    mut append: impl FnMut(T, &mut Vec<u8>),
+) -> Vec<u8> {
+    let lengths = count.saturating_mul(2 * NUMBER);
+    let mut bytes = Vec::with_capacity(lengths.saturating_add(NUMBER + TYPICAL_BYTES));
+    bytes.resize(lengths.saturating_add(NUMBER), 0);
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
+    if let Some(first) = bytes.first_chunk_mut() {
+        *first = number(count);
+    }
+    for (place, element) in elements.take(count).enumerate() {
+        let begin = bytes.len();
+        append(element, &mut bytes);
+        let length = number(bytes.len().saturating_sub(begin));
+        let lengths =
+            bytes.get_mut(NUMBER..).and_then(|rest| rest.get_mut(place.saturating_mul(2 * NUMBER)..));
+        if let Some(own) = lengths.and_then(<[u8]>::first_chunk_mut) {
+            *own = length;
+        }
+        bytes.extend_from_slice(&[0; 2]);
+    }
+    bytes
 }
 
 /// Walks the entries of [`Pairs`]: key and value.

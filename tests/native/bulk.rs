@@ -1,6 +1,6 @@
 //! The list that most attributes of a request are read by.
 
-use istio_stats::host::fake::{Hostcall, Value};
+use istio_stats::host::fake::{FakeHost, Hostcall, Value};
 use istio_stats::host::MetricKind;
 
 use crate::story::{Story, OUTBOUND};
@@ -60,6 +60,29 @@ fn labels_and_values_are_the_same_however_they_are_read() {
     let singly = metrics(Some(Hostcall::CreateExpression));
     assert_eq!(metrics(None), singly);
     assert_eq!(metrics(Some(Hostcall::EvaluateExpression)), singly);
+}
+
+/// A list is made of single reads there, which tell the next request like it by itself.
+#[test]
+fn a_host_that_is_near_is_asked_for_no_expression() {
+    let series = |host: FakeHost| {
+        let story = Story::of_web(host, OUTBOUND, "{}");
+        let mut expressions = [0; 3];
+        let kinds: [&[&[&str]]; 4] = [&[], &[&["response", "code"]], &[&["xds", "cluster_name"]], &[]];
+        for absent in kinds {
+            for _ in 0..MANY {
+                expressions = serve(&story, absent);
+            }
+        }
+        let reads = story.host.calls(Hostcall::Property);
+        (expressions, reads, story.series("requests_total"))
+    };
+    let (expressions, reads, near) = series(FakeHost::near());
+    let (by_list, _, far) = series(FakeHost::new());
+    assert_eq!((expressions, by_list), ([0, 0, 0], [0, 1, 0]));
+    assert_eq!(near, far);
+    // Those that a request of this kind was ever asked for, each once, and no other.
+    assert_eq!(reads, 14);
 }
 
 #[test]

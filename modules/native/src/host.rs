@@ -107,6 +107,10 @@ impl Host for NativeHost<'_> {
         }
     }
 
+    fn is_near(&self) -> bool {
+        true
+    }
+
     fn set_property(&self, key: &str, value: &[u8]) -> Result<(), HostError> {
         let call = "http_set_filter_state_bytes";
         done(call, self.filter(call)?.set_filter_state(&format!("wasm.{key}"), value))

@@ -96,6 +96,10 @@ impl Host for FakeHost {
         })
     }
 
+    fn is_near(&self) -> bool {
+        self.is_near
+    }
+
     fn set_property(&self, key: &str, value: &[u8]) -> Result<(), HostError> {
         self.answer(Hostcall::SetProperty, || {
             let mut contexts = self.contexts.borrow_mut();

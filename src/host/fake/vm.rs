@@ -28,6 +28,8 @@ pub struct FakeHost {
     pub(super) calls: RefCell<Calls>,
     /// What its root contexts agree on.
     pub(super) shared_by_roots: Rc<Vm>,
+    /// Whether it is no VM, but a module in the host's own process.
+    pub(super) is_near: bool,
 }
 
 // === impl FakeHost ===
@@ -42,6 +44,11 @@ impl FakeHost {
     /// An Envoy with one VM, being configured, that knows nothing of itself.
     pub fn new() -> Self {
         Self::in_process(Rc::new(RefCell::new(Process::new())), Value::default())
+    }
+
+    /// The same without a VM, a module in the host's own process.
+    pub fn near() -> Self {
+        Self { is_near: true, ..Self::new() }
     }
 
     /// Another VM of the same process: a worker. It has its own streams and
@@ -76,6 +83,7 @@ impl FakeHost {
             metrics: RefCell::default(),
             calls: RefCell::default(),
             shared_by_roots: Rc::default(),
+            is_near: false,
         }
     }
 }

@@ -8,7 +8,7 @@ from lab.tree import Json
 
 # The first Envoy with all that the native module needs.
 FIRST_NATIVE = (1, 40)
-# Without it names of metrics begin with `envoy_` and the module's namespace.
+# Without it names of metrics begin with `envoy_` and Envoy's namespace for modules.
 NATIVE_RUNTIME: Json = {
     "layers": [
         {
@@ -57,13 +57,22 @@ def native_http_filter(plugin: Json) -> Json:
         "dynamic_module_config": {
             "module": {"local": {"filename": str(native_module())}},
             "do_not_close": True,
-            "metrics_namespace": "istio_stats",
         },
         "filter_name": plugin["name"] if is_exchange else plugin["root_id"] or plugin["name"],
     }
     if "configuration" in plugin:
         config["filter_config"] = plugin["configuration"]
     return {"name": plugin["name"], "typed_config": config}
+
+
+def native_handles() -> Json:
+    """The upstream cluster by which the native module's metrics have handles."""
+    config = {
+        "@type": EXTENSION + "clusters.dynamic_modules.v3.ClusterConfig",
+        "cluster_name": "istio_stats",
+        "dynamic_module_config": {"module": {"local": {"filename": str(native_module())}}, "do_not_close": True},
+    }
+    return {"name": "istio_stats", "cluster_type": {"name": "envoy.clusters.dynamic_modules", "typed_config": config}}
 
 
 def _typed(name: str, kind: str, plugin: Json) -> Json:

@@ -3,23 +3,18 @@
 import json
 from functools import partial
 
-import pytest
-
 from lab.tree import Json, nodes
 from lab.waiting import await_equal
 from tests.e2e.harness import clients
 from tests.e2e.harness.doctor import diagnose
-from tests.e2e.harness.forms import Form
+from tests.e2e.harness.forms import Form, each_of
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.runnable import Wrapper
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.standalone import REVIEWS, LoggerPair
 from tests.e2e.harness.workloads import STOCK
 
-pytestmark = [
-    pytest.mark.usefixtures("form"),
-    pytest.mark.parametrize("form", [Form.NATIVE], ids=["native"], indirect=True),
-]
+pytestmark = each_of(Form.NATIVE, Form.LOOKED_UP)
 
 
 def test_the_samples(mesh: Mesh, backend: int, grpc_backend_port: int) -> None:

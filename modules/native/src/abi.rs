@@ -6,6 +6,10 @@
 //! never those of a filter: a filter keeps a copy of every label that it was ever given.
 #![allow(unsafe_code)]
 
+mod handles;
+
+pub(crate) use handles::{has_no_endpoints, Handle, UpstreamCluster};
+
 use core::ffi::{c_char, c_void, CStr};
 use core::{mem, ptr, slice};
 use std::sync::OnceLock;
@@ -95,6 +99,8 @@ const REQUEST_COMPLETE: usize = 17;
 
 type Raw = *mut c_void;
 type Buffers = *const Buffer;
+/// Defines a metric: for a configuration, by its name and its labels' names, whose number it is.
+type Define = unsafe extern "C" fn(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
 
 macro_rules! callbacks {
     ($($name:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {
@@ -148,6 +154,13 @@ callbacks! {
     http_filter_scheduler_new(Raw) -> Raw;
     http_filter_scheduler_commit(Raw, u64);
     http_filter_scheduler_delete(Raw);
+    cluster_pre_init_complete(Raw);
+    cluster_config_define_counter(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
+    cluster_config_define_histogram(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
+    cluster_config_resolve_counter_vec(Raw, usize, Buffers, usize, *mut Raw) -> u32;
+    cluster_config_resolve_histogram_vec(Raw, usize, Buffers, usize, *mut Raw) -> u32;
+    cluster_metric_counter_add(Raw, u64);
+    cluster_metric_histogram_record(Raw, u64);
 }
 
 extern "C" {
@@ -227,6 +240,30 @@ impl LabelValues {
     }
 }
 
+// === impl Vector ===
+
+impl Vector {
+    /// Has `define` define a metric.
+    ///
+    /// # Safety
+    /// The callback is of this kind, and takes such a configuration, which is there.
+    unsafe fn define<'a>(
+        define: Option<Define>,
+        configuration: Raw,
+        kind: MetricKind,
+        name: &str,
+        labels: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, Refused> {
+        let mut number = 0;
+        let name = Buffer::of(name.as_bytes());
+        let labels: Vec<_> = labels.map(|label| Buffer::of(label.as_bytes())).collect();
+        // SAFETY: as the caller says; all names are there until the call returns, and Envoy copies them.
+        let result = define
+            .map(|define| unsafe { define(configuration, name, labels.as_ptr(), labels.len(), &mut number) });
+        accepted(result).map(|()| Self { kind, number })
+    }
+}
+
 // === impl FilterConfig ===
 
 impl FilterConfig {
@@ -245,18 +282,13 @@ impl FilterConfig {
         name: &str,
         labels: impl Iterator<Item = &'a str>,
     ) -> Result<Vector, Refused> {
-        let mut number = 0;
         let define = CALLBACKS.get().map(|envoy| match kind {
             MetricKind::Counter => envoy.http_filter_config_define_counter,
             MetricKind::Gauge => envoy.http_filter_config_define_gauge,
             MetricKind::Histogram => envoy.http_filter_config_define_histogram,
         });
-        let name = Buffer::of(name.as_bytes());
-        let labels: Vec<_> = labels.map(|label| Buffer::of(label.as_bytes())).collect();
-        // SAFETY: the configuration is there, and all names until the call returns; Envoy copies them.
-        let result =
-            define.map(|define| unsafe { define(self.0, name, labels.as_ptr(), labels.len(), &mut number) });
-        accepted(result).map(|()| Vector { kind, number })
+        // SAFETY: the configuration is there.
+        unsafe { Vector::define(define, self.0, kind, name, labels) }
     }
 
     /// Adds to a counter, sets a gauge or adds a sample to a histogram.

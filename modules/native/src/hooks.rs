@@ -1,6 +1,8 @@
 //! What Envoy calls. Each hook hands on at once to code that `barrier` surrounds: no panic leaves it.
 #![allow(unsafe_code)]
 
+mod upstream_cluster;
+
 use core::ffi::{c_char, c_void};
 use core::ptr;
 
@@ -118,6 +120,9 @@ macro_rules! unused {
 }
 
 unused! {
+    envoy_dynamic_module_on_cluster_destroy
+    envoy_dynamic_module_on_cluster_lb_destroy
+    envoy_dynamic_module_on_cluster_lb_choose_host
     envoy_dynamic_module_on_http_filter_request_body
     envoy_dynamic_module_on_http_filter_request_trailers
     envoy_dynamic_module_on_http_filter_response_body

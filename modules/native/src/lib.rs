@@ -8,11 +8,13 @@
 //! * `host` is the core's [`istio_stats::host::Host`]: `properties` reads what Wasm's attributes are read
 //!   for, `node` and `service` what this interface does not show, `metrics` records, `shared` is what all
 //!   threads know.
+//! * `handles` records without looking up, where an upstream cluster of this module is there.
 //! * `ticker` wakes workers whose streams are open and silent.
 
 mod abi;
 mod barrier;
 mod config;
+mod handles;
 mod hooks;
 mod host;
 mod metrics;

@@ -1,17 +1,20 @@
 //! The metrics of one configured filter: vectors, which Envoy wants defined while it configures, and
 //! from them the series that a thread records.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::iter;
 use core::sync::atomic::{AtomicI64, Ordering};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use istio_stats::catalogue::metric::PREFIX;
 use istio_stats::host::metric_name::MetricName;
 use istio_stats::host::{HostError, MetricId, MetricKind};
+use istio_stats::rules::plan::MetricShape;
 
 use crate::abi::{FilterConfig, LabelValues, Refused, Vector};
+use crate::handles;
 
 /// The vectors of a configuration, and Envoy's part of it.
 #[derive(Debug)]
@@ -22,11 +25,9 @@ pub(crate) struct Vectors {
     added: AtomicI64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Known {
-    kind: MetricKind,
-    name: String,
-    labels: Vec<String>,
+    shape: Arc<MetricShape>,
     vector: Vector,
 }
 
@@ -40,11 +41,11 @@ pub(crate) struct Series {
     last: RefCell<Option<(Box<str>, Rc<LabelValues>)>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct One {
-    kind: MetricKind,
-    vector: Vector,
+    metric: Known,
     values: Rc<LabelValues>,
+    handle: Cell<handles::Known>,
 }
 
 const UNDEFINED: HostError = HostError { call: "define_metric", status: HostError::NOT_FOUND };
@@ -77,7 +78,8 @@ impl Vectors {
         let vector = self.envoy.define(kind, name, labels.clone());
         let vector = vector.map_err(refused("envoy_dynamic_module_callback_http_filter_config_define"))?;
         let labels = labels.map(ToOwned::to_owned).collect();
-        self.known.push(Known { kind, name: name.to_owned(), labels, vector });
+        let shape = Arc::new(MetricShape { kind, name: name.to_owned(), labels });
+        self.known.push(Known { shape, vector });
         Ok(())
     }
 
@@ -86,13 +88,12 @@ impl Vectors {
         kind: MetricKind,
         name: &str,
         labels: impl Iterator<Item = &'a str> + Clone,
-    ) -> Option<Vector> {
-        let is_it = |known: &&Known| {
-            known.kind == kind
-                && known.name == name
-                && known.labels.iter().map(String::as_str).eq(labels.clone())
-        };
-        self.known.iter().find(is_it).map(|known| known.vector)
+    ) -> Option<&Known> {
+        self.known.iter().find(|Known { shape, .. }| {
+            shape.kind == kind
+                && shape.name == name
+                && shape.labels.iter().map(String::as_str).eq(labels.clone())
+        })
     }
 
     /// Adds one to the counter of this name with this label.
@@ -100,16 +101,20 @@ impl Vectors {
     /// # Errors
     /// It was not defined, or Envoy refused it.
     pub(crate) fn count(&self, name: &str, label: &str, value: &str) -> Result<(), HostError> {
-        let vector = self.find(MetricKind::Counter, name, iter::once(label)).ok_or(UNDEFINED)?;
-        self.envoy.record(vector, &LabelValues::of(iter::once(value)), 1).map_err(refused("count"))
+        let known = self.find(MetricKind::Counter, name, iter::once(label)).ok_or(UNDEFINED)?;
+        self.envoy.record(known.vector, &LabelValues::of(iter::once(value)), 1).map_err(refused("count"))
     }
 
     /// The configuration goes: so does what it added to the gauge of this name.
     pub(crate) fn close(&self, gauge: &str) {
         let added = self.added.swap(0, Ordering::Relaxed);
-        if let (Some(vector), 1..) = (self.find(MetricKind::Gauge, gauge, iter::empty()), added) {
+        if let (Some(known), 1..) = (self.find(MetricKind::Gauge, gauge, iter::empty()), added) {
             // Nobody is left to be told of a failure.
-            let _ = self.envoy.change_gauge(vector, &LabelValues::of(iter::empty()), added.saturating_neg());
+            let _ = self.envoy.change_gauge(
+                known.vector,
+                &LabelValues::of(iter::empty()),
+                added.saturating_neg(),
+            );
         }
     }
 }
@@ -132,10 +137,10 @@ impl Series {
             return Ok(MetricId(*number));
         }
         let labels: Vec<_> = name.labels().map(|(label, _)| label).collect();
-        let vector = of.find(kind, name.name(), labels.into_iter()).ok_or(UNDEFINED)?;
+        let metric = of.find(kind, name.name(), labels.into_iter()).ok_or(UNDEFINED)?.clone();
         let mut list = self.list.borrow_mut();
         let number = u32::try_from(list.len()).map_err(|_| UNDEFINED)?;
-        list.push(One { kind, vector, values: self.values(name) });
+        list.push(One { metric, values: self.values(name), handle: Cell::default() });
         if is_own {
             self.own.borrow_mut().insert(name.stat_name().into(), number);
         }
@@ -159,14 +164,14 @@ impl Series {
     /// # Errors
     /// Envoy refused it.
     pub(crate) fn increment(&self, of: &Vectors, id: MetricId, delta: i64) -> Result<(), HostError> {
-        let one = self.get(id)?;
-        let result = if one.kind == MetricKind::Gauge {
-            of.added.fetch_add(delta, Ordering::Relaxed);
-            of.envoy.change_gauge(one.vector, &one.values, delta)
-        } else {
-            of.envoy.record(one.vector, &one.values, u64::try_from(delta).unwrap_or(0))
-        };
-        result.map_err(refused("increment_metric"))
+        self.with(id, |one| {
+            if one.metric.shape.kind == MetricKind::Gauge {
+                of.added.fetch_add(delta, Ordering::Relaxed);
+                of.envoy.change_gauge(one.metric.vector, &one.values, delta)
+            } else {
+                one.record(of, u64::try_from(delta).unwrap_or(0))
+            }
+        })
     }
 
     /// Sets a gauge or adds a sample to a histogram.
@@ -174,13 +179,30 @@ impl Series {
     /// # Errors
     /// Envoy refused it.
     pub(crate) fn record(&self, of: &Vectors, id: MetricId, value: u64) -> Result<(), HostError> {
-        let one = self.get(id)?;
-        of.envoy.record(one.vector, &one.values, value).map_err(refused("record_metric"))
+        self.with(id, |one| one.record(of, value))
     }
 
-    fn get(&self, MetricId(number): MetricId) -> Result<One, HostError> {
-        let place = usize::try_from(number).ok();
-        let one = place.and_then(|place| self.list.borrow().get(place).cloned());
-        one.ok_or(HostError { call: "record_metric", status: HostError::NOT_FOUND })
+    fn with(
+        &self,
+        MetricId(number): MetricId,
+        record: impl FnOnce(&One) -> Result<(), Refused>,
+    ) -> Result<(), HostError> {
+        let list = self.list.borrow();
+        let one = usize::try_from(number).ok().and_then(|place| list.get(place));
+        let one = one.ok_or(HostError { call: "record_metric", status: HostError::NOT_FOUND })?;
+        record(one).map_err(refused("record_metric"))
+    }
+}
+
+// === impl One ===
+
+impl One {
+    /// By handle where there is one, else by the values of its labels.
+    fn record(&self, of: &Vectors, value: u64) -> Result<(), Refused> {
+        let Known { shape, vector } = &self.metric;
+        if handles::record(&self.handle, shape, &self.values, value) {
+            return Ok(());
+        }
+        of.envoy.record(*vector, &self.values, value)
     }
 }

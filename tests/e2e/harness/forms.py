@@ -13,13 +13,19 @@ from lab.tree import Json
 
 class Form(Enum):
     WASM = "wasm"
+    # Its series have handles.
     NATIVE = "native"
+    # They have none.
+    LOOKED_UP = "native_looked_up"
 
 
-BOTH = [
-    pytest.mark.usefixtures("form"),
-    pytest.mark.parametrize("form", list(Form), ids=[form.value for form in Form], indirect=True),
-]
+def each_of(*forms: Form) -> list[pytest.MarkDecorator]:
+    """The test runs with each of these."""
+    parametrize = pytest.mark.parametrize("form", forms, ids=[form.value for form in forms], indirect=True)
+    return [pytest.mark.usefixtures("form"), parametrize]
+
+
+BOTH = each_of(Form.WASM, Form.NATIVE)
 
 
 class _Current:
@@ -33,7 +39,7 @@ def wasm_only(reason: str) -> pytest.MarkDecorator:
 
 def choose(form: Form, request: pytest.FixtureRequest) -> None:
     """From here on proxies have this form; skips the test if there is none."""
-    if form is Form.NATIVE:
+    if form is not Form.WASM:
         marker = request.node.get_closest_marker("wasm_only")
         if marker:
             pytest.skip(f"the native form: {marker.args[0]}")
@@ -45,7 +51,7 @@ def choose(form: Form, request: pytest.FixtureRequest) -> None:
 
 
 def is_native() -> bool:
-    return _Current.form is Form.NATIVE
+    return _Current.form is not Form.WASM
 
 
 def http_filter(plugin: Json) -> Json:
@@ -59,9 +65,12 @@ def fitted(whole: Json) -> Json:
         return whole
     del whole["stats_config"]
     whole["layered_runtime"] = plugins.NATIVE_RUNTIME
-    for upstream_cluster in whole["static_resources"]["clusters"]:
+    upstream_clusters = whole["static_resources"]["clusters"]
+    for upstream_cluster in upstream_clusters:
         metadata = upstream_cluster.get("metadata", {}).get("filter_metadata", {})
         for service in metadata.get("istio", {}).get("services", [])[:1]:
             texts = {f"service_{field}": text for field, text in service.items() if isinstance(text, str)}
             metadata["istio-stats"] = {**metadata.get("istio-stats", {}), **texts}
+    if _Current.form is Form.NATIVE:
+        whole["static_resources"]["clusters"] = [*upstream_clusters, plugins.native_handles()]
     return whole

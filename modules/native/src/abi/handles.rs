@@ -1,0 +1,110 @@
+//! The metrics of an upstream cluster of this module: a series of theirs has a handle, by which a sample is
+//! recorded without being looked up. Filters have nothing like it.
+
+use core::ptr;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use istio_stats::host::MetricKind;
+
+use super::{accepted, LabelValues, Raw, Refused, Vector, CALLBACKS};
+
+/// Envoy's part of the configuration of an upstream cluster of this module. `handles` has none longer than
+/// Envoy has the configuration.
+#[derive(Debug)]
+pub(crate) struct UpstreamCluster {
+    raw: Raw,
+    /// No other has it, nor ever had.
+    id: u64,
+}
+
+// SAFETY: what it is asked for after configuring is to find and record series, which Envoy does on any thread.
+unsafe impl Send for UpstreamCluster {}
+// SAFETY: the same.
+unsafe impl Sync for UpstreamCluster {}
+
+/// Envoy's counter or histogram of one series: there as long as the configuration that found it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handle {
+    kind: MetricKind,
+    series: Raw,
+    of: u64,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+// === impl UpstreamCluster ===
+
+impl UpstreamCluster {
+    /// Of the hook that Envoy configures with.
+    pub(crate) fn of(raw: Raw) -> Self {
+        Self { raw, id: NEXT_ID.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// What tells it from all others.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Defines a metric. While configuring only: later Envoy refuses. Gauges are not for handles.
+    ///
+    /// # Errors
+    /// Envoy's reason, by number.
+    pub(crate) fn define<'a>(
+        &self,
+        kind: MetricKind,
+        name: &str,
+        labels: impl Iterator<Item = &'a str>,
+    ) -> Result<Vector, Refused> {
+        let define = CALLBACKS.get().and_then(|envoy| match kind {
+            MetricKind::Counter => Some(envoy.cluster_config_define_counter),
+            MetricKind::Histogram => Some(envoy.cluster_config_define_histogram),
+            MetricKind::Gauge => None,
+        });
+        // SAFETY: the configuration is there.
+        unsafe { Vector::define(define, self.raw, kind, name, labels) }
+    }
+
+    /// The series of a metric with these labels, which is made if it is not there.
+    ///
+    /// # Errors
+    /// Envoy's reason, by number.
+    pub(crate) fn find(&self, vector: Vector, labels: &LabelValues) -> Result<Handle, Refused> {
+        let mut series = ptr::null_mut();
+        let find = CALLBACKS.get().and_then(|envoy| match vector.kind {
+            MetricKind::Counter => Some(envoy.cluster_config_resolve_counter_vec),
+            MetricKind::Histogram => Some(envoy.cluster_config_resolve_histogram_vec),
+            MetricKind::Gauge => None,
+        });
+        let buffers = &labels.buffers;
+        // SAFETY: the configuration is there, the number is one that it gave, and so are the values until
+        // the call returns. Envoy itself refuses another number of values than of labels.
+        accepted(find.map(|find| unsafe {
+            find(self.raw, vector.number, buffers.as_ptr(), buffers.len(), &mut series)
+        }))?;
+        Ok(Handle { kind: vector.kind, series, of: self.id })
+    }
+
+    /// Adds to a counter, or a sample to a histogram; false if the handle is another's.
+    pub(crate) fn record(&self, handle: Handle, value: u64) -> bool {
+        let record = CALLBACKS.get().and_then(|envoy| match handle.kind {
+            MetricKind::Counter => Some(envoy.cluster_metric_counter_add),
+            MetricKind::Histogram => Some(envoy.cluster_metric_histogram_record),
+            MetricKind::Gauge => None,
+        });
+        let Some(record) = record.filter(|_| handle.of == self.id && !handle.series.is_null()) else {
+            return false;
+        };
+        // SAFETY: the configuration that found the series is this one, and there.
+        unsafe { record(handle.series, value) }
+        true
+    }
+}
+
+/// Tells Envoy that an upstream cluster has all the endpoints that it will have before Envoy is ready: none.
+/// It is the argument of a hook that runs.
+pub(crate) fn has_no_endpoints(raw: Raw) {
+    if let Some(envoy) = CALLBACKS.get() {
+        // SAFETY: it is there while its hook runs.
+        unsafe { (envoy.cluster_pre_init_complete)(raw) }
+    }
+}

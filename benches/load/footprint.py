@@ -47,7 +47,12 @@ def all_variants() -> Json:
             (module("istio_stats"), module("metadata_exchange")),
         ),
         "istio_stats, native": (
-            mesh.Variant("native", "", filters=(mesh.native_filter("istio_stats"),)),
+            mesh.Variant(
+                "native",
+                "",
+                filters=(mesh.native_filter("istio_stats"),),
+                upstream_clusters=(plugins.native_handles(),),
+            ),
             (native_module(),),
         ),
     }

@@ -42,6 +42,8 @@ class Variant:
     filters: tuple[Json, ...] = ()
     loggers: tuple[Json, ...] = ()
     stream: Stream = SOURCE
+    # Beside its own.
+    upstream_clusters: tuple[Json, ...] = ()
 
 
 class Mesh:
@@ -83,7 +85,7 @@ class Mesh:
                 return _upstream_cluster(variant, secure, bootstrap.upstream_tls(identities[0], SERVER_IDENTITY))
             return _upstream_cluster(variant, exchanging if variant.stream.answered else plain)
 
-        clusters = [upstream(variant) for variant in variants]
+        clusters = [one for variant in variants for one in (upstream(variant), *variant.upstream_clusters)]
         flush = f"{flush_seconds}s"
         configuration = bootstrap.bootstrap(client(), listeners, clusters, admin_port=admin, flush=flush)
         # For native modules; of others no name changes.

@@ -65,7 +65,13 @@ def filter_of(mode: str) -> Json:
 
 def measure(mode: str, places: Sequence[str]) -> Json:
     """In one fresh Envoy."""
-    variant = mesh.Variant("new-series", "", filters=(filter_of(mode),), stream=Stream(named_service=False))
+    variant = mesh.Variant(
+        "new-series",
+        "",
+        filters=(filter_of(mode),),
+        stream=Stream(named_service=False),
+        upstream_clusters=(plugins.native_handles(),) if mode == "natively" else (),
+    )
     with Processes() as processes:
         envoys = mesh.Mesh(processes, "new_series", [variant], flush_seconds=mesh.NO_FLUSH_SECONDS)
         envoy, client = envoys.proxy, NewHosts("service", envoys.port(variant))
@@ -85,8 +91,7 @@ def measure(mode: str, places: Sequence[str]) -> Json:
             label_sets = before + count
         kib = (envoy.resident_bytes() - resident) / 1024 / (label_sets * SERIES_PER_LABEL_SET)
         # Labels stand in front of a Wasm plugin's name, and behind that of a native module.
-        mine = "(new-series|elsewhere)"
-        counted = envoy.counters(f"{mine}.*istio_requests_total$|istio_requests_total\\..*{mine}")
+        counted = envoy.counters("elsewhere.*istio_requests_total$|istio_requests_total\\..*elsewhere")
         return {
             "envoy": envoy.version,
             "costs": costs,

@@ -19,7 +19,7 @@ use istio_stats::config::parse;
 use crate::artefact::Artefact;
 use crate::yaml::{self, Node};
 use found::{Document, File, Found};
-pub(crate) use native::without_node;
+pub(crate) use native::{native_module, without_node};
 
 /// Reads a file, or standard input for `-`, and finds what is in it. `bare` is
 /// the module that a configuration by itself is for.

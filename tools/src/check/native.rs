@@ -5,11 +5,17 @@ use istio_stats::config::Config;
 
 use super::definitions::path_of_definition;
 use super::problem::{Level, Problem, Problems};
+use crate::find;
 use crate::find::found::{Document, Form, Found};
-use crate::yaml::Node;
+use crate::yaml::{Node, Position};
 
 /// Without it Envoy puts the module's namespace in front of every name.
 const STRIP: &str = "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix";
+
+/// The type of the upstream cluster by which series have handles.
+const HANDLES: &str = "envoy.extensions.clusters.dynamic_modules.v3.ClusterConfig";
+/// Where Envoy has the metrics of such an upstream cluster, and of filters that do not say another.
+const NAMESPACE: &str = "dynamicmodulescustom";
 
 /// Whether it is the native form.
 pub(super) fn is_native(found: &Found) -> bool {
@@ -41,14 +47,44 @@ pub(super) fn check(found: &Found, config: &Config, problems: &mut Problems) {
 
 /// Checks a bootstrap that has filters of the native module.
 pub(super) fn check_bootstrap(document: &Document, bootstrap: &Node, problems: &mut Problems) {
-    if !document.found.iter().any(is_native) || says(bootstrap) {
+    if !document.found.iter().any(is_native) {
         return;
     }
-    let position = bootstrap.position_of("layered_runtime");
-    let message =
-        "names of the native form's metrics begin with \"envoy_\" and its metrics_namespace".to_owned();
-    let suggestion = format!("say {STRIP}: true in a static_layer of layered_runtime");
-    problems.push(Problem::new(Level::Warning, position, &[], message).suggest(suggestion));
+    let mut warn = |position, message: &str, suggestion: String| {
+        problems.push(Problem::new(Level::Warning, position, &[], message.to_owned()).suggest(suggestion));
+    };
+    if !says(bootstrap) {
+        let message = "names of the native form's metrics begin with \"envoy_\" and its metrics_namespace";
+        let suggestion = format!("say {STRIP}: true in a static_layer of layered_runtime");
+        warn(bootstrap.position_of("layered_runtime"), message, suggestion);
+    }
+    if has_handles(bootstrap) {
+        each_other_namespace(bootstrap, &mut |position| {
+            let message = format!("metrics by handle are in the namespace {NAMESPACE}, not in this one");
+            warn(position, &message, "leave metrics_namespace out".to_owned());
+        });
+    }
+}
+
+/// Whether there is the upstream cluster by which series have handles.
+fn has_handles(bootstrap: &Node) -> bool {
+    let clusters = bootstrap.at(&["static_resources", "clusters"]).map(Node::elements).unwrap_or_default();
+    clusters.iter().filter_map(|one| one.at(&["cluster_type", "typed_config"])).any(|config| {
+        config.text_at(&["@type"]).is_some_and(|url| url.ends_with(HANDLES))
+            && find::native_module(config).is_some()
+    })
+}
+
+/// Where a filter of this module has another namespace than its handles.
+fn each_other_namespace(node: &Node, tell: &mut impl FnMut(Position)) {
+    if let Some(config) = node.get("dynamic_module_config").filter(|_| find::native_module(node).is_some()) {
+        let other = config.get("metrics_namespace").filter(|told| told.text() != Some(NAMESPACE));
+        if let Some(other) = other {
+            tell(other.position);
+        }
+    }
+    node.elements().iter().for_each(|element| each_other_namespace(element, tell));
+    node.entries().iter().for_each(|entry| each_other_namespace(&entry.value, tell));
 }
 
 /// Whether the runtime of a bootstrap has the flag set, flat or as a tree.

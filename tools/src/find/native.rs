@@ -20,12 +20,8 @@ pub(super) fn plugin(node: &Node, name: Option<&str>) -> Option<Candidate> {
     if url.rsplit('/').next() != Some(FILTER) {
         return None;
     }
-    let module = [
-        filter.text_at(&["dynamic_module_config", "module", "local", "filename"]),
-        filter.text_at(&["dynamic_module_config", "name"]),
-    ];
     let plugin = filter.text_at(&["filter_name"]).unwrap_or_default();
-    let artefact = recognise::artefact(&module).map(|_| {
+    let artefact = native_module(filter).map(|_| {
         if plugin == EXCHANGE {
             Artefact::MetadataExchange
         } else {
@@ -42,6 +38,14 @@ pub(super) fn plugin(node: &Node, name: Option<&str>) -> Option<Candidate> {
         // One that fails does nothing from there on; there is no choice.
         failure: None,
     })
+}
+
+/// This project's module, if that is what an extension of Envoy is of.
+pub(crate) fn native_module(extension: &Node) -> Option<Artefact> {
+    recognise::artefact(&[
+        extension.text_at(&["dynamic_module_config", "module", "local", "filename"]),
+        extension.text_at(&["dynamic_module_config", "name"]),
+    ])
 }
 
 /// A configuration without `node`, which is the module's own.

@@ -51,9 +51,26 @@ pub fn root(bytes: &[u8]) -> Result<Map<String, Value>, Issue> {
     Err(Issue { level: log::Level::Error, path: String::new(), message })
 }
 
+/// Takes a field out of a configuration: its value, and the rest as JSON. `None`: there is no
+/// such field, and what is no configuration is left to whoever reads it to complain of.
+pub fn take(bytes: &[u8], field: &str) -> Option<(Value, Vec<u8>)> {
+    let mut fields = root(bytes).ok()?;
+    let taken = fields.remove(field)?;
+    Some((taken, serde_json::to_vec(&fields).ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_is_taken_out() {
+        let (node, rest) = take(br#"{"node": {"id": "me"}, "max_series": 7}"#, "node").unwrap();
+        assert_eq!((node["id"].as_str(), rest.as_slice()), (Some("me"), &br#"{"max_series":7}"#[..]));
+        for whole in [&br#"{"max_series": 7}"#[..], b"[", b"\xff", b""] {
+            assert_eq!(take(whole, "node"), None);
+        }
+    }
 
     #[test]
     fn a_byte_order_mark_is_none_of_the_text() {

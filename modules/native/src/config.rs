@@ -9,7 +9,6 @@ use istio_stats::config::parse;
 use istio_stats::exchange::Exchange;
 use istio_stats::host::{Host as _, MetricKind};
 use istio_stats::stats::plugin::StatsPlugin;
-use serde_json::Value;
 
 use crate::abi::{self, FilterConfig};
 use crate::barrier::within;
@@ -55,6 +54,8 @@ pub(crate) enum Plugin {
 
 /// Names the exchange; any other name is the stats plugin.
 const EXCHANGE: &str = "metadata_exchange";
+/// The field of the configuration that is the module's own.
+const NODE: &str = "node";
 /// Counts what [`crate::barrier`] kept from Envoy.
 const PANICS: &str = "istio_stats_internal_errors_total";
 /// Its label: without any it would be there from the beginning.
@@ -131,7 +132,10 @@ impl Settings {
     fn new(name: &[u8], configuration: &[u8]) -> Self {
         let name = String::from_utf8_lossy(name).into_owned();
         let plugin = if name == EXCHANGE { Plugin::Exchange } else { Plugin::Stats };
-        let (node, configuration) = split(configuration);
+        let (node, configuration) = match parse::take(configuration, NODE) {
+            Some((node, rest)) => (Some(node), rest),
+            None => (None, configuration.to_vec()),
+        };
         let (node, unknown) = match node.map_or_else(Node::of_process, |node| Ok(Node::of(node))) {
             Ok(node) => (node, None),
             Err(reason) => (Node::default(), Some(reason)),
@@ -169,31 +173,6 @@ impl Settings {
                 }
                 plugin.is_some()
             }
-        }
-    }
-}
-
-/// The field `node`, which is the module's, and the rest, which is the plugin's. What is no JSON is left to
-/// the plugin to complain of.
-fn split(configuration: &[u8]) -> (Option<Value>, Vec<u8>) {
-    let taken = parse::root(configuration).ok().and_then(|mut fields| {
-        let node = fields.remove("node")?;
-        Some((Some(node), serde_json::to_vec(&fields).ok()?))
-    });
-    taken.unwrap_or_else(|| (None, configuration.to_vec()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_node_is_taken_out_of_the_configuration() {
-        let (node, rest) = split(br#"{"node": {"id": "me"}, "max_series": 7}"#);
-        assert_eq!(node.unwrap()["id"], "me");
-        assert_eq!(rest, br#"{"max_series":7}"#);
-        for whole in [&br#"{"max_series": 7}"#[..], b"[", b"\xff", b""] {
-            assert_eq!(split(whole), (None, whole.to_vec()));
         }
     }
 }

@@ -50,7 +50,5 @@ pub(crate) fn native_module(extension: &Node) -> Option<Artefact> {
 
 /// A configuration without `node`, which is the module's own.
 pub(crate) fn without_node(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut fields = parse::root(bytes).ok()?;
-    fields.remove("node")?;
-    serde_json::to_vec(&fields).ok()
+    parse::take(bytes, "node").map(|(_, rest)| rest)
 }

@@ -130,7 +130,11 @@ impl Recorder {
             };
             Some(Known { seen, added, metrics, messages })
         };
-        if let Some(((request, _), known)) = self.likeness(fetched, said).zip(settled()) {
+        // What are no counts now may be some in the next of the same length.
+        let has_text = |measured: &Measured<'_>| measured.messages.is_some_and(|text| !text.is_empty());
+        let request = self.likeness(fetched, said);
+        let request = request.filter(|(_, measured)| has_text(measured) == of_messages.is_some());
+        if let Some(((request, _), known)) = request.zip(settled()) {
             self.memo.borrow_mut().put(request, known);
         }
     }

@@ -177,3 +177,27 @@ fn other_http_streams_cost_a_tick_no_bytes() {
     assert_eq!(story.host.calls_that_returned_bytes(), 0);
     assert_eq!(story.host.all_calls(), 20, "one context switch and one read each");
 }
+
+#[test]
+fn a_stream_that_was_reported_on_is_not_taken_for_one_like_it() {
+    let story = Story::new(INBOUND, r#"{"attachment": "http"}"#);
+    let open = || {
+        let id = story.open();
+        story.grpc_messages(5, 5);
+        story.host.set_attribute(&["response", "grpc_status"], 0i64);
+        story.host.set_attribute(&["connection", "id"], 7i64);
+        id
+    };
+    let serve = |calls: usize| (0..calls).for_each(|_| story.finish(open()));
+    // As many as it takes to be known again, also after the report.
+    serve(20);
+    story.tick();
+    let reported = open();
+    story.host.enter_stream(reported, Phase::ResponseHeaders);
+    story.tick();
+    serve(20);
+    story.finish(reported);
+    story.tick();
+    let sum = |metric| story.series(metric).iter().map(|(_, count)| *count).sum::<u64>();
+    assert_eq!([sum("request_messages_total"), sum("response_messages_total")], [5 * 41; 2]);
+}

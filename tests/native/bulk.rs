@@ -1,7 +1,7 @@
 //! The list that most attributes of a request are read by.
 
 use istio_stats::host::fake::{FakeHost, Hostcall, Value};
-use istio_stats::host::MetricKind;
+use istio_stats::host::{HeaderMap, MetricKind};
 
 use crate::story::{Story, OUTBOUND};
 
@@ -83,6 +83,25 @@ fn a_host_that_is_near_is_asked_for_no_expression() {
     assert_eq!(near, far);
     // Those that a request of this kind was ever asked for, each once, and no other.
     assert_eq!(reads, 14);
+}
+
+/// A stream of gRPC without messages is not taken for one with some.
+#[test]
+fn messages_count_on_a_host_that_is_near() {
+    let story = Story::of_web(FakeHost::near(), OUTBOUND, "{}");
+    for counts in [None, Some((2, 3)), None, Some((5, 7))] {
+        for _ in 0..MANY {
+            let id = story.open();
+            story.host.set_header_to(HeaderMap::Request, "content-type", "application/grpc");
+            if let Some((requests, responses)) = counts {
+                story.grpc_messages(requests, responses);
+            }
+            story.finish(id);
+        }
+    }
+    let total = |metric| story.series(metric).into_iter().map(|(_, count)| count).sum::<u64>();
+    let totals = ["requests_total", "request_messages_total", "response_messages_total"].map(total);
+    assert_eq!(totals, [4, 7, 10].map(|each| each * MANY as u64));
 }
 
 #[test]

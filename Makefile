@@ -88,7 +88,7 @@ bench: ## CPU, latency and memory of a real Envoy with the plugins, without, and
 scale: ## many proxies, their Prometheis and a store: what each form takes, beside what istio-stats plan says (SCALE="--effort 0.2"; docs/scale.md)
 	@scripts/setup bench
 	@$(MAKE) --no-print-directory build
-	@.venv/bin/python -m benches.load --only scrape,fleet $(SCALE)
+	@.venv/bin/python -m benches.load --only scrape,fleet,model $(SCALE)
 
 dist: ## what is released: modules, command, images, bills of materials, SHA256SUMS (ARCHITECTURES="x86_64 aarch64"; docs/release.md)
 	@scripts/setup dist $(ARCHITECTURES)

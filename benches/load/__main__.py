@@ -23,13 +23,14 @@ PARTS = {
     "latency": "latency of other requests while new series appear",
     "scrape": "what a scrape costs in each form, for Envoy and for Prometheus",
     "fleet": "what a mesh takes of its Prometheis, beside what `istio-stats plan` says",
+    "model": "what a series costs a Prometheus, fitted to what `fleet` measured",
     "footprint": "size, time to ready, memory",
     "tcp": "TCP throughput",
     "hostcalls": "CPU time per hostcall, within a request",
     "opt_levels": "the module at each level of the compiler's",
 }
 # For the design, not for comparison, or with a target of its own (make scale): only when asked for.
-OPTIONAL = {"hostcalls", "opt_levels", "fleet"}
+OPTIONAL = {"hostcalls", "opt_levels", "fleet", "model"}
 
 
 def main() -> None:

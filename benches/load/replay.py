@@ -20,7 +20,7 @@ from lab import plugins
 from lab.processes import Processes
 
 # Of one proxy, and how many pages are taken of it.
-LABEL_SETS = 20
+LABEL_SETS = 2
 PAGES = 14
 # The workload that all label sets name as theirs. Other names have its length, so that protobuf stays what it is.
 WORKLOAD = b"frontend-v1"

@@ -23,7 +23,10 @@ const UNUSED: [Dimension; 4] = [
     Dimension::DestinationVersion,
 ];
 
-pub(crate) const ALL: [Lever; 4] = [
+/// Of the lever on buckets: ten bounds, and the endless one.
+const FEWER_BUCKETS: f64 = 11.0;
+
+pub(crate) const ALL: [Lever; 5] = [
     Lever {
         name: "protobuf",
         place: "Prometheus' command line",
@@ -41,6 +44,15 @@ pub(crate) const ALL: [Lever; 4] = [
         place: "the configuration of istio_stats",
         lines: r#"{"metrics": [{"name": "request_bytes", "drop": true}, {"name": "response_bytes", "drop": true}]}"#,
         change: |mesh| (mesh.histograms > 1.0).then_some(Mesh { histograms: 1.0, ..*mesh }),
+    },
+    Lever {
+        name: "fewer buckets",
+        place: "stats_config of the bootstrap",
+        lines: "histogram_bucket_settings: [{match: {contains: istio_}, buckets: [1, 5, 10, 25, 100, 250, 1000, 5000, 30000, 300000]}]",
+        change: |mesh| {
+            let saves = mesh.form != Form::Native && mesh.buckets > FEWER_BUCKETS;
+            saves.then_some(Mesh { buckets: FEWER_BUCKETS, ..*mesh })
+        },
     },
     Lever {
         name: "without app and version",

@@ -4,6 +4,7 @@ use anyhow::{ensure, Context as _, Result};
 use istio_stats::catalogue::metric::Metric;
 
 use super::levers::seen;
+use super::model::TCP;
 use crate::endpoint::Endpoint;
 use crate::exposition::Page;
 use crate::names::full;
@@ -13,6 +14,7 @@ use crate::names::full;
 pub(crate) struct Measured {
     pub(crate) http: f64,
     pub(crate) tcp: f64,
+    /// Of a label set of HTTP.
     pub(crate) labels: f64,
 }
 
@@ -34,9 +36,9 @@ pub(crate) fn measure(endpoints: &[Endpoint], prefix: &str) -> Result<Measured> 
             page.samples.iter().map(|sample| seen(sample.labels.0.iter().map(|(n, v)| (&**n, &**v))));
         bytes += labels.sum::<f64>();
     }
-    let all = counts.iter().sum::<usize>() as f64;
+    let [http, tcp] = counts.map(|count| count as f64);
+    let all = http + tcp * TCP.share_of_labels();
     ensure!(all > 0.0, "these proxies have counted nothing yet");
     let proxies = endpoints.len() as f64;
-    let [http, tcp] = counts.map(|count| count as f64 / proxies);
-    Ok(Measured { http, tcp, labels: bytes / all })
+    Ok(Measured { http: http / proxies, tcp: tcp / proxies, labels: bytes / all })
 }

@@ -51,9 +51,31 @@ def access_logger(plugin: Json) -> Json:
 
 def native_http_filter(plugin: Json) -> Json:
     """The native module in place of a Wasm plugin; its name stands for the root id."""
+    return _native(plugin, "filters.http.dynamic_modules.v3.DynamicModuleFilter")
+
+
+def native_network_filter(plugin: Json) -> Json:
+    """The same for TCP; the bootstrap has to have its `native_extension`."""
+    return _native(plugin, "filters.network.dynamic_modules.v3.DynamicModuleNetworkFilter")
+
+
+def native_extension(network_filter: Json) -> Json:
+    """Defines in a bootstrap what the stats plugin of TCP reports."""
+    config = network_filter["typed_config"]
+    typed = {
+        "@type": EXTENSION + "bootstrap.dynamic_modules.v3.DynamicModuleBootstrapExtension",
+        "dynamic_module_config": config["dynamic_module_config"],
+        "extension_name": "istio_stats",
+    }
+    if "filter_config" in config:
+        typed["extension_config"] = config["filter_config"]
+    return {"name": "istio_stats", "typed_config": typed}
+
+
+def _native(plugin: Json, kind: str) -> Json:
     is_exchange = plugin["name"] == "metadata_exchange"
     config = {
-        "@type": EXTENSION + "filters.http.dynamic_modules.v3.DynamicModuleFilter",
+        "@type": EXTENSION + kind,
         "dynamic_module_config": {
             "module": {"local": {"filename": str(native_module())}},
             "do_not_close": True,

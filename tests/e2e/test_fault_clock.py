@@ -12,12 +12,14 @@ import pytest
 from lab import bootstrap
 from lab.envoy import binary as envoy_binary
 from lab.waiting import wait_until
-from tests.e2e.harness import clients, tcp
+from tests.e2e.harness import clients, forms, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.wall_clock import WallClock
+
+pytestmark = forms.BOTH
 
 HOUR = 3600
 DAY = 24 * HOUR

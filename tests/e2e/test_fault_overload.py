@@ -11,6 +11,7 @@ import pytest
 from lab import bootstrap
 from lab.tree import Json
 from lab.waiting import PATIENCE_SECONDS, wait_until
+from tests.e2e.harness import forms
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.altered import Altered
 from tests.e2e.harness.doctor import diagnose
@@ -20,6 +21,8 @@ from tests.e2e.harness.requests import encode, read_status
 from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.workloads import SHOP
+
+pytestmark = forms.BOTH
 
 ANSWER = [bootstrap.direct_response("/", 200)]
 PRESSURE = "envoy.resource_monitors.injected_resource"

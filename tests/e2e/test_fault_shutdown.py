@@ -8,7 +8,7 @@ import pytest
 from lab import bootstrap
 from lab.tree import Json
 from lab.waiting import await_equal
-from tests.e2e.harness import clients, tcp
+from tests.e2e.harness import clients, forms, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.grpc_stream import Stream
 from tests.e2e.harness.mesh import Mesh
@@ -17,6 +17,8 @@ from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.tcp import TcpSidecar
 from tests.e2e.harness.tcp_sink import Sink
 from tests.e2e.harness.usual import ABSENT
+
+pytestmark = forms.BOTH
 
 # No report before the end.
 LONG = {"tcp_reporting_duration": "600s"}

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from lab.tree import Json
-from tests.e2e.harness import tcp
+from tests.e2e.harness import forms, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.altered import Altered, http_manager
 from tests.e2e.harness.envoy import Envoy
@@ -18,6 +18,8 @@ from tests.e2e.harness.requests import encode
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.tcp_families import Counts, await_totals, expect
 from tests.e2e.harness.workloads import SHOP, STOCK
+
+pytestmark = forms.BOTH
 
 FRAME = frame(SHOP.peer_metadata(), SHOP.node_id)
 ANSWER = frame(STOCK.peer_metadata(), STOCK.node_id)

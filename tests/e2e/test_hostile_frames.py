@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.e2e.harness import tcp
+from tests.e2e.harness import forms, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import FRAME_MAGIC, frame, raw_frame
@@ -56,6 +56,8 @@ NO_FRAMES = (
     # The other byte order.
     FRAME_MAGIC[::-1] + b"\x00\x00\x00\x01x",
 )
+
+pytestmark = forms.BOTH
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [1, 4]], ids=["whole", "two_parts", "three_parts"])

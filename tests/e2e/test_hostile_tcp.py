@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tests.e2e.harness import tcp, unharmed
+from tests.e2e.harness import forms, tcp, unharmed
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.clients import send_raw
 from tests.e2e.harness.mesh import Mesh
@@ -13,6 +13,8 @@ from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.tcp_families import Counts, expect
 from tests.e2e.harness.unharmed import Target
 from tests.e2e.harness.workloads import SHOP, STOCK, WAYPOINT
+
+pytestmark = forms.BOTH
 
 LARGEST = 16 * 1024
 FRAME = frame(WAYPOINT.peer_metadata(), WAYPOINT.node_id)

@@ -13,11 +13,13 @@ import pytest
 
 from lab import bootstrap
 from lab.memory import resident_bytes
-from tests.e2e.harness import tcp, tcp_traffic
+from tests.e2e.harness import forms, tcp, tcp_traffic
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.runnable import Runnable
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.usual import ABSENT
+
+pytestmark = forms.BOTH
 
 CONNECTIONS = int(os.environ.get("IDLE_CONNECTIONS", "1000"))
 REQUEST = b"GET / HTTP/1.1\r\nhost: reviews\r\n\r\n"

@@ -6,13 +6,15 @@ import pytest
 
 from lab import bootstrap
 from lab.certs import Identity
-from tests.e2e.harness import clients, golden, sidecar, tcp
+from tests.e2e.harness import clients, forms, golden, sidecar, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import FRAME_MAGIC
 from tests.e2e.harness.tcp_families import Counts, expect, expect_both, families
 from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import STOCK
+
+pytestmark = forms.BOTH
 
 
 def test_both_sides_know_each_other_and_count_the_same(mesh: Mesh, doubler: int) -> None:
@@ -70,6 +72,7 @@ def test_an_upstream_cluster_can_be_listed_in_the_configuration(mesh: Mesh, doub
     expect_both(mesh, Counts(opened=1, closed=1, received=6, sent=12))
 
 
+@forms.wasm_only("of TCP no metadata of endpoints can be read")
 def test_endpoint_metadata_tells_what_no_exchange_did(mesh: Mesh, doubler: int) -> None:
     upstream = mesh.start(tcp.west(doubler, exchange=ABSENT))
     traffic.converse(mesh.start(tcp.east(upstream, exchange=ABSENT, endpoint_metadata=STOCK.endpoint_metadata())))

@@ -10,13 +10,15 @@ import pytest
 
 from lab import bootstrap
 from lab.waiting import PATIENCE_SECONDS, await_equal, wait_until
-from tests.e2e.harness import tcp
+from tests.e2e.harness import forms, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.clients import refusing_port
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.tcp_families import Counts, await_totals, expect, expect_both, flags
 from tests.e2e.harness.tcp_sink import Sink
 from tests.e2e.harness.usual import ABSENT
+
+pytestmark = forms.BOTH
 
 # Long enough for what the test does meanwhile, on a busy machine.
 DRAIN_SECONDS = 3

@@ -3,10 +3,12 @@
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.e2e.harness import tcp
+from tests.e2e.harness import forms, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.tcp_families import Counts, expect_both
+
+pytestmark = forms.BOTH
 
 WORKERS = 2
 CONNECTIONS = 200

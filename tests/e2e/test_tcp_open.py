@@ -3,7 +3,7 @@
 import socket
 import time
 
-from tests.e2e.harness import tcp
+from tests.e2e.harness import forms, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.mesh import Mesh
@@ -11,6 +11,8 @@ from tests.e2e.harness.peer_metadata import frame
 from tests.e2e.harness.tcp_families import Counts, await_totals, expect, expect_both, totals
 from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import STOCK
+
+pytestmark = forms.BOTH
 
 
 def test_an_open_connection_is_counted_as_it_goes(mesh: Mesh, doubler: int) -> None:

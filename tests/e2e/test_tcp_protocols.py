@@ -5,10 +5,12 @@ import ssl
 from typing import Any
 
 from lab.certs import Identity
-from tests.e2e.harness import tcp
+from tests.e2e.harness import forms, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.tcp_families import Counts, expect_both
+
+pytestmark = forms.BOTH
 
 
 def test_tls_between_client_and_server_passes_untouched(mesh: Mesh, stock_identity: Identity) -> None:

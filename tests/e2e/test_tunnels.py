@@ -8,7 +8,7 @@ import pytest
 
 from lab.certs import Identity
 from lab.tree import Json
-from tests.e2e.harness import clients, tcp
+from tests.e2e.harness import clients, forms, tcp
 from tests.e2e.harness import istio_peers as istio
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.altered import Altered
@@ -17,6 +17,8 @@ from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import east, waypoint, west
 from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import SHOP, STOCK, STOCK_SERVICE
+
+pytestmark = forms.BOTH
 
 LABELS = {
     "source_principal": SHOP.spiffe_id(),

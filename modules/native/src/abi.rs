@@ -6,15 +6,9 @@
 //! never those of a filter: a filter keeps a copy of every label that it was ever given.
 #![allow(unsafe_code)]
 
-mod handles;
-
-pub(crate) use handles::{has_no_endpoints, Handle, UpstreamCluster};
-
 use core::ffi::{c_char, c_void, CStr};
 use core::{mem, ptr, slice};
 use std::sync::OnceLock;
-
-use istio_stats::host::MetricKind;
 
 /// The version of the interface that this module speaks. Of another one Envoy warns.
 pub(crate) const VERSION: &CStr = c"v0.2.0";
@@ -32,41 +26,16 @@ pub(crate) struct Buffer {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Filter(Raw);
 
-/// Envoy's part of a configured filter, as long as there is this module's part of it. Every stream holds
-/// it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FilterConfig(Raw);
-
-// SAFETY: what it is asked for after configuring is to record metrics, which Envoy does on any thread.
-unsafe impl Send for FilterConfig {}
-// SAFETY: the same.
-unsafe impl Sync for FilterConfig {}
-
 /// Envoy's means to call a filter's hook on its thread, from any thread.
 #[derive(Debug)]
-pub(crate) struct Scheduler(Raw);
+pub(crate) struct Scheduler {
+    raw: Raw,
+    commit: unsafe extern "C" fn(Raw, u64),
+    delete: unsafe extern "C" fn(Raw),
+}
 
 // SAFETY: that is what it is for.
 unsafe impl Send for Scheduler {}
-
-/// The values of a metric's labels, in the form that Envoy takes them.
-#[derive(Debug)]
-pub(crate) struct LabelValues {
-    /// Into the text, which nothing changes.
-    buffers: Box<[Buffer]>,
-    _text: Box<str>,
-}
-
-/// A metric that was defined for its labels, by Envoy's number of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Vector {
-    kind: MetricKind,
-    number: usize,
-}
-
-/// Envoy refused a metric: its reason, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refused(pub(crate) u32);
 
 /// Whose headers are meant, by Envoy's numbers.
 #[derive(Clone, Copy, Debug)]
@@ -98,12 +67,22 @@ struct Timing {
 const REQUEST_COMPLETE: usize = 17;
 
 type Raw = *mut c_void;
-type Buffers = *const Buffer;
-/// Defines a metric: for a configuration, by its name and its labels' names, whose number it is.
-type Define = unsafe extern "C" fn(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
 
+/// A table of Envoy's callbacks, and what finds them.
 macro_rules! callbacks {
     ($($name:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {
+        static CALLBACKS: OnceLock<Callbacks> = OnceLock::new();
+
+        /// Finds them.
+        ///
+        /// # Errors
+        /// The name of one that this Envoy lacks.
+        pub(super) fn find_callbacks() -> Result<(), &'static str> {
+            let found = Callbacks::find()?;
+            CALLBACKS.get_or_init(|| found);
+            Ok(())
+        }
+
         struct Callbacks {
             $($name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
         }
@@ -129,16 +108,12 @@ macro_rules! callbacks {
     };
 }
 
+pub(crate) mod handles;
+pub(crate) mod metrics;
+pub(crate) mod network;
+
 callbacks! {
     log(u32, Buffer);
-    http_filter_config_define_counter(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
-    http_filter_config_define_gauge(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
-    http_filter_config_define_histogram(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
-    http_filter_config_increment_counter(Raw, usize, Buffers, usize, u64) -> u32;
-    http_filter_config_increment_gauge(Raw, usize, Buffers, usize, u64) -> u32;
-    http_filter_config_decrement_gauge(Raw, usize, Buffers, usize, u64) -> u32;
-    http_filter_config_set_gauge(Raw, usize, Buffers, usize, u64) -> u32;
-    http_filter_config_record_histogram_value(Raw, usize, Buffers, usize, u64) -> u32;
     http_get_header(Raw, u32, Buffer, *mut Buffer, usize, *mut usize) -> bool;
     http_set_header(Raw, u32, Buffer, Buffer) -> bool;
     http_get_metadata_string(Raw, u32, Buffer, Buffer, *mut Buffer) -> bool;
@@ -154,29 +129,21 @@ callbacks! {
     http_filter_scheduler_new(Raw) -> Raw;
     http_filter_scheduler_commit(Raw, u64);
     http_filter_scheduler_delete(Raw);
-    cluster_pre_init_complete(Raw);
-    cluster_config_define_counter(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
-    cluster_config_define_histogram(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
-    cluster_config_resolve_counter_vec(Raw, usize, Buffers, usize, *mut Raw) -> u32;
-    cluster_config_resolve_histogram_vec(Raw, usize, Buffers, usize, *mut Raw) -> u32;
-    cluster_metric_counter_add(Raw, u64);
-    cluster_metric_histogram_record(Raw, u64);
 }
 
 extern "C" {
     fn dlsym(library: Raw, symbol: *const c_char) -> Raw;
 }
 
-static CALLBACKS: OnceLock<Callbacks> = OnceLock::new();
-
 /// Finds Envoy's callbacks.
 ///
 /// # Errors
 /// The name of one that this Envoy lacks.
 pub(crate) fn load() -> Result<(), &'static str> {
-    let found = Callbacks::find()?;
-    CALLBACKS.get_or_init(|| found);
-    Ok(())
+    find_callbacks()?;
+    handles::find_callbacks()?;
+    metrics::find_callbacks()?;
+    network::find_callbacks()
 }
 
 /// Writes a line into Envoy's log.
@@ -194,11 +161,11 @@ pub(crate) fn log(level: log::Level, message: &str) {
     }
 }
 
-fn accepted(result: Option<u32>) -> Result<(), Refused> {
-    match result {
-        Some(0) => Ok(()),
-        other => Err(Refused(other.unwrap_or_default())),
-    }
+/// What Envoy points to for one of its filters.
+fn copied(call: impl FnOnce(*mut Buffer) -> bool) -> Option<Vec<u8>> {
+    let mut found = Buffer::NONE;
+    // SAFETY: Envoy keeps the bytes until the hook ends or something is set, and they are copied here.
+    call(&mut found).then(|| unsafe { found.bytes() }.to_vec())
 }
 
 // === impl Buffer ===
@@ -220,114 +187,6 @@ impl Buffer {
         }
         // SAFETY: whoever made the buffer says that so many bytes are there, and the caller that they stay.
         unsafe { slice::from_raw_parts(self.ptr, self.length) }
-    }
-}
-
-// === impl LabelValues ===
-
-impl LabelValues {
-    /// Copies them.
-    pub(crate) fn of<'a>(values: impl Iterator<Item = &'a str>) -> Self {
-        let values: Vec<_> = values.collect();
-        let text = values.concat().into_boxed_str();
-        let mut rest = &*text;
-        let buffers = values.iter().map(|value| {
-            let (own, after) = rest.split_at_checked(value.len()).unwrap_or_default();
-            rest = after;
-            Buffer::of(own.as_bytes())
-        });
-        Self { buffers: buffers.collect(), _text: text }
-    }
-}
-
-// === impl Vector ===
-
-impl Vector {
-    /// Has `define` define a metric.
-    ///
-    /// # Safety
-    /// The callback is of this kind, and takes such a configuration, which is there.
-    unsafe fn define<'a>(
-        define: Option<Define>,
-        configuration: Raw,
-        kind: MetricKind,
-        name: &str,
-        labels: impl Iterator<Item = &'a str>,
-    ) -> Result<Self, Refused> {
-        let mut number = 0;
-        let name = Buffer::of(name.as_bytes());
-        let labels: Vec<_> = labels.map(|label| Buffer::of(label.as_bytes())).collect();
-        // SAFETY: as the caller says; all names are there until the call returns, and Envoy copies them.
-        let result = define
-            .map(|define| unsafe { define(configuration, name, labels.as_ptr(), labels.len(), &mut number) });
-        accepted(result).map(|()| Self { kind, number })
-    }
-}
-
-// === impl FilterConfig ===
-
-impl FilterConfig {
-    /// Of the hook that Envoy configures with.
-    pub(crate) fn of(raw: Raw) -> Self {
-        Self(raw)
-    }
-
-    /// Defines a metric with labels. While configuring only: later Envoy refuses.
-    ///
-    /// # Errors
-    /// Envoy's reason, by number.
-    pub(crate) fn define<'a>(
-        self,
-        kind: MetricKind,
-        name: &str,
-        labels: impl Iterator<Item = &'a str>,
-    ) -> Result<Vector, Refused> {
-        let define = CALLBACKS.get().map(|envoy| match kind {
-            MetricKind::Counter => envoy.http_filter_config_define_counter,
-            MetricKind::Gauge => envoy.http_filter_config_define_gauge,
-            MetricKind::Histogram => envoy.http_filter_config_define_histogram,
-        });
-        // SAFETY: the configuration is there.
-        unsafe { Vector::define(define, self.0, kind, name, labels) }
-    }
-
-    /// Adds to a counter, sets a gauge or adds a sample to a histogram.
-    ///
-    /// # Errors
-    /// Envoy's reason, by number.
-    pub(crate) fn record(self, vector: Vector, labels: &LabelValues, value: u64) -> Result<(), Refused> {
-        let record = CALLBACKS.get().map(|envoy| match vector.kind {
-            MetricKind::Counter => envoy.http_filter_config_increment_counter,
-            MetricKind::Gauge => envoy.http_filter_config_set_gauge,
-            MetricKind::Histogram => envoy.http_filter_config_record_histogram_value,
-        });
-        let buffers = &labels.buffers;
-        // SAFETY: the configuration is there, the number is one that it gave, and so are the values until
-        // the call returns. Envoy itself refuses another number of values than of labels.
-        accepted(
-            record.map(|record| unsafe {
-                record(self.0, vector.number, buffers.as_ptr(), buffers.len(), value)
-            }),
-        )
-    }
-
-    /// Adds to a gauge, or takes away from it.
-    ///
-    /// # Errors
-    /// Envoy's reason, by number.
-    pub(crate) fn change_gauge(self, vector: Vector, labels: &LabelValues, by: i64) -> Result<(), Refused> {
-        let change = CALLBACKS.get().map(|envoy| {
-            if by < 0 {
-                envoy.http_filter_config_decrement_gauge
-            } else {
-                envoy.http_filter_config_increment_gauge
-            }
-        });
-        let buffers = &labels.buffers;
-        // SAFETY: as for `record`.
-        accepted(change.map(|change| unsafe {
-            change(self.0, vector.number, buffers.as_ptr(), buffers.len(), by.unsigned_abs())
-        }))
     }
 }
 
@@ -431,14 +290,14 @@ impl Filter {
 
     /// A means to have a hook of this filter called.
     pub(crate) fn scheduler(self) -> Option<Scheduler> {
-        let raw = unsafe { (CALLBACKS.get()?.http_filter_scheduler_new)(self.0) };
-        (!raw.is_null()).then_some(Scheduler(raw))
+        let envoy = CALLBACKS.get()?;
+        let raw = unsafe { (envoy.http_filter_scheduler_new)(self.0) };
+        let (commit, delete) = (envoy.http_filter_scheduler_commit, envoy.http_filter_scheduler_delete);
+        (!raw.is_null()).then_some(Scheduler { raw, commit, delete })
     }
 
     fn bytes(self, call: impl FnOnce(Raw, *mut Buffer) -> bool) -> Option<Vec<u8>> {
-        let mut found = Buffer::NONE;
-        // SAFETY: Envoy keeps the bytes until the hook ends or something is set, and they are copied here.
-        call(self.0, &mut found).then(|| unsafe { found.bytes() }.to_vec())
+        copied(|found| call(self.0, found))
     }
 }
 
@@ -447,18 +306,14 @@ impl Filter {
 impl Scheduler {
     /// Has the hook called soon.
     pub(crate) fn schedule(&self) {
-        if let Some(envoy) = CALLBACKS.get() {
-            // SAFETY: Envoy's part lives until it is deleted below, and may be used on any thread.
-            unsafe { (envoy.http_filter_scheduler_commit)(self.0, 0) }
-        }
+        // SAFETY: Envoy's part lives until it is deleted below, and may be used on any thread.
+        unsafe { (self.commit)(self.raw, 0) }
     }
 }
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
-        if let Some(envoy) = CALLBACKS.get() {
-            // SAFETY: nobody else has it, and it is not used any more.
-            unsafe { (envoy.http_filter_scheduler_delete)(self.0) }
-        }
+        // SAFETY: nobody else has it, and it is not used any more.
+        unsafe { (self.delete)(self.raw) }
     }
 }

@@ -1,5 +1,6 @@
 //! A configured filter, as all threads share it.
 
+use core::iter;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,8 +11,10 @@ use istio_stats::exchange::Exchange;
 use istio_stats::host::{Host as _, MetricKind};
 use istio_stats::stats::plugin::StatsPlugin;
 
-use crate::abi::{self, FilterConfig};
+use crate::abi;
+use crate::abi::metrics::Owner;
 use crate::barrier::within;
+use crate::extension;
 use crate::host::{Definitions, NativeHost, State};
 use crate::metrics::Vectors;
 use crate::node::Node;
@@ -61,17 +64,38 @@ const PANICS: &str = "istio_stats_internal_errors_total";
 /// Its label: without any it would be there from the beginning.
 const PLUGIN: &str = "plugin";
 
+/// Why a network filter cannot record a metric.
+const UNLIKE: &str =
+    "the bootstrap's extension defines none with these labels; its configuration has to be that of the filter";
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 // === impl Config ===
 
 impl Config {
-    /// Configures, on Envoy's main thread. It never fails: a proxy that cannot report still proxies.
-    pub(crate) fn new(envoy: FilterConfig, name: &[u8], configuration: &[u8]) -> Self {
+    /// Configures an HTTP filter, on Envoy's main thread. It never fails: a proxy that cannot report still proxies.
+    pub(crate) fn of_http_filter(owner: Owner, name: &[u8], configuration: &[u8]) -> Self {
         let settings = Settings::new(name, configuration);
-        let vectors = Mutex::new(Vectors::of(envoy));
-        let configured = within(|| settings.configure(&vectors));
-        let vectors = vectors.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let vectors = Mutex::new(Vectors::of(owner));
+        let configured = within(|| settings.configure(Definitions::Open(&vectors)));
+        Self::with(settings, vectors.into_inner().unwrap_or_else(PoisonError::into_inner), configured)
+    }
+
+    /// The same of a network filter, which has no metrics of its own.
+    pub(crate) fn of_network_filter(name: &[u8], configuration: &[u8]) -> Self {
+        let settings = Settings::new(name, configuration);
+        let lent = extension::vectors();
+        let is_usable = lent.is_some() || settings.plugin == Plugin::Exchange;
+        if !is_usable {
+            let why = "the bootstrap has no extension with this module, which defines its metrics";
+            abi::log(log::Level::Error, &format!("istio-stats: TCP is not reported: {why}"));
+        }
+        let vectors = lent.unwrap_or_default();
+        let configured = within(|| is_usable && settings.configure(Definitions::Closed(&vectors)));
+        Self::with(settings, vectors, configured)
+    }
+
+    fn with(settings: Settings, vectors: Vectors, configured: Result<bool, String>) -> Self {
         let shared = Shared {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             settings,
@@ -88,7 +112,10 @@ impl Config {
     /// Envoy gives it up.
     pub(crate) fn close(self) {
         self.0.is_closed.store(true, Ordering::Release);
-        self.0.vectors.close(&[PREFIX, SERIES.name].concat());
+        // An Envoy that ends may have taken away what they were lent by.
+        if !self.0.vectors.are_lent() || extension::is_there() {
+            self.0.vectors.close(&[PREFIX, SERIES.name].concat());
+        }
     }
 }
 
@@ -129,7 +156,8 @@ impl Shared {
 // === impl Settings ===
 
 impl Settings {
-    fn new(name: &[u8], configuration: &[u8]) -> Self {
+    /// Of a filter or an extension with this name.
+    pub(crate) fn new(name: &[u8], configuration: &[u8]) -> Self {
         let name = String::from_utf8_lossy(name).into_owned();
         let plugin = if name == EXCHANGE { Plugin::Exchange } else { Plugin::Stats };
         let (node, configuration) = match parse::take(configuration, NODE) {
@@ -145,22 +173,16 @@ impl Settings {
 
     /// Has the plugin configured once, which defines its metrics and tells what is wrong; false if it cannot
     /// be used.
-    fn configure(&self, vectors: &Mutex<Vectors>) -> bool {
+    pub(crate) fn configure(&self, definitions: Definitions<'_>) -> bool {
         let state = State::new();
-        let host = NativeHost::new(self, Definitions::Open(vectors), &state);
+        let host = NativeHost::new(self, definitions, &state);
         if let Some(reason) = &self.unknown {
             let remedy = "say it in the field \"node\" of the configuration";
             let message = format!("istio-stats: who this proxy is is unknown ({reason}); {remedy}");
             host.log_once(log::Level::Warn, &message);
         }
-        let define = |kind, name: &str, labels: &[String]| {
-            let mut vectors = vectors.lock().unwrap_or_else(PoisonError::into_inner);
-            let labels = labels.iter().map(String::as_str);
-            if let Err(error) = vectors.define(kind, name, labels) {
-                abi::log(log::Level::Error, &format!("istio-stats: defining {name}: {error}"));
-            }
-        };
-        define(MetricKind::Counter, PANICS, &[PLUGIN.to_owned()]);
+        // Without it the log has to do.
+        let _ = definitions.define(MetricKind::Counter, PANICS, iter::once(PLUGIN));
         match self.plugin {
             Plugin::Exchange => {
                 Exchange::configure(&host);
@@ -169,7 +191,14 @@ impl Settings {
             Plugin::Stats => {
                 let plugin = StatsPlugin::configure(&host);
                 for metric in plugin.iter().flat_map(StatsPlugin::metrics) {
-                    define(metric.kind, &metric.name, &metric.labels);
+                    let labels = metric.labels.iter().map(String::as_str);
+                    if let Err(error) = definitions.define(metric.kind, &metric.name, labels) {
+                        let why = match definitions {
+                            Definitions::Open(_) => error.to_string(),
+                            Definitions::Closed(_) => UNLIKE.to_owned(),
+                        };
+                        host.log_once(log::Level::Error, &format!("istio-stats: {}: {why}", metric.name));
+                    }
                 }
                 plugin.is_some()
             }

@@ -14,7 +14,9 @@ use istio_stats::config::Config;
 use istio_stats::host::MetricKind;
 use istio_stats::rules::plan::{MetricShape, Plans};
 
-use crate::abi::{self, Handle, LabelValues, UpstreamCluster, Vector};
+use crate::abi;
+use crate::abi::handles::{Handle, UpstreamCluster, Vector};
+use crate::abi::metrics::LabelValues;
 
 /// The metrics of an upstream cluster.
 #[derive(Debug)]

@@ -1,12 +1,28 @@
 //! What Envoy calls. Each hook hands on at once to code that `barrier` surrounds: no panic leaves it.
 #![allow(unsafe_code)]
 
+macro_rules! unused {
+    ($($hook:ident)*) => {
+        $(
+            /// Envoy wants it to be there. Whatever it is given, it touches nothing.
+            #[no_mangle]
+            extern "C" fn $hook() -> u32 {
+                $crate::hooks::CONTINUE
+            }
+        )*
+    };
+}
+use unused;
+
+mod extension;
+mod network;
 mod upstream_cluster;
 
 use core::ffi::{c_char, c_void};
 use core::ptr;
 
-use crate::abi::{self, Buffer, Filter, FilterConfig};
+use crate::abi::metrics::Owner;
+use crate::abi::{self, Buffer, Filter};
 use crate::barrier;
 use crate::config::Config;
 use crate::stream::Stream;
@@ -38,15 +54,25 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
 ) -> *mut Config {
     // SAFETY: both texts are there until this returns, and copied before.
     let (name, configuration) = unsafe { (name.bytes(), configuration.bytes()) };
-    let config = barrier::within(|| Config::new(FilterConfig::of(envoy), name, configuration));
+    let config =
+        barrier::within(|| Config::of_http_filter(Owner::of_http_filter(envoy), name, configuration));
     config.map_or(ptr::null_mut(), |config| Box::into_raw(Box::new(config)))
 }
 
 /// A configuration goes; its streams are gone.
 #[no_mangle]
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(config: *mut Config) {
+    // SAFETY: it is what configuring returned, and Envoy uses it no more.
+    unsafe { close(config) }
+}
+
+/// A configuration goes.
+///
+/// # Safety
+/// It is what configuring returned, and used no more.
+unsafe fn close(config: *mut Config) {
     if !config.is_null() {
-        // SAFETY: it is what configuring returned, and Envoy uses it no more.
+        // SAFETY: as the caller says.
         let config = unsafe { Box::from_raw(config) };
         barrier::alone(|| config.close());
     }
@@ -105,18 +131,6 @@ events! {
     envoy_dynamic_module_on_http_filter_response_headers(bool) Stream::on_response_headers;
     envoy_dynamic_module_on_http_filter_stream_complete() Stream::on_complete;
     envoy_dynamic_module_on_http_filter_scheduled(u64) Stream::on_wake;
-}
-
-macro_rules! unused {
-    ($($hook:ident)*) => {
-        $(
-            /// Envoy wants it to be there. Whatever it is given, it touches nothing.
-            #[no_mangle]
-            extern "C" fn $hook() -> u32 {
-                CONTINUE
-            }
-        )*
-    };
 }
 
 unused! {

@@ -7,14 +7,17 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use hashbrown::HashMap;
+use istio_stats::attribute::keys::{FRAME_BEGUN_KEY, RECEIVED_FRAME_BYTES_KEY};
 use istio_stats::host::metric_name::MetricName;
 use istio_stats::host::{
     Data, ExpressionToken, HeaderMap, Host, HostError, MetricId, MetricKind, QueueId, Shared, Vm,
 };
 
+use crate::abi::network::Connection;
 use crate::abi::{self, Filter, Headers};
 use crate::config::Settings;
 use crate::metrics::{Series, Vectors};
+use crate::subject::Subject;
 use crate::{properties, shared};
 
 /// What one plugin of one thread asks.
@@ -30,9 +33,9 @@ pub(crate) struct NativeHost<'a> {
 pub(crate) struct State {
     series: Series,
     /// The stream that is in hand, or in effect.
-    pub(crate) current: Cell<Option<Filter>>,
+    pub(crate) current: RefCell<Option<Subject>>,
     /// Open streams by context id.
-    pub(crate) open: RefCell<HashMap<u32, Filter>>,
+    pub(crate) open: RefCell<HashMap<u32, Subject>>,
     /// How often the plugin wants to be called.
     pub(crate) tick: Cell<Duration>,
     vm: Rc<Vm>,
@@ -60,10 +63,33 @@ impl State {
     pub(crate) fn new() -> Self {
         Self {
             series: Series::default(),
-            current: Cell::default(),
+            current: RefCell::default(),
             open: RefCell::default(),
             tick: Cell::new(Duration::MAX),
             vm: Rc::default(),
+        }
+    }
+}
+
+// === impl Definitions ===
+
+impl Definitions<'_> {
+    /// Sees to it that there is a metric.
+    ///
+    /// # Errors
+    /// Envoy refused it, or nothing can be defined any more.
+    pub(crate) fn define<'l>(
+        self,
+        kind: MetricKind,
+        name: &str,
+        labels: impl Iterator<Item = &'l str> + Clone,
+    ) -> Result<(), HostError> {
+        match self {
+            Self::Open(vectors) => {
+                vectors.lock().unwrap_or_else(PoisonError::into_inner).define(kind, name, labels)
+            }
+            Self::Closed(vectors) if vectors.has(kind, name, labels.clone()) => Ok(()),
+            Self::Closed(_) => Err(none("define_metric")),
         }
     }
 }
@@ -76,8 +102,22 @@ impl<'a> NativeHost<'a> {
         Self { settings, vectors, state }
     }
 
+    fn subject(&self, call: &'static str) -> Result<Subject, HostError> {
+        self.state.current.borrow().clone().ok_or(none(call))
+    }
+
     fn filter(&self, call: &'static str) -> Result<Filter, HostError> {
-        self.state.current.get().ok_or(none(call))
+        match self.subject(call)? {
+            Subject::Http(filter) => Ok(filter),
+            Subject::Tcp(..) => Err(none(call)),
+        }
+    }
+
+    fn connection(&self, call: &'static str) -> Result<Connection, HostError> {
+        match self.subject(call)? {
+            Subject::Tcp(connection, _) => Ok(connection),
+            Subject::Http(_) => Err(none(call)),
+        }
     }
 
     fn with_vectors<T>(&self, act: impl FnOnce(&Vectors) -> T) -> T {
@@ -103,7 +143,7 @@ impl Host for NativeHost<'_> {
             }
             ["xds", "node", path @ ..] => Ok(self.settings.node.get(path)),
             ["plugin_root_id"] => Ok(Some(self.settings.name.as_bytes().to_vec())),
-            path => self.state.current.get().map_or(Ok(None), |filter| properties::read(filter, path)),
+            path => self.subject("property").map_or(Ok(None), |subject| properties::read(&subject, path)),
         }
     }
 
@@ -112,8 +152,18 @@ impl Host for NativeHost<'_> {
     }
 
     fn set_property(&self, key: &str, value: &[u8]) -> Result<(), HostError> {
-        let call = "http_set_filter_state_bytes";
-        done(call, self.filter(call)?.set_filter_state(&format!("wasm.{key}"), value))
+        let call = "set_filter_state_bytes";
+        let is_of_frames = [FRAME_BEGUN_KEY, RECEIVED_FRAME_BYTES_KEY].contains(&key);
+        if is_of_frames && self.connection(call).is_ok() {
+            // The stats plugin stands behind, and counts what is left: see `replace_data`.
+            return Ok(());
+        }
+        let key = format!("wasm.{key}");
+        let is_done = match self.subject(call)? {
+            Subject::Http(filter) => filter.set_filter_state(&key, value),
+            Subject::Tcp(connection, _) => connection.set_filter_state(&key, value),
+        };
+        done(call, is_done)
     }
 
     fn header(&self, map: HeaderMap, name: &str) -> Result<Option<Vec<u8>>, HostError> {
@@ -130,19 +180,27 @@ impl Host for NativeHost<'_> {
         done(call, self.filter(call)?.set_header(headers(map), name, None))
     }
 
-    fn data(&self, _direction: Data, _max_bytes: usize) -> Result<Vec<u8>, HostError> {
-        Err(none("data"))
+    fn data(&self, direction: Data, max_bytes: usize) -> Result<Vec<u8>, HostError> {
+        let call = "get_buffer_chunks";
+        self.connection(call)?.data(direction, max_bytes).ok_or(none(call))
     }
 
-    fn replace_data(&self, _direction: Data, _length: usize, _bytes: &[u8]) -> Result<(), HostError> {
-        Err(none("replace_data"))
+    fn replace_data(&self, direction: Data, length: usize, bytes: &[u8]) -> Result<(), HostError> {
+        let call = "drain_buffer";
+        let connection = self.connection(call)?;
+        done(call, connection.replace_data(direction, length, bytes))?;
+        if direction == Data::Downstream && !bytes.is_empty() {
+            // It passes the stats plugin, too, and is none of the client's.
+            let key = format!("wasm.{RECEIVED_FRAME_BYTES_KEY}");
+            connection.set_filter_state(&key, bytes.len().to_string().as_bytes());
+        }
+        Ok(())
     }
 
     fn define_metric(&self, kind: MetricKind, name: MetricName<'_>) -> Result<MetricId, HostError> {
-        if let Definitions::Open(vectors) = self.vectors {
+        if matches!(self.vectors, Definitions::Open(_)) {
             let labels: Vec<_> = name.labels().map(|(label, _)| label).collect();
-            let mut vectors = vectors.lock().unwrap_or_else(PoisonError::into_inner);
-            vectors.define(kind, name.name(), labels.into_iter())?;
+            self.vectors.define(kind, name.name(), labels.into_iter())?;
         }
         self.with_vectors(|vectors| self.state.series.find(vectors, kind, name))
     }
@@ -152,7 +210,7 @@ impl Host for NativeHost<'_> {
     }
 
     fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError> {
-        self.with_vectors(|vectors| self.state.series.record(vectors, id, value))
+        self.state.series.record(id, value)
     }
 
     fn create_expression(&self, _text: &str) -> Result<ExpressionToken, HostError> {
@@ -175,8 +233,8 @@ impl Host for NativeHost<'_> {
     }
 
     fn set_effective_context(&self, context_id: u32) -> Result<(), HostError> {
-        let filter = self.state.open.borrow().get(&context_id).copied();
-        self.state.current.set(Some(filter.ok_or(none("set_effective_context"))?));
+        let subject = self.state.open.borrow().get(&context_id).cloned();
+        *self.state.current.borrow_mut() = Some(subject.ok_or(none("set_effective_context"))?);
         Ok(())
     }
 

@@ -4,7 +4,9 @@
 //!
 //! * `abi` is Envoy's side of that interface, `hooks` ours: all the unsafe code there is.
 //! * `barrier` keeps panics out of Envoy.
-//! * `config` is a configured filter, `worker` what one thread has of it, `stream` one request.
+//! * `config` is a configured filter, `worker` what one thread has of it, `stream` one request, `connection`
+//!   one TCP connection, `subject` either.
+//! * `extension` of the bootstrap defines the metrics of network filters.
 //! * `host` is the core's [`istio_stats::host::Host`]: `properties` reads what Wasm's attributes are read
 //!   for, `node` and `service` what this interface does not show, `metrics` records, `shared` is what all
 //!   threads know.
@@ -14,6 +16,8 @@
 mod abi;
 mod barrier;
 mod config;
+mod connection;
+mod extension;
 mod handles;
 mod hooks;
 mod host;
@@ -23,5 +27,6 @@ mod properties;
 mod service;
 mod shared;
 mod stream;
+mod subject;
 mod ticker;
 mod worker;

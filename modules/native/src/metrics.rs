@@ -13,13 +13,14 @@ use istio_stats::host::metric_name::MetricName;
 use istio_stats::host::{HostError, MetricId, MetricKind};
 use istio_stats::rules::plan::MetricShape;
 
-use crate::abi::{FilterConfig, LabelValues, Refused, Vector};
+use crate::abi::metrics::{LabelValues, Owner, Refused, Vector};
 use crate::handles;
 
-/// The vectors of a configuration, and Envoy's part of it.
-#[derive(Debug)]
+/// The vectors of a configuration.
+#[derive(Debug, Default)]
 pub(crate) struct Vectors {
-    envoy: FilterConfig,
+    /// What new ones belong to; `None`: there can be none.
+    owner: Option<Owner>,
     known: Vec<Known>,
     /// What was added to gauges in all, to be taken away in the end.
     added: AtomicI64,
@@ -58,8 +59,23 @@ fn refused(call: &'static str) -> impl FnOnce(Refused) -> HostError {
 
 impl Vectors {
     /// None yet.
-    pub(crate) fn of(envoy: FilterConfig) -> Self {
-        Self { envoy, known: Vec::new(), added: AtomicI64::new(0) }
+    pub(crate) fn of(owner: Owner) -> Self {
+        Self { owner: Some(owner), ..Self::default() }
+    }
+
+    /// The same vectors for another configuration.
+    pub(crate) fn lent(&self) -> Self {
+        Self { known: self.known.clone(), ..Self::default() }
+    }
+
+    /// Whether they belong to something else.
+    pub(crate) fn are_lent(&self) -> bool {
+        self.owner.is_none()
+    }
+
+    /// Has those, too.
+    pub(crate) fn join(&mut self, others: Self) {
+        self.known.extend(others.known);
     }
 
     /// Defines one, if it is new.
@@ -75,12 +91,22 @@ impl Vectors {
         if self.find(kind, name, labels.clone()).is_some() {
             return Ok(());
         }
-        let vector = self.envoy.define(kind, name, labels.clone());
-        let vector = vector.map_err(refused("envoy_dynamic_module_callback_http_filter_config_define"))?;
+        let vector = self.owner.ok_or(UNDEFINED)?.define(kind, name, labels.clone());
+        let vector = vector.map_err(refused("define_metric"))?;
         let labels = labels.map(ToOwned::to_owned).collect();
         let shape = Arc::new(MetricShape { kind, name: name.to_owned(), labels });
         self.known.push(Known { shape, vector });
         Ok(())
+    }
+
+    /// Whether it was defined.
+    pub(crate) fn has<'a>(
+        &self,
+        kind: MetricKind,
+        name: &str,
+        labels: impl Iterator<Item = &'a str> + Clone,
+    ) -> bool {
+        self.find(kind, name, labels).is_some()
     }
 
     fn find<'a>(
@@ -102,7 +128,7 @@ impl Vectors {
     /// It was not defined, or Envoy refused it.
     pub(crate) fn count(&self, name: &str, label: &str, value: &str) -> Result<(), HostError> {
         let known = self.find(MetricKind::Counter, name, iter::once(label)).ok_or(UNDEFINED)?;
-        self.envoy.record(known.vector, &LabelValues::of(iter::once(value)), 1).map_err(refused("count"))
+        known.vector.record(&LabelValues::of(iter::once(value)), 1).map_err(refused("count"))
     }
 
     /// The configuration goes: so does what it added to the gauge of this name.
@@ -110,11 +136,8 @@ impl Vectors {
         let added = self.added.swap(0, Ordering::Relaxed);
         if let (Some(known), 1..) = (self.find(MetricKind::Gauge, gauge, iter::empty()), added) {
             // Nobody is left to be told of a failure.
-            let _ = self.envoy.change_gauge(
-                known.vector,
-                &LabelValues::of(iter::empty()),
-                added.saturating_neg(),
-            );
+            let by = added.saturating_neg();
+            let _ = known.vector.change_gauge(&LabelValues::of(iter::empty()), by);
         }
     }
 }
@@ -167,9 +190,9 @@ impl Series {
         self.with(id, |one| {
             if one.metric.shape.kind == MetricKind::Gauge {
                 of.added.fetch_add(delta, Ordering::Relaxed);
-                of.envoy.change_gauge(one.metric.vector, &one.values, delta)
+                one.metric.vector.change_gauge(&one.values, delta)
             } else {
-                one.record(of, u64::try_from(delta).unwrap_or(0))
+                one.record(u64::try_from(delta).unwrap_or(0))
             }
         })
     }
@@ -178,8 +201,8 @@ impl Series {
     ///
     /// # Errors
     /// Envoy refused it.
-    pub(crate) fn record(&self, of: &Vectors, id: MetricId, value: u64) -> Result<(), HostError> {
-        self.with(id, |one| one.record(of, value))
+    pub(crate) fn record(&self, id: MetricId, value: u64) -> Result<(), HostError> {
+        self.with(id, |one| one.record(value))
     }
 
     fn with(
@@ -198,11 +221,11 @@ impl Series {
 
 impl One {
     /// By handle where there is one, else by the values of its labels.
-    fn record(&self, of: &Vectors, value: u64) -> Result<(), Refused> {
+    fn record(&self, value: u64) -> Result<(), Refused> {
         let Known { shape, vector } = &self.metric;
         if handles::record(&self.handle, shape, &self.values, value) {
             return Ok(());
         }
-        of.envoy.record(*vector, &self.values, value)
+        vector.record(&self.values, value)
     }
 }

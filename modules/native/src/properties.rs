@@ -1,9 +1,12 @@
 //! The attributes that the core asks for, by the paths and in the bytes that Wasm has them.
 
+mod connection;
+
 use istio_stats::host::HostError;
 
 use crate::abi::{Filter, Headers, Metadata};
 use crate::service;
+use crate::subject::Subject;
 
 /// Envoy's numbers of attributes.
 pub(crate) mod attribute {
@@ -71,19 +74,30 @@ const PLAIN: [(&str, &str, Kind, u32); 41] = {
 /// Keys of upstream clusters' metadata whose values are truths.
 const MARKS: [(&str, &str); 2] = [("istio", "disable_mx"), ("istio", "external")];
 
+/// The service behind an upstream cluster, as a whole.
+const BY_FIELDS: HostError = HostError { call: "get_metadata", status: HostError::SERIALIZATION_FAILURE };
+
 /// An attribute of a stream; `Ok(None)` if it is absent, or none that this interface shows.
 ///
 /// # Errors
 /// It is a list or map, of which only the fields can be read.
-pub(crate) fn read(filter: Filter, path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
+pub(crate) fn read(subject: &Subject, path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
+    match subject {
+        Subject::Http(filter) => of_request(*filter, path),
+        Subject::Tcp(connection, passed) => connection::read(*connection, passed, path),
+    }
+}
+
+fn of_request(filter: Filter, path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
     Ok(match *path {
-        ["connection", "mtls"] => {
-            // Where there is no TLS there is no such attribute.
-            Some(vec![u8::from(filter.flag(attribute::MUTUAL_TLS).unwrap_or(false))])
-        }
+        ["connection", "mtls"] => Some(truth(filter.flag(attribute::MUTUAL_TLS))),
         ["request", "duration"] => filter.duration().map(|duration| duration.to_le_bytes().to_vec()),
         ["request", "host"] => filter.header(Headers::Request, ":authority"),
-        [first, second] if first != "filter_state" => plain(filter, first, second),
+        [first, second] if first != "filter_state" => match plain(first, second) {
+            Some((Kind::Text, number)) => filter.text(number),
+            Some((Kind::Number, number)) => filter.number(number).map(bytes),
+            None => None,
+        },
         ["filter_state", key] => filter.filter_state(key),
         // What a module kept: as Wasm's modules name it.
         [key] => filter.filter_state(&format!("wasm.{key}")).or_else(|| filter.filter_state(key)),
@@ -95,8 +109,7 @@ pub(crate) fn read(filter: Filter, path: &[&str]) -> Result<Option<Vec<u8>>, Hos
         }
         ["xds", "cluster_metadata", "filter_metadata", "istio", "services", "0"] => {
             if service::is_known(filter) {
-                let call = "envoy_dynamic_module_callback_http_get_metadata";
-                return Err(HostError { call, status: HostError::SERIALIZATION_FAILURE });
+                return Err(BY_FIELDS);
             }
             None
         }
@@ -116,12 +129,19 @@ pub(crate) fn read(filter: Filter, path: &[&str]) -> Result<Option<Vec<u8>>, Hos
     })
 }
 
-fn plain(filter: Filter, first: &str, second: &str) -> Option<Vec<u8>> {
+/// How an attribute that is read as it is is read.
+fn plain(first: &str, second: &str) -> Option<(Kind, u32)> {
     let (.., kind, number) = PLAIN.iter().find(|(a, b, ..)| *b == second && *a == first)?;
-    match kind {
-        Kind::Text => filter.text(*number),
-        Kind::Number => filter.number(*number).map(|number| number.to_le_bytes().to_vec()),
-    }
+    Some((*kind, *number))
+}
+
+fn bytes(number: u64) -> Vec<u8> {
+    number.to_le_bytes().to_vec()
+}
+
+/// Where there is no TLS there is no attribute that it is mutual.
+fn truth(flag: Option<bool>) -> Vec<u8> {
+    vec![u8::from(flag.unwrap_or(false))]
 }
 
 /// What is of another kind than is asked for makes Envoy write a line to its log: of each key the usual kind

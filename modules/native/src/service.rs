@@ -18,8 +18,7 @@ pub(crate) fn field(filter: Filter, field: &str) -> Option<Vec<u8>> {
         let place = FIELDS.iter().position(|(name, _)| *name == field)?;
         return told.into_iter().nth(place)?;
     }
-    let name = filter.text(attribute::UPSTREAM_CLUSTER)?;
-    of_name(core::str::from_utf8(&name).ok()?, field).map(|text| text.as_bytes().to_vec())
+    of_name(&filter.text(attribute::UPSTREAM_CLUSTER)?, field)
 }
 
 /// Whether anything is known of the service.
@@ -35,7 +34,12 @@ fn told(filter: Filter) -> [Option<Vec<u8>>; FIELDS.len()] {
 
 /// What the name of an upstream cluster tells: `outbound|80|v1|reviews.shop.svc.cluster.local`. A host
 /// that is none of Kubernetes is its own name.
-fn of_name<'a>(upstream_cluster: &'a str, field: &str) -> Option<&'a str> {
+pub(crate) fn of_name(upstream_cluster: &[u8], field: &str) -> Option<Vec<u8>> {
+    let text = part_of_name(core::str::from_utf8(upstream_cluster).ok()?, field)?;
+    Some(text.as_bytes().to_vec())
+}
+
+fn part_of_name<'a>(upstream_cluster: &'a str, field: &str) -> Option<&'a str> {
     let mut parts = upstream_cluster.split('|');
     let (Some(_), Some(_), Some(_), Some(host), None) =
         (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
@@ -62,11 +66,11 @@ fn of_name<'a>(upstream_cluster: &'a str, field: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::of_name;
+    use super::part_of_name;
 
     #[test]
     fn the_name_of_an_upstream_cluster_tells_the_service() {
-        let told = |name: &'static str| ["host", "name", "namespace"].map(|field| of_name(name, field));
+        let told = |name: &'static str| ["host", "name", "namespace"].map(|field| part_of_name(name, field));
         let host = "reviews.shop.svc.cluster.local";
         let expected = [Some(host), Some("reviews"), Some("shop")];
         assert_eq!(told("outbound|80||reviews.shop.svc.cluster.local"), expected);

@@ -8,7 +8,7 @@ use istio_stats::exchange::http::HttpExchange;
 
 use crate::abi::{Filter, Headers};
 use crate::config::Shared;
-use crate::ticker::Registration;
+use crate::subject::Subject;
 use crate::worker::{Configured, Worker};
 
 /// The module's part of a filter.
@@ -25,8 +25,6 @@ struct Open {
     filter: Filter,
     context_id: u32,
     exchange: HttpExchange,
-    /// Of a stream that may stay open in silence.
-    _wakes: Option<Registration>,
 }
 
 // === impl Stream ===
@@ -55,7 +53,7 @@ impl Stream {
 
     /// Time passed.
     pub(crate) fn on_wake(&mut self) {
-        self.run(|open| open.worker.tick(open.filter));
+        self.run(|open| open.worker.tick(&open.subject()));
     }
 
     fn run(&mut self, act: impl FnOnce(&mut Open)) {
@@ -77,11 +75,16 @@ impl Drop for Stream {
 
 impl Open {
     fn new(worker: Rc<Worker>, filter: Filter) -> Self {
-        let context_id = worker.open(filter);
+        let subject = Subject::Http(filter);
+        let context_id = worker.open(&subject);
         if let Configured::Stats(plugin) = &worker.plugin {
-            plugin.on_open(&worker.host(filter), context_id, Attachment::Http);
+            plugin.on_open(&worker.host(&subject), context_id, Attachment::Http);
         }
-        Self { worker, filter, context_id, exchange: HttpExchange::default(), _wakes: None }
+        Self { worker, filter, context_id, exchange: HttpExchange::default() }
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::Http(self.filter)
     }
 
     fn on_request_headers(&mut self) {
@@ -89,11 +92,11 @@ impl Open {
             Configured::Stats(_) => {
                 let content_type = self.filter.header(Headers::Request, "content-type");
                 if content_type.is_some_and(|value| value.starts_with(b"application/grpc")) {
-                    self._wakes = Registration::new(self.filter, self.worker.tick_period());
+                    self.worker.may_be_silent(self.context_id, &self.subject());
                 }
             }
             Configured::Exchange(exchange) => {
-                self.exchange.on_request_headers(exchange, &self.worker.host(self.filter));
+                self.exchange.on_request_headers(exchange, &self.worker.host(&self.subject()));
             }
             Configured::Nothing => {}
         }
@@ -101,14 +104,14 @@ impl Open {
 
     fn on_response_headers(&mut self) {
         if let Configured::Exchange(exchange) = &self.worker.plugin {
-            self.exchange.on_response_headers(exchange, &self.worker.host(self.filter));
+            self.exchange.on_response_headers(exchange, &self.worker.host(&self.subject()));
         }
     }
 
     fn on_complete(&mut self) {
         if let Configured::Stats(plugin) = &self.worker.plugin {
-            plugin.on_log(&self.worker.host(self.filter), self.context_id, Attachment::Http);
-            self.worker.tick(self.filter);
+            plugin.on_log(&self.worker.host(&self.subject()), self.context_id, Attachment::Http);
+            self.worker.tick(&self.subject());
         }
     }
 

@@ -1,5 +1,5 @@
-//! Wakes streams that stay open. An HTTP filter has no timer, and a gRPC stream may be silent for hours
-//! after its last message; so one thread of the process has Envoy call them, each in its period.
+//! Wakes streams that stay open. A filter has no timer, and a gRPC stream or a TCP connection may be silent for
+//! hours after its last byte; so one thread of the process has Envoy call them, each in its period.
 //!
 //! Envoy's part of a registration must not be used once the worker of its stream is gone. It is not: the
 //! stream is gone before, and that takes the registration out of the list, which the thread holds locked
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
-use crate::abi::{Filter, Scheduler};
+use crate::abi::Scheduler;
 
 /// A stream that is woken as long as this lives.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ struct Ticker {
     next: u64,
     streams: Option<HashMap<u64, Sleeper>>,
     is_running: bool,
+    /// When the thread looks again without being told; `None`: never.
+    looks_at: Option<Instant>,
 }
 
 struct Sleeper {
@@ -29,7 +31,8 @@ struct Sleeper {
     due: Instant,
 }
 
-static TICKER: Mutex<Ticker> = Mutex::new(Ticker { next: 0, streams: None, is_running: false });
+static TICKER: Mutex<Ticker> =
+    Mutex::new(Ticker { next: 0, streams: None, is_running: false, looks_at: None });
 static NEWS: Condvar = Condvar::new();
 
 /// The thread sleeps so long at least: it looks at all streams when it wakes.
@@ -44,11 +47,11 @@ fn ticker() -> MutexGuard<'static, Ticker> {
 fn run() {
     let mut ticker_now = ticker();
     loop {
-        let rest = ticker_now.wake(Instant::now());
+        let now = Instant::now();
+        let rest = ticker_now.wake(now).map(|rest| rest.max(LEAST_SLEEP));
+        ticker_now.looks_at = rest.and_then(|rest| now.checked_add(rest));
         ticker_now = match rest {
-            Some(rest) => {
-                NEWS.wait_timeout(ticker_now, rest.max(LEAST_SLEEP)).unwrap_or_else(PoisonError::into_inner).0
-            }
+            Some(rest) => NEWS.wait_timeout(ticker_now, rest).unwrap_or_else(PoisonError::into_inner).0,
             None => NEWS.wait(ticker_now).unwrap_or_else(PoisonError::into_inner),
         };
     }
@@ -57,20 +60,30 @@ fn run() {
 // === impl Registration ===
 
 impl Registration {
-    /// Has this stream woken; `None` if that is not possible.
-    pub(crate) fn new(filter: Filter, period: Duration) -> Option<Self> {
-        let scheduler = filter.scheduler()?;
+    /// Has a stream woken; `None` if that is not possible.
+    pub(crate) fn new(scheduler: Option<Scheduler>, period: Duration) -> Option<Self> {
+        let scheduler = scheduler?;
         let due = Instant::now().checked_add(period)?;
         let mut ticker = ticker();
         ticker.start()?;
         let id = ticker.next;
         ticker.next = id.wrapping_add(1);
-        let streams = ticker.streams.get_or_insert_with(HashMap::default);
-        streams.insert(id, Sleeper { scheduler, period, due });
-        if streams.len() == 1 {
-            NEWS.notify_one();
-        }
+        ticker.streams.get_or_insert_with(HashMap::default).insert(id, Sleeper { scheduler, period, due });
+        ticker.expect(due);
         Some(Self(id))
+    }
+
+    /// Has it woken a period from now, and then in this period. Whoever was woken says so: what it waited for
+    /// has begun anew when it was called, which is later than it was told.
+    pub(crate) fn again(&self, period: Duration) {
+        let Some(due) = Instant::now().checked_add(period) else {
+            return;
+        };
+        let mut ticker = ticker();
+        if let Some(sleeper) = ticker.streams.as_mut().and_then(|streams| streams.get_mut(&self.0)) {
+            (sleeper.period, sleeper.due) = (period, due);
+        }
+        ticker.expect(due);
     }
 }
 
@@ -91,6 +104,15 @@ impl Ticker {
             self.is_running = true;
         }
         Some(())
+    }
+
+    /// Someone is due then. The thread is told only if it would sleep too long: short connections come and go
+    /// faster than it could look.
+    fn expect(&mut self, due: Instant) {
+        if self.looks_at.is_none_or(|looks_at| looks_at > due) {
+            self.looks_at = Some(due);
+            NEWS.notify_one();
+        }
     }
 
     /// Wakes those that are due; how long the others sleep.

@@ -9,9 +9,10 @@ use hashbrown::HashMap;
 use istio_stats::exchange::Exchange;
 use istio_stats::stats::plugin::StatsPlugin;
 
-use crate::abi::Filter;
 use crate::config::{Plugin, Shared};
 use crate::host::{Definitions, NativeHost, State};
+use crate::subject::Subject;
+use crate::ticker::Registration;
 
 /// One plugin of one thread.
 #[derive(Debug)]
@@ -21,6 +22,10 @@ pub(crate) struct Worker {
     pub(crate) plugin: Configured,
     next_context_id: Cell<u32>,
     last_tick: Cell<Instant>,
+    /// Open streams that may be silent for long, by context id.
+    silent: RefCell<HashMap<u32, Subject>>,
+    /// Which of them is woken.
+    waker: RefCell<Option<(u32, Registration)>>,
 }
 
 /// A plugin, as this thread configured it.
@@ -63,44 +68,72 @@ impl Worker {
             Plugin::Exchange => Configured::Exchange(Box::new(Exchange::configure(&host))),
         };
         let last_tick = Cell::new(Instant::now());
-        Self { shared: shared.clone(), state, plugin, next_context_id: Cell::new(0), last_tick }
+        Self {
+            shared: shared.clone(),
+            state,
+            plugin,
+            next_context_id: Cell::new(0),
+            last_tick,
+            silent: RefCell::default(),
+            waker: RefCell::default(),
+        }
     }
 
     /// The host, about this stream.
-    pub(crate) fn host(&self, filter: Filter) -> NativeHost<'_> {
-        self.state.current.set(Some(filter));
+    pub(crate) fn host(&self, subject: &Subject) -> NativeHost<'_> {
+        *self.state.current.borrow_mut() = Some(subject.clone());
         NativeHost::new(&self.shared.settings, Definitions::Closed(&self.shared.vectors), &self.state)
     }
 
     /// A stream opened: its context id.
-    pub(crate) fn open(&self, filter: Filter) -> u32 {
+    pub(crate) fn open(&self, subject: &Subject) -> u32 {
         let context_id = self.next_context_id.get();
         self.next_context_id.set(context_id.wrapping_add(1));
-        self.state.open.borrow_mut().insert(context_id, filter);
+        self.state.open.borrow_mut().insert(context_id, subject.clone());
         context_id
     }
 
     /// A stream is gone.
     pub(crate) fn close(&self, context_id: u32) {
         self.state.open.borrow_mut().remove(&context_id);
-        self.state.current.set(None);
+        *self.state.current.borrow_mut() = None;
+        if self.silent.borrow_mut().remove(&context_id).is_some() {
+            self.stay_awake();
+        }
     }
 
-    /// How often the plugin wants to be called.
-    pub(crate) fn tick_period(&self) -> core::time::Duration {
-        self.state.tick.get()
+    /// A stream may stay open in silence.
+    pub(crate) fn may_be_silent(&self, context_id: u32, subject: &Subject) {
+        self.silent.borrow_mut().insert(context_id, subject.clone());
+        self.stay_awake();
+    }
+
+    /// Sees to it that one of the silent streams is woken. One is enough: whichever is called lets the plugin look
+    /// at all.
+    fn stay_awake(&self) {
+        let silent = self.silent.borrow();
+        let mut waker = self.waker.borrow_mut();
+        if waker.as_ref().is_some_and(|(context_id, _)| silent.contains_key(context_id)) {
+            return;
+        }
+        *waker = silent.iter().find_map(|(context_id, subject)| {
+            Some((*context_id, Registration::new(subject.scheduler(), self.state.tick.get())?))
+        });
     }
 
     /// Calls the plugin, if it is time for that. There is no timer: streams that pass do, and for those
     /// that are silent [`crate::ticker`].
-    pub(crate) fn tick(&self, filter: Filter) {
+    pub(crate) fn tick(&self, subject: &Subject) {
         let Configured::Stats(plugin) = &self.plugin else {
             return;
         };
         let now = Instant::now();
         if now.saturating_duration_since(self.last_tick.get()) >= self.state.tick.get() {
             self.last_tick.set(now);
-            plugin.on_tick(&self.host(filter));
+            plugin.on_tick(&self.host(subject));
+            if let Some((_, registration)) = &*self.waker.borrow() {
+                registration.again(self.state.tick.get());
+            }
         }
     }
 }

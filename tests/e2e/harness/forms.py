@@ -3,6 +3,7 @@
 A test with `pytestmark = forms.BOTH` (in its module, or on itself) runs with each, and expects the same.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 
 import pytest
@@ -59,12 +60,25 @@ def http_filter(plugin: Json) -> Json:
     return plugins.native_http_filter(plugin) if is_native() else plugins.http_filter(plugin)
 
 
-def fitted(whole: Json) -> Json:
-    """A bootstrap as the form of the test wants it."""
+def network_filter(plugin: Json) -> Json:
+    """The same for TCP."""
+    return plugins.native_network_filter(plugin) if is_native() else plugins.network_filter(plugin)
+
+
+def fitted(whole: Json, discovered: Sequence[Json] = ()) -> Json:
+    """A bootstrap as the form of the test wants it; `discovered` are the listeners that are not in it."""
     if not is_native():
         return whole
     del whole["stats_config"]
     whole["layered_runtime"] = plugins.NATIVE_RUNTIME
+    extensions: list[Json] = []
+    for listener in [*whole["static_resources"]["listeners"], *discovered]:
+        for filter_ in (one for chain in listener["filter_chains"] for one in chain["filters"]):
+            extension = plugins.native_extension(filter_) if filter_["name"] == "istio_stats" else None
+            if extension and extension not in extensions:
+                extensions.append(extension)
+    if extensions:
+        whole["bootstrap_extensions"] = extensions
     upstream_clusters = whole["static_resources"]["clusters"]
     for upstream_cluster in upstream_clusters:
         metadata = upstream_cluster.get("metadata", {}).get("filter_metadata", {})

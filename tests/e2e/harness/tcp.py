@@ -6,7 +6,7 @@ from typing import Any
 
 from lab import bootstrap, plugins
 from lab.tree import Json
-from tests.e2e.harness import discovery, usual
+from tests.e2e.harness import discovery, forms, usual
 from tests.e2e.harness.workloads import SHOP, STOCK, STOCK_SERVICE, Workload
 
 # Named as Istio's control plane names them.
@@ -50,7 +50,14 @@ class TcpSidecar:
         if self.listeners_file:
             self.publish()
             whole["dynamic_resources"] = {"lds_config": discovery.source(self.listeners_file)}
-        return whole
+        return forms.fitted(whole, [self.listener()] if self.listeners_file else [])
+
+    def _exchange(self) -> Any:
+        """The native form cannot read which upstream clusters are marked."""
+        marked = [one["name"] for one in self.upstream_clusters if "istio-stats" in one["metadata"]["filter_metadata"]]
+        if not forms.is_native() or not marked or self.exchange is usual.ABSENT:
+            return self.exchange
+        return {"tcp_upstream_clusters": marked, **self.exchange}
 
     def publish(self) -> None:
         """Hands the listener, as it is now, to the running Envoy."""
@@ -61,9 +68,9 @@ class TcpSidecar:
         stats = usual.plugin("istio_stats", self.root_id, self.stats)
         loggers = [plugins.access_logger(plugin) for plugin in stats] if self.logger else []
         filters = [
-            *map(plugins.network_filter, usual.plugin("metadata_exchange", self.root_id, self.exchange)),
+            *map(forms.network_filter, usual.plugin("metadata_exchange", self.root_id, self._exchange())),
             *self.filters,
-            *([] if self.logger else map(plugins.network_filter, stats)),
+            *([] if self.logger else map(forms.network_filter, stats)),
             *self.behind,
             bootstrap.tcp_proxy(self.name, self.upstream_clusters[0]["name"], access_log=loggers),
         ]
@@ -90,6 +97,8 @@ def east(
 
 def west(backend_port: int, **changes: Any) -> TcpSidecar:
     """The called workload's proxy, in front of the backend."""
-    upstream_cluster = usual.upstream_cluster(BACKEND, [backend_port], services=[STOCK_SERVICE])
+    # The native form knows the service by this name.
+    name = BACKEND + STOCK_SERVICE["host"] if forms.is_native() else BACKEND
+    upstream_cluster = usual.upstream_cluster(name, [backend_port], services=[STOCK_SERVICE])
     defaults = {"name": "west", "workload": STOCK, "direction": "INBOUND", "root_id": "stats_inbound"}
     return TcpSidecar(**{**defaults, "upstream_clusters": [upstream_cluster], **changes})

@@ -10,6 +10,7 @@ import yaml
 
 from lab.metrics import Labels
 from lab.waiting import await_equal
+from tests.e2e.harness import forms
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.golden import GOLDEN
 from tests.e2e.harness.mesh import Mesh
@@ -37,8 +38,17 @@ FAMILIES = {
 _WORKLOADS = {"east": SHOP, "west": STOCK}
 
 
-@cache
 def label_sets() -> dict[str, Labels]:
+    sets = _label_sets()
+    if not forms.is_native():
+        return sets
+    # It knows the service of a connection by its host alone.
+    short = {labels: sets[labels]["destination_service"].partition(".")[0] for labels in sets}
+    return {name: {**labels, "destination_service_name": short[name]} for name, labels in sets.items()}
+
+
+@cache
+def _label_sets() -> dict[str, Labels]:
     return yaml.safe_load((GOLDEN / "tcp" / "labels.yaml").read_text())
 
 

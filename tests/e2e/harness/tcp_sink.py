@@ -1,6 +1,7 @@
 """A statsd server: Envoy pushes its counters to it when it ends, when nobody can scrape
 it any more."""
 
+import re
 import socket
 import threading
 from collections import Counter
@@ -60,7 +61,8 @@ class Sink:
             except TimeoutError:
                 continue
             for line in lines:
-                # A stat's whole name: labels, then the metric's name.
+                # A stat's whole name: labels, then the metric's name; of the native form the other way round.
                 name, _, value = line.rpartition(":")
                 if value.endswith("|c"):
-                    self._counted[name.rpartition(";.;")[2]] += int(value.removesuffix("|c"))
+                    metric = re.search(r"\bistio_[a-z_]+_total\b", name)
+                    self._counted[metric.group() if metric else name] += int(value.removesuffix("|c"))

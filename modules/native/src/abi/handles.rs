@@ -1,12 +1,14 @@
 //! The metrics of an upstream cluster of this module: a series of theirs has a handle, by which a sample is
 //! recorded without being looked up. Filters have nothing like it.
 
-use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::{mem, ptr};
+use std::sync::OnceLock;
 
 use istio_stats::host::MetricKind;
 
-use super::{accepted, LabelValues, Raw, Refused, Vector, CALLBACKS};
+use super::metrics::{accepted, define, Buffers, LabelValues, Refused};
+use super::{dlsym, Buffer, Raw};
 
 /// Envoy's part of the configuration of an upstream cluster of this module. `handles` has none longer than
 /// Envoy has the configuration.
@@ -22,6 +24,13 @@ unsafe impl Send for UpstreamCluster {}
 // SAFETY: the same.
 unsafe impl Sync for UpstreamCluster {}
 
+/// A metric that was defined for its labels, by the upstream cluster's number of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vector {
+    kind: MetricKind,
+    number: usize,
+}
+
 /// Envoy's counter or histogram of one series: there as long as the configuration that found it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Handle {
@@ -31,6 +40,16 @@ pub(crate) struct Handle {
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+callbacks! {
+    cluster_pre_init_complete(Raw);
+    cluster_config_define_counter(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
+    cluster_config_define_histogram(Raw, Buffer, Buffers, usize, *mut usize) -> u32;
+    cluster_config_resolve_counter_vec(Raw, usize, Buffers, usize, *mut Raw) -> u32;
+    cluster_config_resolve_histogram_vec(Raw, usize, Buffers, usize, *mut Raw) -> u32;
+    cluster_metric_counter_add(Raw, u64);
+    cluster_metric_histogram_record(Raw, u64);
+}
 
 // === impl UpstreamCluster ===
 
@@ -55,13 +74,14 @@ impl UpstreamCluster {
         name: &str,
         labels: impl Iterator<Item = &'a str>,
     ) -> Result<Vector, Refused> {
-        let define = CALLBACKS.get().and_then(|envoy| match kind {
+        let callback = CALLBACKS.get().and_then(|envoy| match kind {
             MetricKind::Counter => Some(envoy.cluster_config_define_counter),
             MetricKind::Histogram => Some(envoy.cluster_config_define_histogram),
             MetricKind::Gauge => None,
         });
         // SAFETY: the configuration is there.
-        unsafe { Vector::define(define, self.raw, kind, name, labels) }
+        let number = unsafe { define(callback, self.raw, name, labels) }?;
+        Ok(Vector { kind, number })
     }
 
     /// The series of a metric with these labels, which is made if it is not there.

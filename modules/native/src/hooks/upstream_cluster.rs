@@ -3,7 +3,8 @@
 use core::ptr;
 
 use super::Raw;
-use crate::abi::{self, Buffer, UpstreamCluster};
+use crate::abi::handles::{self as abi, UpstreamCluster};
+use crate::abi::Buffer;
 use crate::{barrier, handles};
 
 /// What Envoy is given where it wants a pointer and nobody reads it: it takes none for a failure.

@@ -117,7 +117,8 @@ def terminate(whole: Json, identity: Identity, caller: Workload | None = SHOP) -
 
 
 def _permit_internal_listeners(whole: Json) -> None:
-    whole["bootstrap_extensions"] = [bootstrap.extension("bootstrap.internal_listener.v3.InternalListener")]
+    extension = bootstrap.extension("bootstrap.internal_listener.v3.InternalListener")
+    whole.setdefault("bootstrap_extensions", []).append(extension)
 
 
 def peer(workload: Workload) -> str:

@@ -8,7 +8,6 @@ use istio_stats::config::Config;
 
 use crate::artefact::Artefact;
 use crate::find;
-use crate::find::found::Form;
 use crate::output::{complain, print};
 use crate::stat_names::{self, LabelPosition, StatName, WASM_PREFIX};
 
@@ -72,7 +71,7 @@ fn read(path: &std::path::Path) -> Result<Vec<StatName>> {
     let mut names = None;
     for found in file.found() {
         // The native form's labels are in no name.
-        if found.artefact != Artefact::IstioStats || found.form == Some(Form::NativeFilter) {
+        if found.artefact != Artefact::IstioStats || found.is_native() {
             continue;
         }
         let bytes = found.configuration.bytes.as_ref().map_err(|why| anyhow!("{}: {why}", file.name))?;

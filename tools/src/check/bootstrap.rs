@@ -22,17 +22,17 @@ pub(super) fn check(document: &Document, file: &str, problems: &mut Problems) {
     }
     match document.root.as_ref().and_then(bootstrap) {
         Some(bootstrap) => {
-            let by_tags: Vec<_> = configs.iter().filter(|(found, _)| !native::is_native(found)).collect();
+            let by_tags: Vec<_> = configs.iter().filter(|(found, _)| !found.is_native()).collect();
             if !by_tags.is_empty() {
                 check_stats_tags(bootstrap, &by_tags, file, problems);
             }
-            native::check_bootstrap(document, bootstrap, problems);
+            native::check_bootstrap(&configs, bootstrap, problems);
             check_cluster_id(bootstrap, &configs, problems);
             node::check(bootstrap, problems);
         }
         None => configs
             .iter()
-            .filter(|(found, _)| !native::is_native(found))
+            .filter(|(found, _)| !found.is_native())
             .for_each(|(found, config)| check_suffixes(found, config, problems)),
     }
 }

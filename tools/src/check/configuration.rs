@@ -29,7 +29,7 @@ pub(super) fn check(found: &Found, problems: &mut Problems) {
             return problems.push(Problem::of_field(Level::Error, found, "", why.clone()));
         }
     };
-    let rest = if native::is_native(found) { without_node(bytes) } else { None };
+    let rest = if found.is_native() { without_node(bytes) } else { None };
     let (compiled, issues) = compile(found.artefact, rest.as_ref().unwrap_or(bytes));
     for issue in issues {
         problems.push(of_issue(found, issue, &compiled));

@@ -57,8 +57,8 @@ pub(super) fn check(found: &Found, compiled: &Compiled, problems: &mut Problems)
 fn records(form: Form, metric: Metric) -> bool {
     let is_tcp = metric.labels() == LabelSet::Tcp;
     match form {
-        Form::HttpFilter | Form::NativeFilter => !is_tcp,
-        Form::NetworkFilter => is_tcp,
-        Form::AccessLogger | Form::Service => true,
+        Form::HttpFilter | Form::NativeHttpFilter => !is_tcp,
+        Form::NetworkFilter | Form::NativeNetworkFilter => is_tcp,
+        Form::AccessLogger | Form::Service | Form::NativeExtension => true,
     }
 }

@@ -2,11 +2,12 @@
 
 use istio_stats::config::overrides::Override;
 use istio_stats::config::Config;
+use istio_stats::rules::plan::Plans;
 
 use super::definitions::path_of_definition;
 use super::problem::{Level, Problem, Problems};
 use crate::find;
-use crate::find::found::{Document, Form, Found};
+use crate::find::found::{Form, Found};
 use crate::yaml::{Node, Position};
 
 /// Without it Envoy puts the module's namespace in front of every name.
@@ -17,14 +18,9 @@ const HANDLES: &str = "envoy.extensions.clusters.dynamic_modules.v3.ClusterConfi
 /// Where Envoy has the metrics of such an upstream cluster, and of filters that do not say another.
 const NAMESPACE: &str = "dynamicmodulescustom";
 
-/// Whether it is the native form.
-pub(super) fn is_native(found: &Found) -> bool {
-    found.form == Some(Form::NativeFilter)
-}
-
 /// Checks a configuration of the stats plugin.
 pub(super) fn check(found: &Found, config: &Config, problems: &mut Problems) {
-    if !is_native(found) {
+    if !found.is_native() {
         return;
     }
     let mut refuse = |path: String, consequence: &str| {
@@ -45,9 +41,10 @@ pub(super) fn check(found: &Found, config: &Config, problems: &mut Problems) {
     }
 }
 
-/// Checks a bootstrap that has filters of the native module.
-pub(super) fn check_bootstrap(document: &Document, bootstrap: &Node, problems: &mut Problems) {
-    if !document.found.iter().any(is_native) {
+/// Checks a bootstrap that has filters of the native module, by their configurations.
+pub(super) fn check_bootstrap(configs: &[(&Found, Config)], bootstrap: &Node, problems: &mut Problems) {
+    check_extension(configs, problems);
+    if !configs.iter().any(|(found, _)| found.is_native()) {
         return;
     }
     let mut warn = |position, message: &str, suggestion: String| {
@@ -87,6 +84,26 @@ fn each_other_namespace(node: &Node, tell: &mut impl FnMut(Position)) {
     node.entries().iter().for_each(|entry| each_other_namespace(&entry.value, tell));
 }
 
+/// Checks that what network filters record is defined.
+fn check_extension(configs: &[(&Found, Config)], problems: &mut Problems) {
+    let of = |form| configs.iter().filter(move |(found, _)| found.form == Some(form));
+    let metrics = |config| Plans::new(config).metrics();
+    let defined: Vec<_> = of(Form::NativeExtension).flat_map(|(_, config)| metrics(config)).collect();
+    for (found, config) in of(Form::NativeNetworkFilter) {
+        let Some(lacking) = metrics(config).into_iter().find(|metric| !defined.contains(metric)) else {
+            continue;
+        };
+        let (message, suggestion) = if defined.is_empty() {
+            let message = "the bootstrap has no extension of the native module: nothing of TCP is reported";
+            (message.to_owned(), "add it to bootstrap_extensions as docs/native.md has it")
+        } else {
+            let message = format!("the bootstrap's extension defines no {} with these labels", lacking.name);
+            (message, "give the extension this configuration")
+        };
+        problems.push(Problem::of_field(Level::Error, found, "", message).suggest(suggestion.to_owned()));
+    }
+}
+
 /// Whether the runtime of a bootstrap has the flag set, flat or as a tree.
 fn says(bootstrap: &Node) -> bool {
     let layers = bootstrap.at(&["layered_runtime", "layers"]).map(Node::elements).unwrap_or_default();
@@ -104,7 +121,7 @@ mod tests {
     use crate::artefact::Artefact;
 
     fn problems(bytes: &str) -> Vec<String> {
-        let found = Found::by_itself(Artefact::IstioStats, bytes.into(), Some(Form::NativeFilter));
+        let found = Found::by_itself(Artefact::IstioStats, bytes.into(), Some(Form::NativeExtension));
         let mut problems = Problems::default();
         super::super::configuration::check(&found, &mut problems);
         problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
@@ -130,8 +147,35 @@ mod tests {
 
     #[test]
     fn what_it_does_is_none() {
-        assert_eq!(problems(r#"{"node": {}, "labels": ["reporter"], "max_series": 9}"#), [""; 0]);
-        let [tcp] = &problems(r#"{"attachment": "tcp"}"#)[..] else { panic!("one") };
-        assert!(tcp.starts_with("attachment: "), "{tcp}");
+        let text = r#"{"node": {}, "labels": ["reporter"], "max_series": 9, "attachment": "tcp"}"#;
+        assert_eq!(problems(text), [""; 0]);
+    }
+
+    fn of_bootstrap(configurations: &[(Form, &str)]) -> Vec<String> {
+        let found = |(form, text): &(Form, &str)| {
+            (
+                Found::by_itself(Artefact::IstioStats, Vec::new(), Some(*form)),
+                Config::compile(text.as_bytes()).0.unwrap(),
+            )
+        };
+        let configs: Vec<_> = configurations.iter().map(found).collect();
+        let configs: Vec<_> = configs.iter().map(|(found, config)| (found, config.clone())).collect();
+        let mut problems = Problems::default();
+        check_extension(&configs, &mut problems);
+        problems.iter().map(|problem| problem.message.clone()).collect()
+    }
+
+    #[test]
+    fn what_a_network_filter_records_is_defined_by_an_extension() {
+        const TCP: Form = Form::NativeNetworkFilter;
+        const EXTENSION: Form = Form::NativeExtension;
+        let fewer = r#"{"labels": ["reporter"]}"#;
+        assert_eq!(of_bootstrap(&[(Form::NativeHttpFilter, "{}")]), [""; 0]);
+        assert_eq!(of_bootstrap(&[(EXTENSION, "{}"), (TCP, r#"{"max_series": 9}"#)]), [""; 0]);
+        assert_eq!(of_bootstrap(&[(EXTENSION, "{}"), (EXTENSION, fewer), (TCP, fewer)]), [""; 0]);
+        let [absent] = &of_bootstrap(&[(TCP, "{}")])[..] else { panic!("one") };
+        assert!(absent.contains("no extension"), "{absent}");
+        let [unlike] = &of_bootstrap(&[(EXTENSION, "{}"), (TCP, fewer)])[..] else { panic!("one") };
+        assert!(unlike.contains("defines no istio_"), "{unlike}");
     }
 }

@@ -62,7 +62,10 @@ impl Attached {
         let file = text(config, "/dynamic_module_config/module/local/filename");
         let named = text(config, "/dynamic_module_config/name");
         let is_ours = [file, named].iter().any(|module| module.replace('-', "_").contains("istio_stats"));
-        if !kind.ends_with(".dynamic_modules.v3.DynamicModuleFilter") || !is_ours {
+        let is_filter = ["DynamicModuleFilter", "DynamicModuleNetworkFilter"]
+            .iter()
+            .any(|kind_of| kind.rsplit('.').next() == Some(*kind_of));
+        if !is_filter || !is_ours {
             return None;
         }
         let name = text(config, "/filter_name");
@@ -178,6 +181,10 @@ mod tests {
         assert_eq!((attached.artefact, attached.is_native), (Some(Artefact::IstioStats), true));
         assert_eq!(attached.metric_prefix().as_deref(), Some("mesh_"));
         assert!(attached.mistakes().is_empty());
+        let mut network = config.clone();
+        network["@type"] =
+            "x/envoy.extensions.filters.network.dynamic_modules.v3.DynamicModuleNetworkFilter".into();
+        assert!(Attached::native("stats", &network).is_some());
         let mut other = config;
         other["dynamic_module_config"]["module"]["local"]["filename"] = "/x/libwaf.so".into();
         assert!(Attached::native("stats", &other).is_none());

@@ -52,7 +52,11 @@ pub(crate) enum Form {
     NetworkFilter,
     AccessLogger,
     /// The native module as an HTTP filter.
-    NativeFilter,
+    NativeHttpFilter,
+    /// The same as a network filter.
+    NativeNetworkFilter,
+    /// The same as a bootstrap extension, which defines what network filters record.
+    NativeExtension,
     /// A bootstrap extension.
     Service,
 }
@@ -97,7 +101,9 @@ impl Form {
             Self::HttpFilter => "HTTP filter",
             Self::NetworkFilter => "network filter",
             Self::AccessLogger => "access logger",
-            Self::NativeFilter => "native HTTP filter",
+            Self::NativeHttpFilter => "native HTTP filter",
+            Self::NativeNetworkFilter => "native network filter",
+            Self::NativeExtension => "native bootstrap extension",
             Self::Service => "bootstrap extension",
         }
     }
@@ -113,10 +119,15 @@ impl Form {
     /// What kind of streams it has; `None`: either, or none.
     pub(crate) fn attachment(self) -> Option<Attachment> {
         match self {
-            Self::HttpFilter | Self::NativeFilter => Some(Attachment::Http),
-            Self::NetworkFilter => Some(Attachment::Tcp),
-            Self::AccessLogger | Self::Service => None,
+            Self::HttpFilter | Self::NativeHttpFilter => Some(Attachment::Http),
+            Self::NetworkFilter | Self::NativeNetworkFilter => Some(Attachment::Tcp),
+            Self::AccessLogger | Self::Service | Self::NativeExtension => None,
         }
+    }
+
+    /// Whether the native module runs it.
+    pub(crate) fn is_native(self) -> bool {
+        matches!(self, Self::NativeHttpFilter | Self::NativeNetworkFilter | Self::NativeExtension)
     }
 }
 
@@ -126,7 +137,8 @@ impl File {
     /// What says of itself nothing of a form is for the native module.
     pub(crate) fn make_native(&mut self) {
         for found in self.documents.iter_mut().flat_map(|document| &mut document.found) {
-            found.form = found.form.or(Some(Form::NativeFilter));
+            // Where nothing around it tells for which streams it is.
+            found.form = found.form.or(Some(Form::NativeExtension));
         }
     }
 
@@ -139,6 +151,11 @@ impl File {
 // === impl Found ===
 
 impl Found {
+    /// Whether it is for the native module.
+    pub(crate) fn is_native(&self) -> bool {
+        self.form.is_some_and(Form::is_native)
+    }
+
     /// A configuration with nothing around it.
     pub(crate) fn by_itself(artefact: Artefact, bytes: Vec<u8>, form: Option<Form>) -> Self {
         let position = Position::START;

@@ -7,20 +7,38 @@ use super::{envoy, recognise};
 use crate::artefact::Artefact;
 use crate::yaml::Node;
 
-/// The type of an HTTP filter in a native module.
-const FILTER: &str = "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
+/// The types of what a native module extends, and the fields that name the plugin and configure it.
+const FORMS: [(&str, Form, &str, &str); 3] = [
+    (
+        "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+        Form::NativeHttpFilter,
+        "filter_name",
+        "filter_config",
+    ),
+    (
+        "envoy.extensions.filters.network.dynamic_modules.v3.DynamicModuleNetworkFilter",
+        Form::NativeNetworkFilter,
+        "filter_name",
+        "filter_config",
+    ),
+    (
+        "envoy.extensions.bootstrap.dynamic_modules.v3.DynamicModuleBootstrapExtension",
+        Form::NativeExtension,
+        "extension_name",
+        "extension_config",
+    ),
+];
 /// The name of a filter in it that is the exchange; any other is the stats plugin.
 const EXCHANGE: &str = "metadata_exchange";
 
-/// The plugin that the node is, if it is such a filter; `name` is that of the nearest map around it.
+/// The plugin that the node is, if it is one of these; `name` is that of the nearest map around it.
 pub(super) fn plugin(node: &Node, name: Option<&str>) -> Option<Candidate> {
     let url = node.text_at(&["@type"])?;
     let filter = if url.ends_with(".TypedStruct") { node.get("value")? } else { node };
     let url = if url.ends_with(".TypedStruct") { node.text_at(&["type_url"])? } else { url };
-    if url.rsplit('/').next() != Some(FILTER) {
-        return None;
-    }
-    let plugin = filter.text_at(&["filter_name"]).unwrap_or_default();
+    let (_, form, name_field, config_field) =
+        FORMS.into_iter().find(|(kind, ..)| url.rsplit('/').next() == Some(*kind))?;
+    let plugin = filter.text_at(&[name_field]).unwrap_or_default();
     let artefact = native_module(filter).map(|_| {
         if plugin == EXCHANGE {
             Artefact::MetadataExchange
@@ -28,12 +46,11 @@ pub(super) fn plugin(node: &Node, name: Option<&str>) -> Option<Candidate> {
             Artefact::IstioStats
         }
     });
-    let form = Form::NativeFilter;
     Some(Candidate {
         artefact,
         title: Some(format!("{} {:?}", form.word(), name.unwrap_or(plugin))),
         position: node.position,
-        configuration: envoy::configuration(filter, "filter_config"),
+        configuration: envoy::configuration(filter, config_field),
         form: Some(form),
         // One that fails does nothing from there on; there is no choice.
         failure: None,

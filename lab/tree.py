@@ -29,8 +29,17 @@ def plugins(tree: Any, name: str | None = None) -> Iterator[Json]:
     return (node for node in nodes(tree) if "vm_config" in node and name in (None, node["name"]))
 
 
+def configurations(tree: Any, name: str | None = None) -> Iterator[Json]:
+    """What the plugins are configured with, in either form, of all or of this name."""
+    for node in nodes(tree):
+        if name in (None, node.get("name")):
+            if "vm_config" in node:
+                yield node["configuration"]
+            elif isinstance(config := node.get("typed_config"), dict) and "filter_config" in config:
+                yield config["filter_config"]
+
+
 def configure(tree: Any, name: str | None = None, **fields: Any) -> None:
     """Sets fields in the configurations, JSON in a text, of all plugins or of those with this name."""
-    for plugin in plugins(tree, name):
-        configuration = plugin["configuration"]
+    for configuration in configurations(tree, name):
         configuration["value"] = json.dumps({**json.loads(configuration["value"]), **fields})

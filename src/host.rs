@@ -118,6 +118,20 @@ pub trait Host {
     /// It cannot be evaluated here: an attribute is absent, say.
     fn evaluate_expression(&self, token: ExpressionToken) -> Result<Vec<u8>, HostError>;
 
+    /// Whether expressions are evaluated on this side of the host: in every callback, against the
+    /// stream that is in effect, and with what they are [told](Host::evaluate_told).
+    fn is_told(&self) -> bool {
+        false
+    }
+
+    /// Evaluates an expression with these texts for the names that it has for them.
+    ///
+    /// # Errors
+    /// As above; or the host cannot be told.
+    fn evaluate_told(&self, _token: ExpressionToken, _told: &[Option<&str>]) -> Result<Vec<u8>, HostError> {
+        Err(HostError { call: "evaluate_told", status: HostError::NOT_FOUND })
+    }
+
     /// Forgets an expression.
     fn delete_expression(&self, token: ExpressionToken);
 
@@ -197,6 +211,14 @@ pub trait Host {
         }
     }
 }
+
+/// Whether a host [is told](Host::is_told). That of a Wasm module never is, so that nothing of it is in one.
+pub fn is_told(host: &dyn Host) -> bool {
+    MAY_BE_TOLD && host.is_told()
+}
+
+/// Whether there are such hosts.
+pub const MAY_BE_TOLD: bool = cfg!(not(target_family = "wasm"));
 
 /// Which header map a call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

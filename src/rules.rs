@@ -18,7 +18,7 @@ use crate::config::issue::Issue;
 use crate::facts::call::Call;
 use crate::facts::needs::Needs;
 use crate::host::excerpt::quoted;
-use crate::host::{ExpressionToken, Host, HostError};
+use crate::host::{is_told, ExpressionToken, Host, HostError};
 use crate::workload::fact::Fact;
 use crate::workload::further::Further;
 use expression::{Condition, Number, Place, Shown, Text};
@@ -153,7 +153,8 @@ impl Rules {
 
     /// What the rules say in a tick that made the stream effective.
     pub fn on_tick(&self, host: &dyn Host, attributes: &Attributes<'_>, call: &Call) -> StreamPlan {
-        self.plan(Place { host, call, filled: &self.filled, attributes: Some(attributes), said: None })
+        let attributes = Some(attributes).filter(|_| !is_told(host));
+        self.plan(Place { host, call, filled: &self.filled, attributes, said: None })
     }
 
     fn plan(&self, place: Place<'_>) -> StreamPlan {

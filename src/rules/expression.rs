@@ -9,7 +9,7 @@
 use crate::attribute::Attributes;
 use crate::catalogue::label_value::{LabelValue, UNKNOWN};
 use crate::facts::call::Call;
-use crate::host::{ExpressionToken, Host, HostError};
+use crate::host::{is_told, ExpressionToken, Host, HostError, MAY_BE_TOLD};
 use crate::rules::filled::Filled;
 use crate::rules::literal::Literal;
 use crate::rules::rewrite::{rewrite, Part, PeerFact, What};
@@ -64,7 +64,12 @@ struct Expression {
     only: Option<Part>,
     /// The whole as it is, if it asks nothing of peers.
     token: Option<ExpressionToken>,
+    /// The whole for a host that is told what it asks of peers.
+    told: Option<ExpressionToken>,
 }
+
+/// Below this name stands what a host [is told](Host::is_told), as `v0`, `v1`, ….
+pub const TOLD: &str = "istio_stats_told";
 
 /// What the host is given for a label: the wire does not tell types, so the host
 /// prints what is no text. (Its `string()` takes no booleans before Envoy 1.37.)
@@ -201,20 +206,22 @@ impl Expression {
     fn create(host: &dyn Host, text: &str, form: fn(&str) -> String) -> Result<Self, HostError> {
         let rewritten = rewrite(text);
         let only = rewritten.only().cloned();
-        let text = rewritten.text();
+        let text = if is_told(host) { rewritten.text_told(TOLD) } else { rewritten.text() };
         let is_tried = !matches!(only, Some(Part::Peer(_)));
-        let mut token = None;
+        let (mut token, mut told) = (None, None);
         if is_tried {
             let plain = host.create_expression(&text)?;
             host.delete_expression(plain);
             let formed = host.create_expression(&form(&text))?;
             if rewritten.peer_facts().next().is_none() {
                 token = Some(formed);
+            } else if is_told(host) {
+                told = Some(formed);
             } else {
                 host.delete_expression(formed);
             }
         }
-        Ok(Self { form, parts: rewritten.parts, only, token })
+        Ok(Self { form, parts: rewritten.parts, only, token, told })
     }
 
     fn peer_facts(&self) -> impl Iterator<Item = &PeerFact> {
@@ -225,6 +232,10 @@ impl Expression {
     }
 
     fn evaluate(&self, place: Place<'_>) -> Option<Vec<u8>> {
+        if let Some(token) = self.told.filter(|_| MAY_BE_TOLD) {
+            let values: Vec<_> = self.peer_facts().map(|fact| said_of(fact, place.call)).collect();
+            return place.host.evaluate_told(token, &values).ok();
+        }
         let is_attribute = |part: &Part| matches!(part, Part::Attribute(..));
         let is_the_hosts = place.attributes.is_none() || !self.parts.iter().any(is_attribute);
         match self.token {
@@ -274,6 +285,14 @@ fn put(out: &mut String, write: Option<impl FnOnce(&mut String)>) {
 fn read(attributes: &Attributes<'_>, path: &[String]) -> Option<Literal> {
     let names: Vec<_> = path.iter().map(String::as_str).collect();
     Literal::read(&names, &attributes.maybe_empty(&names)?)
+}
+
+/// As a text; of somebody of whom anything is known an empty one.
+fn said_of<'a>(fact: &PeerFact, call: &'a Call) -> Option<&'a str> {
+    match fact.what {
+        What::Presence => call.peer(fact.side).labels().map(|_| ""),
+        _ => told(fact, call).map(LabelValue::as_str),
+    }
 }
 
 fn told<'a>(PeerFact { side, what }: &PeerFact, call: &'a Call) -> Option<&'a LabelValue> {

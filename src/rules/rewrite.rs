@@ -103,6 +103,17 @@ impl Rewritten {
         self.parts.iter().map(Part::native).collect()
     }
 
+    /// The same for a host that [is told](crate::host::Host::is_told) of peers: below this name,
+    /// as `v0`, `v1`, …, in their order.
+    pub fn text_told(&self, below: &str) -> String {
+        let mut number = 0_u32..;
+        let told = |part: &Part| match part {
+            Part::Peer(_) => number.next().map(|number| format!("{below}.v{number}")),
+            part => Some(part.native().to_owned()),
+        };
+        self.parts.iter().filter_map(told).collect()
+    }
+
     /// What it asks of peers.
     pub fn peer_facts(&self) -> impl Iterator<Item = &PeerFact> {
         self.parts.iter().filter_map(|part| match part {

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lab.tree import Json
-from tests.e2e.harness import clients, golden, tcp
+from tests.e2e.harness import clients, forms, golden, tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.customised import Customised, all_changed, changed, without_build
 from tests.e2e.harness.envoy import Envoy
@@ -16,6 +16,8 @@ from tests.e2e.harness.scrape import Families, Family, label_set
 from tests.e2e.harness.sidecar import Sidecar, east, west
 from tests.e2e.harness.tcp import TcpSidecar
 from tests.e2e.harness.tcp_families import Counts, families
+
+pytestmark = forms.BOTH
 
 # Everything that Istio's own end-to-end tests and its documentation do to metrics, for any protocol.
 CUSTOMISED: Json = {

@@ -3,7 +3,6 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "`output` prints")]
 
 mod artefact;
-mod cel;
 mod check;
 mod doctor;
 mod endpoint;

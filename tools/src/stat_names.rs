@@ -6,7 +6,7 @@ use istio_stats::catalogue::own_metric::PEER_DECODE_ERRORS;
 use istio_stats::config::Config;
 use istio_stats::rules::plan::{Plans, TagValue};
 
-use crate::cel::{self, Purpose};
+use expressions::Purpose;
 
 /// Envoy's prefix for the stats of plugins, in front of the labels.
 pub(crate) const WASM_PREFIX: &str = "wasmcustom.";
@@ -39,7 +39,8 @@ pub(crate) struct LabelPosition {
 /// Names with the same labels are given once.
 pub(crate) fn of_config(config: &Config) -> Vec<StatName> {
     let mut plans = Plans::new(config);
-    let opinions: Vec<_> = plans.expressions().iter().map(|text| cel::judge(text, Purpose::Label)).collect();
+    let opinions: Vec<_> =
+        plans.expressions().iter().map(|text| expressions::judge(text, Purpose::Label)).collect();
     for (number, opinion) in opinions.iter().enumerate() {
         if opinion.refused.is_some() {
             plans.refuse(number);

@@ -14,6 +14,7 @@ use istio_stats::stats::plugin::StatsPlugin;
 use crate::abi;
 use crate::abi::metrics::Owner;
 use crate::barrier::within;
+use crate::expressions::Compiled;
 use crate::extension;
 use crate::host::{Definitions, NativeHost, State};
 use crate::metrics::Vectors;
@@ -44,6 +45,7 @@ pub(crate) struct Settings {
     /// Without what is the module's.
     pub(crate) configuration: Vec<u8>,
     pub(crate) node: Node,
+    pub(crate) expressions: Compiled,
     /// Why it is not known who this proxy is.
     unknown: Option<String>,
 }
@@ -168,7 +170,7 @@ impl Settings {
             Ok(node) => (node, None),
             Err(reason) => (Node::default(), Some(reason)),
         };
-        Self { plugin, name, configuration, node, unknown }
+        Self { plugin, name, configuration, node, expressions: Compiled::default(), unknown }
     }
 
     /// Has the plugin configured once, which defines its metrics and tells what is wrong; false if it cannot
@@ -190,6 +192,7 @@ impl Settings {
             }
             Plugin::Stats => {
                 let plugin = StatsPlugin::configure(&host);
+                self.expressions.are_all();
                 for metric in plugin.iter().flat_map(StatsPlugin::metrics) {
                     let labels = metric.labels.iter().map(String::as_str);
                     if let Err(error) = definitions.define(metric.kind, &metric.name, labels) {

@@ -16,6 +16,7 @@ use istio_stats::host::{
 use crate::abi::network::Connection;
 use crate::abi::{self, Filter, Headers};
 use crate::config::Settings;
+use crate::expressions::Known;
 use crate::metrics::{Series, Vectors};
 use crate::subject::Subject;
 use crate::{properties, shared};
@@ -32,6 +33,7 @@ pub(crate) struct NativeHost<'a> {
 #[derive(Debug)]
 pub(crate) struct State {
     series: Series,
+    expressions: Known,
     /// The stream that is in hand, or in effect.
     pub(crate) current: RefCell<Option<Subject>>,
     /// Open streams by context id.
@@ -63,6 +65,7 @@ impl State {
     pub(crate) fn new() -> Self {
         Self {
             series: Series::default(),
+            expressions: Known::default(),
             current: RefCell::default(),
             open: RefCell::default(),
             tick: Cell::new(Duration::MAX),
@@ -213,14 +216,28 @@ impl Host for NativeHost<'_> {
         self.state.series.record(id, value)
     }
 
-    fn create_expression(&self, _text: &str) -> Result<ExpressionToken, HostError> {
-        Err(none("create_expression"))
+    fn create_expression(&self, text: &str) -> Result<ExpressionToken, HostError> {
+        self.state.expressions.create(&self.settings.expressions, text)
     }
 
-    fn evaluate_expression(&self, _token: ExpressionToken) -> Result<Vec<u8>, HostError> {
-        Err(none("evaluate_expression"))
+    fn evaluate_expression(&self, token: ExpressionToken) -> Result<Vec<u8>, HostError> {
+        self.evaluate_told(token, &[])
     }
 
+    fn is_told(&self) -> bool {
+        true
+    }
+
+    fn evaluate_told(&self, token: ExpressionToken, told: &[Option<&str>]) -> Result<Vec<u8>, HostError> {
+        let read = |path: &[&str]| self.property(path).ok().flatten();
+        let panicked = || {
+            let message = "istio-stats: internal error: an expression cannot be evaluated; it has no value";
+            self.log_once(log::Level::Error, message);
+        };
+        self.state.expressions.evaluate(token, told, read, panicked)
+    }
+
+    /// They are few, and as many as the configuration has.
     fn delete_expression(&self, _token: ExpressionToken) {}
 
     fn plugin_configuration(&self) -> Result<Vec<u8>, HostError> {

@@ -8,8 +8,8 @@
 //!   one TCP connection, `subject` either.
 //! * `extension` of the bootstrap defines the metrics of network filters.
 //! * `host` is the core's [`istio_stats::host::Host`]: `properties` reads what Wasm's attributes are read
-//!   for, `node` and `service` what this interface does not show, `metrics` records, `shared` is what all
-//!   threads know.
+//!   for, `node` and `service` what this interface does not show; `expressions` evaluates, `metrics` records,
+//!   `shared` is what all threads know.
 //! * `handles` records without looking up, where an upstream cluster of this module is there.
 //! * `ticker` wakes workers whose streams are open and silent.
 
@@ -17,6 +17,7 @@ mod abi;
 mod barrier;
 mod config;
 mod connection;
+mod expressions;
 mod extension;
 mod handles;
 mod hooks;

@@ -2,8 +2,9 @@
 //! a list of objects, of which this interface shows only that it is there. So the service is read from
 //! texts that say the same; else, where the list is there, from the name that Istio gives the cluster.
 
+use expressions::readable::UPSTREAM_CLUSTER;
+
 use crate::abi::{Filter, Metadata};
-use crate::properties::attribute;
 
 /// The namespace of those texts.
 const NAMESPACE: &str = "istio-stats";
@@ -18,7 +19,7 @@ pub(crate) fn field(filter: Filter, field: &str) -> Option<Vec<u8>> {
         let place = FIELDS.iter().position(|(name, _)| *name == field)?;
         return told.into_iter().nth(place)?;
     }
-    of_name(&filter.text(attribute::UPSTREAM_CLUSTER)?, field)
+    of_name(&filter.text(UPSTREAM_CLUSTER)?, field)
 }
 
 /// Whether anything is known of the service.

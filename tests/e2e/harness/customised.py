@@ -3,7 +3,7 @@
 import json
 
 from lab import bootstrap
-from lab.tree import Json, plugins
+from lab.tree import Json, configurations
 from tests.e2e.harness.runnable import Runnable, Wrapper
 from tests.e2e.harness.scrape import Families, Family, LabelSet, label_set
 from tests.e2e.harness.tags import istio_stats_tags, stats_tags_of
@@ -24,15 +24,14 @@ class Customised(Wrapper):
 
     def bootstrap(self) -> Json:
         whole = self.sidecar.bootstrap()
-        if "stats_config" not in whole:
-            # Of the native form labels are labels.
-            return whole
-        tags = istio_stats_tags if self._istio_form else stats_tags_of
-        whole["stats_config"]["stats_tags"] = tags(whole)
+        # Of the native form labels are labels.
+        if "stats_config" in whole:
+            tags = istio_stats_tags if self._istio_form else stats_tags_of
+            whole["stats_config"]["stats_tags"] = tags(whole)
         if self._as_struct:
-            for plugin in plugins(whole, "istio_stats"):
-                value = json.loads(plugin["configuration"]["value"])
-                plugin["configuration"] = {"@type": bootstrap.TYPE + "google.protobuf.Struct", "value": value}
+            for configuration in configurations(whole, "istio_stats"):
+                value = json.loads(configuration["value"])
+                configuration |= {"@type": bootstrap.TYPE + "google.protobuf.Struct", "value": value}
         return whole
 
 

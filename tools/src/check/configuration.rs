@@ -15,10 +15,10 @@ use super::problem::{Level, Problem, Problems};
 use super::suggest::{nearest, suggest};
 use super::{cost, form, native};
 use crate::artefact::Artefact;
-use crate::cel::{self, Purpose};
 use crate::find::found::{Form, Found};
 use crate::find::without_node;
 use crate::istio_metrics::{of_telemetry, ALL_METRICS};
+use expressions::Purpose;
 
 /// Checks what was found.
 pub(super) fn check(found: &Found, problems: &mut Problems) {
@@ -96,7 +96,7 @@ fn metrics(config: &Config) -> impl Iterator<Item = &str> + '_ {
 
 fn check_expressions(found: &Found, config: &Config, problems: &mut Problems) {
     let mut check = |path: String, text: &str, purpose, consequence: &str| {
-        let opinion = cel::judge(text, purpose);
+        let opinion = expressions::judge(text, purpose);
         let say = |level, message: String| {
             Problem::of_field(level, found, &path, format!("{}: {message}", quoted(text)))
         };
@@ -135,7 +135,7 @@ fn attribute_instead_of(name: &str) -> String {
     if name.contains("stream_peer") {
         return peer_fact_instead_of(name);
     }
-    let (attribute, known) = (name.split_once('.'), cel::instead_of(name));
+    let (attribute, known) = (name.split_once('.'), expressions::instead_of(name));
     match attribute {
         Some((attribute, field)) => match nearest(field, known.iter().copied()) {
             Some(near) => format!("did you mean {:?}?", format!("{attribute}.{near}")),

@@ -1,8 +1,11 @@
 //! What the native form needs, and what it does not do: docs/native.md.
 
+use expressions::expression::{Expression, Refusal};
 use istio_stats::config::overrides::Override;
 use istio_stats::config::Config;
+use istio_stats::host::excerpt::quoted;
 use istio_stats::rules::plan::Plans;
+use istio_stats::rules::rewrite::rewrite;
 
 use super::definitions::path_of_definition;
 use super::problem::{Level, Problem, Problems};
@@ -18,26 +21,29 @@ const HANDLES: &str = "envoy.extensions.clusters.dynamic_modules.v3.ClusterConfi
 /// Where Envoy has the metrics of such an upstream cluster, and of filters that do not say another.
 const NAMESPACE: &str = "dynamicmodulescustom";
 
-/// Checks a configuration of the stats plugin.
+/// Checks a configuration of the stats plugin, as far as Envoy's CEL has nothing to say against it.
 pub(super) fn check(found: &Found, config: &Config, problems: &mut Problems) {
     if !found.is_native() {
         return;
     }
-    let mut refuse = |path: String, consequence: &str| {
-        let message = format!("the native form has no expressions; {consequence}");
-        let suggestion = "leave it out, or use the Wasm module".to_owned();
-        problems.push(Problem::of_field(Level::Error, found, &path, message).suggest(suggestion));
+    let mut check = |path: String, text: &str, consequence: &str| {
+        if let Err(Refusal::Beyond(why)) = Expression::compile(&rewrite(text).text()) {
+            let message = format!("{}: {why}; {consequence}", quoted(text));
+            let suggestion = "leave it out, or use the Wasm module".to_owned();
+            problems.push(Problem::of_field(Level::Error, found, &path, message).suggest(suggestion));
+        }
     };
     for Override { path, dimensions, condition, .. } in &config.overrides {
-        for (label, _) in dimensions {
-            refuse(format!("{path}.dimensions.{label}"), "the label is left out");
+        for (label, text) in dimensions {
+            check(format!("{path}.dimensions.{label}"), text, "the label is left out");
         }
-        if condition.is_some() {
-            refuse(format!("{path}.match"), "the entry never applies");
+        if let Some(text) = condition {
+            check(format!("{path}.match"), text, "the entry never applies");
         }
     }
     for definition in &config.definitions {
-        refuse(path_of_definition(found, &definition.name), "the metric is not recorded");
+        let path = path_of_definition(found, &definition.name);
+        check(path, &definition.value, "the metric is not recorded");
     }
 }
 
@@ -131,18 +137,36 @@ mod tests {
     fn what_the_native_form_does_not_do_is_an_error_with_its_path() {
         let text = r#"{
             "node": {"id": "me"},
-            "metrics": [{"dimensions": {"method": "request.method"}, "match": "true"}],
-            "definitions": [{"name": "sizes", "value": "request.size"}]
+            "metrics": [{
+                "dimensions": {"method": "request.method", "all": "string(size(request.headers))"},
+                "match": "request.duration > duration('1s')"
+            }],
+            "definitions": [
+                {"name": "sizes", "value": "request.size"},
+                {"name": "ages", "value": "int(request.time)"}
+            ]
         }"#;
-        let refused = "the native form has no expressions";
         assert_eq!(
             problems(text),
             [
-                format!("metrics[0].dimensions.method: {refused}; the label is left out"),
-                format!("metrics[0].match: {refused}; the entry never applies"),
-                format!("definitions[0].value: {refused}; the metric is not recorded"),
+                "metrics[0].dimensions.all: \"string(size(request.headers))\": the native form cannot read \
+                 request.headers; the label is left out",
+                "metrics[0].match: \"request.duration > duration('1s')\": the native form cannot read \
+                 request.duration; the entry never applies",
+                "definitions[1].value: \"int(request.time)\": the native form cannot read request.time; \
+                 the metric is not recorded",
             ]
         );
+    }
+
+    #[test]
+    fn expressions_on_peers_are_none_of_it() {
+        let text = r#"{"metrics": [{
+            "dimensions": {"who": "upstream_peer.workload + node.metadata['CLUSTER_ID']"},
+            "match": "has(filter_state.downstream_peer) && 'role' in upstream_peer.labels"
+        }]}"#;
+        let others = |problem: &String| problem.contains("native form");
+        assert!(!problems(text).iter().any(others));
     }
 
     #[test]

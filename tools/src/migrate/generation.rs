@@ -4,7 +4,6 @@
 use serde_json::Value;
 
 use super::intent::Config;
-use crate::cel;
 use crate::yaml::Node;
 
 /// An attribute, and what it is made of.
@@ -94,7 +93,7 @@ fn inline_text<'a>(value: &mut Value, generated: &'a [Generated], used: &mut Vec
         }
         new = match new.trim() == name {
             true => expression.clone(),
-            false => cel::with_name_replaced(&new, name, &format!("({expression})")),
+            false => expressions::with_name_replaced(&new, name, &format!("({expression})")),
         };
         if new != before {
             used.push(name);

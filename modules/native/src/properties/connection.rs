@@ -1,9 +1,10 @@
 //! The same of a TCP connection, of which the interface shows less: no metadata of upstream clusters, endpoints
 //! or routes.
 
+use expressions::readable::{self, Plain, Source, UPSTREAM_CLUSTER};
 use istio_stats::host::HostError;
 
-use super::{attribute, bytes, plain, truth, Kind, BY_FIELDS};
+use super::{value, BY_FIELDS};
 use crate::abi::network::Connection;
 use crate::service;
 use crate::subject::Passed;
@@ -18,13 +19,8 @@ pub(super) fn read(
     path: &[&str],
 ) -> Result<Option<Vec<u8>>, HostError> {
     Ok(match *path {
-        ["request", "size"] => Some(bytes(passed.get())),
-        ["connection", "mtls"] => Some(truth(connection.flag(attribute::MUTUAL_TLS))),
-        [first, second] if first != "filter_state" => match plain(first, second) {
-            Some((Kind::Text, number)) => connection.text(number),
-            Some((Kind::Number, number)) => connection.number(number).map(bytes),
-            None => None,
-        },
+        ["request", "size"] => Some(passed.get().to_le_bytes().to_vec()),
+        [first, second] if first != "filter_state" => plain(connection, first, second),
         ["filter_state", key] => connection.filter_state(key),
         // What a module kept: as Wasm's modules name it.
         [key] => connection.filter_state(&format!("wasm.{key}")).or_else(|| connection.filter_state(key)),
@@ -42,7 +38,15 @@ pub(super) fn read(
     })
 }
 
+fn plain(connection: Connection, first: &str, second: &str) -> Option<Vec<u8>> {
+    let Plain { kind, source, .. } = readable::find(first, second)?;
+    let Source::Attribute(number) = *source else {
+        return None;
+    };
+    value(*kind, || connection.text(number), || connection.number(number), || connection.flag(number))
+}
+
 /// What the name of the upstream cluster tells of the service.
 fn service(connection: Connection, field: &str) -> Option<Vec<u8>> {
-    service::of_name(&connection.text(attribute::UPSTREAM_CLUSTER)?, field)
+    service::of_name(&connection.text(UPSTREAM_CLUSTER)?, field)
 }

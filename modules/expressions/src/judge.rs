@@ -4,20 +4,17 @@
 //! none of the extensions, and nothing that nests deeper than 32. All that is
 //! said here is tried in real Envoys (tests/e2e/test_command.py).
 
-mod fields;
-mod inspect;
-mod vocabulary;
-
 use istio_stats::config::bounds::MAX_EXPRESSION_BYTES;
 use istio_stats::rules::expression;
 use istio_stats::rules::rewrite::rewrite;
 
-use inspect::inspect;
-use vocabulary::NAMES;
+use crate::fields;
+use crate::inspect::inspect;
+use crate::vocabulary::names;
 
 /// What an expression is for: that decides what the host is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// The value of a label.
     Label,
     /// The value of a metric.
@@ -28,29 +25,32 @@ pub(crate) enum Purpose {
 
 /// What can be said of an expression.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Opinion {
+pub struct Opinion {
     /// Why Envoy will refuse it.
-    pub(crate) refused: Option<String>,
+    pub refused: Option<String>,
     /// Names that Envoy does not have.
-    pub(crate) unknown_names: Vec<String>,
+    pub unknown_names: Vec<String>,
     /// What the plugin replaces in it, by what.
-    pub(crate) changes: Vec<(String, String)>,
+    pub changes: Vec<(String, String)>,
     /// How deep macros that go through lists are in one another.
-    pub(crate) loops: u16,
+    pub loops: u16,
     /// It calls no function and makes no message: no Envoy can miss any.
-    pub(crate) is_plain: bool,
+    pub is_plain: bool,
 }
 
 /// Judges an expression of a configuration.
-pub(crate) fn judge(text: &str, purpose: Purpose) -> Opinion {
-    // The parser recurses before it counts: `a.b.b.b…`.
+pub fn judge(text: &str, purpose: Purpose) -> Opinion {
+    with_room(|| judge_here(text, purpose))
+        .unwrap_or_else(|| Opinion::refused("cannot be judged".to_owned(), Vec::new()))
+}
+
+/// Runs what parses, which recurses before it counts: `a.b.b.b…`. `None`: it panicked, or there is no
+/// thread to be had for it.
+pub(crate) fn with_room<T: Send>(act: impl FnOnce() -> T + Send) -> Option<T> {
     const STACK_BYTES: usize = 64 << 20;
     std::thread::scope(|scope| {
-        let judge = std::thread::Builder::new()
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || judge_here(text, purpose));
-        let opinion = judge.ok().and_then(|judge| judge.join().ok());
-        opinion.unwrap_or_else(|| Opinion::refused("cannot be judged".to_owned(), Vec::new()))
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, act);
+        thread.ok()?.join().ok()
     })
 }
 
@@ -68,11 +68,11 @@ fn judge_here(text: &str, purpose: Purpose) -> Opinion {
         Purpose::Condition => text.clone(),
     };
     let own = match inspect(&text) {
-        Ok(inspection) => inspection,
+        Ok((inspection, _)) => inspection,
         Err(refused) => return Opinion::refused(refused, changes),
     };
     let refused = own.refused.or_else(|| match inspect(&given) {
-        Ok(inspection) => inspection.refused,
+        Ok((inspection, _)) => inspection.refused,
         Err(refused) => Some(refused),
     });
     let is_plain = refused.is_none() && !own.calls;
@@ -81,15 +81,15 @@ fn judge_here(text: &str, purpose: Purpose) -> Opinion {
 
 /// What may stand in place of an unknown name, or of its part behind the dot: the
 /// fields of its attribute, else what an expression can begin with.
-pub(crate) fn instead_of(unknown: &str) -> Vec<&'static str> {
+pub fn instead_of(unknown: &str) -> Vec<&'static str> {
     let fields = unknown.split_once('.').and_then(|(attribute, _)| fields::of(attribute));
-    fields.map_or_else(|| NAMES.to_vec(), Iterator::collect)
+    fields.map_or_else(|| names().collect(), Iterator::collect)
 }
 
 /// The expression with another in place of a name; as it is if it is none.
-pub(crate) fn with_name_replaced(text: &str, name: &str, by: &str) -> String {
+pub fn with_name_replaced(text: &str, name: &str, by: &str) -> String {
     let mut replaced = text.to_owned();
-    let mut places = inspect(text).map(|inspection| inspection.places).unwrap_or_default();
+    let mut places = inspect(text).map(|(inspection, _)| inspection.places).unwrap_or_default();
     places.retain(|(known, _)| known == name);
     places.sort_by_key(|(_, start)| *start);
     for (_, start) in places.into_iter().rev() {
@@ -110,4 +110,5 @@ impl Opinion {
 }
 
 #[cfg(test)]
+#[path = "judge_tests.rs"]
 mod tests;

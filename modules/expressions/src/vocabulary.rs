@@ -31,38 +31,46 @@ const FUNCTIONS: [(&str, &[usize], &[usize]); 25] = [
 ];
 
 /// The macros: the parser replaces them, so one that is left was written wrongly.
-pub(super) const MACROS: [&str; 6] = ["all", "exists", "exists_one", "filter", "has", "map"];
+pub(crate) const MACROS: [&str; 6] = ["all", "exists", "exists_one", "filter", "has", "map"];
 
-/// What an expression can begin with: Envoy's attributes, and names of types.
-pub(super) const NAMES: [&str; 24] = [
-    "bool",
-    "bytes",
+/// Envoy's attributes.
+const ATTRIBUTES: [&str; 13] = [
     "connection",
     "destination",
-    "double",
     "filter_state",
-    "google",
-    "int",
-    "list",
-    "map",
     "metadata",
-    "null_type",
     "plugin_name",
     "plugin_root_id",
     "plugin_vm_id",
     "request",
     "response",
     "source",
-    "string",
-    "type",
-    "uint",
     "upstream",
     "upstream_filter_state",
     "xds",
 ];
 
+/// Names of types, and what such begin with.
+const TYPES: [&str; 11] =
+    ["bool", "bytes", "double", "google", "int", "list", "map", "null_type", "string", "type", "uint"];
+
+/// What an expression can begin with.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ATTRIBUTES.into_iter().chain(TYPES)
+}
+
+/// Whether a name is that of an attribute of Envoy's.
+pub(crate) fn is_attribute(name: &str) -> bool {
+    ATTRIBUTES.contains(&name)
+}
+
+/// Whether a name is that of a type, or begins one.
+pub(crate) fn is_of_type(name: &str) -> bool {
+    TYPES.contains(&name)
+}
+
 /// How many arguments a function takes as a method, and how many as a function.
-pub(super) fn arguments_of(name: &str) -> Option<(&'static [usize], &'static [usize])> {
+pub(crate) fn arguments_of(name: &str) -> Option<(&'static [usize], &'static [usize])> {
     let (_, method, function) = FUNCTIONS.iter().find(|(known, ..)| *known == name)?;
     Some((method, function))
 }

@@ -1,7 +1,7 @@
 use istio_stats::config::bounds::MAX_EXPRESSION_BYTES as MAX_BYTES;
 
-use super::inspect::too_deep;
 use super::*;
+use crate::inspect::too_deep;
 
 fn refused(text: &str) -> Option<String> {
     judge(text, Purpose::Label).refused

@@ -4,26 +4,26 @@ use cel::common::ast::operators::INDEX;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 use cel::parser::{ParseErrors, Parser};
 
-use super::fields;
-use super::vocabulary::{arguments_of, MACROS, NAMES};
+use crate::fields;
+use crate::vocabulary::{arguments_of, names, MACROS};
 
 /// How deep an expression may nest: cel-cpp's limit.
 const MAX_DEPTH: u16 = 32;
 
 /// What was met in an expression.
 #[derive(Debug, Default)]
-pub(super) struct Inspection<'a> {
+pub(crate) struct Inspection<'a> {
     source: &'a str,
     info: cel::common::ast::SourceInfo,
-    pub(super) refused: Option<String>,
+    pub(crate) refused: Option<String>,
     /// Those that Envoy does not have, fields with their attribute.
-    pub(super) names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Where each name stands, in bytes.
-    pub(super) places: Vec<(String, usize)>,
+    pub(crate) places: Vec<(String, usize)>,
     /// Whether any function is called or any message made.
-    pub(super) calls: bool,
+    pub(crate) calls: bool,
     /// How deep macros that go through lists are in one another, and are around.
-    pub(super) loops: u16,
+    pub(crate) loops: u16,
     around: u16,
     /// Variables of the macros around.
     variables: Vec<String>,
@@ -33,12 +33,12 @@ pub(super) struct Inspection<'a> {
 ///
 /// # Errors
 /// It is no expression.
-pub(super) fn inspect(text: &str) -> Result<Inspection<'_>, String> {
+pub(crate) fn inspect(text: &str) -> Result<(Inspection<'_>, IdedExpr), String> {
     let parser = Parser::new().max_recursion_depth(MAX_DEPTH);
     let (tree, info) = parser.parse_with_source_info(text).map_err(|errors| first(&errors))?;
     let mut inspection = Inspection { source: text, info, ..Inspection::default() };
     inspection.expression(&tree, 1);
-    Ok(inspection)
+    Ok((inspection, tree))
 }
 
 /// The first of a parser's errors, in few words.
@@ -56,7 +56,7 @@ fn first(errors: &ParseErrors) -> String {
     format!("syntax error at {place}: {}", message.replace("'<EOF>'", "its end"))
 }
 
-pub(super) fn too_deep() -> String {
+pub(crate) fn too_deep() -> String {
     format!("nests deeper than {MAX_DEPTH}, with what the plugin puts around it")
 }
 
@@ -164,7 +164,8 @@ impl Inspection<'_> {
         let start = self.info.offset_for(id).and_then(|(start, _)| usize::try_from(start).ok());
         self.places.extend(start.map(|start| (name.to_owned(), start)));
         let bare = name.strip_prefix('.').unwrap_or(name);
-        let is_known = NAMES.contains(&bare) || self.variables.iter().any(|variable| variable == name);
+        let is_known =
+            names().any(|known| known == bare) || self.variables.iter().any(|variable| variable == name);
         if !is_known && !bare.starts_with('@') {
             self.unknown(bare);
         }

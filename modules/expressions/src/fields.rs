@@ -91,7 +91,7 @@ const FIELDS: [(&str, &[&str]); 7] = [
 ];
 
 /// The fields that an attribute can have; `None` if anything may be there.
-pub(super) fn of(attribute: &str) -> Option<impl Iterator<Item = &'static str>> {
+pub(crate) fn of(attribute: &str) -> Option<impl Iterator<Item = &'static str>> {
     let (name, own) = FIELDS.iter().find(|(known, _)| *known == attribute)?;
     let tls: &[_] = if matches!(*name, "connection" | "upstream") { &TLS } else { &[] };
     Some(own.iter().chain(tls).copied())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab.waiting import wait_until
-from tests.e2e.harness import interrupted
+from tests.e2e.harness import forms, interrupted
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.customised import Customised
 from tests.e2e.harness.envoy import Envoy
@@ -17,6 +17,8 @@ from tests.e2e.harness.interrupted import ALL, Break, Http1, Http2
 from tests.e2e.harness.mesh import LATE_SECONDS, Mesh
 from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.workloads import SHOP, STOCK
+
+pytestmark = forms.BOTH
 
 PROTOCOLS: dict[str, interrupted.Protocol] = {"http1": Http1, "http2": Http2}
 # The path tells the cases apart.

@@ -60,9 +60,7 @@ ATTACKS = {
         {METADATA: encode(SHOP.peer_metadata())},
         "source_workload",
     ),
-    "paths_in_a_dimension": pytest.param(
-        west, PATHS, _random_paths, {":path": "/stock"}, "request_path", marks=forms.wasm_only("no expressions")
-    ),
+    "paths_in_a_dimension": (west, PATHS, _random_paths, {":path": "/stock"}, "request_path"),
 }
 LEGITIMATE = {"destination_service": "stock.example", "source_workload": "shop-v2", "request_path": "/stock"}
 
@@ -104,7 +102,6 @@ def test_attacks_by_cardinality(
     assert after - before < TOLERANCE_BYTES
 
 
-@forms.wasm_only("no expressions")
 def test_the_overflow_series_says_only_what_nobody_can_choose(mesh: Mesh) -> None:
     stats = {"attachment": "http", "max_series": 1, "metrics": [{"dimensions": PATHS}]}
     port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER)))
@@ -127,7 +124,6 @@ def test_the_overflow_series_says_only_what_nobody_can_choose(mesh: Mesh) -> Non
         }
 
 
-@forms.wasm_only("no expressions")
 def test_conditions_that_clients_choose_are_bounded_too(mesh: Mesh) -> None:
     """Each combination has an overflow series of its own, since it may have other labels: 256 with the eight
     conditions that a configuration may have."""
@@ -157,7 +153,6 @@ SETS = 300
 MAX_BYTES_PER_SET = 25_000
 
 
-@forms.wasm_only("no expressions")
 def test_memory_of_a_label_set(mesh: Mesh) -> None:
     stats = {"attachment": "http", "metrics": [{"dimensions": PATHS}]}
     port = mesh.start(Customised(west(1, stats=stats, routes=ANSWER)))

@@ -3,7 +3,7 @@
 Starts an application with its server-side Envoy (Kubernetes cluster `west`) and
 a client-side Envoy (`east`), with the very files of envoy-config/standalone,
 sends requests that succeed and fail, makes TCP connections, and shows what both
-Envoys then report. The native form has no TCP.
+Envoys then report.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import TextIOWrapper
@@ -55,7 +55,6 @@ class Form:
     """What the plugins are: Wasm modules or the native one."""
 
     samples: str
-    has_tcp: bool
     require: Callable[[], None]
 
 
@@ -70,8 +69,8 @@ def require_native() -> None:
         raise Failure(f"the native module needs Envoy 1.40 or later, and this is {envoy.version()}")
 
 
-WASM = Form("{}.yaml", has_tcp=True, require=require_wasm)
-NATIVE = Form("{}-native.yaml", has_tcp=False, require=require_native)
+WASM = Form("{}.yaml", require=require_wasm)
+NATIVE = Form("{}-native.yaml", require=require_native)
 
 EAST = Proxy("east", "client's", "source", 18001, 18006, 19001)
 WEST = Proxy("west", "server's", "destination", 18002, 18007, 19002)
@@ -117,15 +116,15 @@ def demo(keep: bool, form: Form) -> None:
     with Processes() as processes:
         start(processes, form)
         sent = send(processes)
-        with connect(processes) if form.has_tcp else nullcontext():
-            wait_for_counts(processes, sent, form)
+        with connect(processes):
+            wait_for_counts(processes, sent)
             for proxy in (EAST, WEST):
-                show(proxy, metrics.Snapshot.scrape(proxy.admin_port), form)
+                show(proxy, metrics.Snapshot.scrape(proxy.admin_port))
             if keep:
                 show_picture(processes)
             say_where_to_look(keep)
             if keep:
-                keep_sending(processes, form)
+                keep_sending(processes)
 
 
 def require_ports(keep: bool) -> None:
@@ -186,13 +185,13 @@ def connect(processes: Processes) -> Iterator[None]:
         yield
 
 
-def wait_for_counts(processes: Processes, sent: dict[Proxy, int], form: Form) -> None:
+def wait_for_counts(processes: Processes, sent: dict[Proxy, int]) -> None:
     """A request is counted when its stream ends, an open connection at the next
     report, and a histogram appears at the next flush."""
 
     def lacking() -> list[str]:
         processes.require_running()
-        return [text for proxy, count in sent.items() for text in lacking_of(proxy, count, form)]
+        return [text for proxy, count in sent.items() for text in lacking_of(proxy, count)]
 
     if lines := leftovers(lacking):
         raise Failure(
@@ -202,17 +201,17 @@ def wait_for_counts(processes: Processes, sent: dict[Proxy, int], form: Form) ->
         )
 
 
-def lacking_of(proxy: Proxy, requests: int, form: Form) -> Iterator[str]:
-    expected = {metrics.REQUESTS: requests, f"{metrics.DURATION}_count": requests}
-    if form.has_tcp:
-        connections = traffic.CLOSED_CONNECTIONS + 1
-        expected |= {
-            metrics.TCP_OPENED: connections,
-            metrics.TCP_CLOSED: traffic.CLOSED_CONNECTIONS,
-            metrics.TCP_RECEIVED: connections * len(traffic.ENTRY),
-            metrics.TCP_SENT: connections * len(traffic.RECEIPT),
-            f"{metrics.TCP_DURATION}_count": traffic.CLOSED_CONNECTIONS,
-        }
+def lacking_of(proxy: Proxy, requests: int) -> Iterator[str]:
+    connections = traffic.CLOSED_CONNECTIONS + 1
+    expected = {
+        metrics.REQUESTS: requests,
+        f"{metrics.DURATION}_count": requests,
+        metrics.TCP_OPENED: connections,
+        metrics.TCP_CLOSED: traffic.CLOSED_CONNECTIONS,
+        metrics.TCP_RECEIVED: connections * len(traffic.ENTRY),
+        metrics.TCP_SENT: connections * len(traffic.RECEIPT),
+        f"{metrics.TCP_DURATION}_count": traffic.CLOSED_CONNECTIONS,
+    }
     snapshot = metrics.Snapshot.scrape(proxy.admin_port)
     for name, count in expected.items():
         found = snapshot.total(name)
@@ -220,11 +219,10 @@ def lacking_of(proxy: Proxy, requests: int, form: Form) -> Iterator[str]:
             yield f"{proxy.name}: {name} sums to {found}, expected {count} ({proxy.stats_url})"
 
 
-def show(proxy: Proxy, snapshot: Snapshot, form: Form) -> None:
+def show(proxy: Proxy, snapshot: Snapshot) -> None:
     show_requests(proxy, snapshot)
     show_messages(snapshot)
-    if form.has_tcp:
-        show_connections(snapshot)
+    show_connections(snapshot)
 
 
 def show_requests(proxy: Proxy, snapshot: Snapshot) -> None:
@@ -339,13 +337,13 @@ def say_where_to_look(keep: bool) -> None:
         print("Requests and connections go on. Ctrl-C ends it.")
 
 
-def keep_sending(processes: Processes, form: Form) -> None:
+def keep_sending(processes: Processes) -> None:
     """The same again and again, so that there are rates to look at."""
     try:
         while True:
             for _ in traffic.send(traffic.BATCHES, EAST.port):
                 processes.require_running()
-                with traffic.connect(EAST.tcp_port) if form.has_tcp else nullcontext():
+                with traffic.connect(EAST.tcp_port):
                     time.sleep(PAUSE_SECONDS)
     except KeyboardInterrupt:
         print("\nstopped")

@@ -318,7 +318,6 @@ def _key(labels: dict[str, str]) -> LabelSet:
     return tuple(sorted(labels.items()))
 
 
-@forms.wasm_only("no TCP")
 @pytest.mark.parametrize("is_open", [True, False], ids=["open", "short"])
 def test_a_tcp_connection_has_one_label_set(mesh: Mesh, doubler: int, is_open: bool) -> None:
     """Reported while it is open, and of one that is closed before the first report."""
@@ -402,7 +401,6 @@ def test_additional_labels_and_all_facts_of_a_peer_over_http(mesh: Mesh, backend
     _expect_further(mesh, "istio_requests_total")
 
 
-@forms.wasm_only("no TCP")
 @FORMS
 def test_additional_labels_and_all_facts_of_a_peer_over_tcp(mesh: Mesh, doubler: int, logger: bool) -> None:
     def changes(envoy: str) -> Json:

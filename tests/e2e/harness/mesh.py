@@ -72,10 +72,12 @@ class Mesh:
         wait_until(reached, f"{name}: {family} summing up to {total}")
         time.sleep(LATE_SECONDS)
 
-    def requests(self, name: str, labels: Iterable[str]) -> dict[tuple[str, ...], float]:
-        """How many requests a proxy counted, by the values of these labels."""
+    def requests(
+        self, name: str, labels: Iterable[str], counter: str = "istio_requests_total"
+    ) -> dict[tuple[str, ...], float]:
+        """How many requests a proxy counted, or what another counter says, by the values of these labels."""
         found: dict[tuple[str, ...], float] = defaultdict(float)
-        family = self._envoys[name].families().get("istio_requests_total")
+        family = self._envoys[name].families().get(counter)
         for series, value in family.series.items() if family else ():
             told = dict(series)
             found[tuple(told[label] for label in labels)] += value

@@ -60,9 +60,7 @@ class LoggerPair:
     def __post_init__(self) -> None:
         applications = {18003: self.http_backend, 18004: self.grpc_backend, 18008: self.tcp_backend}
         west = self.mesh.run(self.change(Logger("west", applications, form=self.form)))
-        # The native form has no TCP.
-        listeners = {18002: "inbound"} | ({18007: "inbound_tcp"} if self.form == "logger" else {})
-        proxies = {port: west.port(listener) for port, listener in listeners.items()}
+        proxies = {port: west.port(listener) for port, listener in ((18002, "inbound"), (18007, "inbound_tcp"))}
         self.mesh.run(self.change(Logger("east", proxies, form=self.form)))
 
     def __getitem__(self, name: str) -> Envoy:

@@ -28,17 +28,16 @@ def address(native: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         demo.stop()
 
 
-def test_the_demo_ends_with_a_picture(address: str, native: bool, chrome: webdriver.Chrome) -> None:
+def test_the_demo_ends_with_a_picture(address: str, chrome: webdriver.Chrome) -> None:
     browser.look(chrome, 1400)
     screen = Screen(chrome, address)
     screen.open("/")
     expected = {
         ("frontend", "reviews", "http"),
         ("frontend", "reviews", "grpc"),
+        ("frontend", "ledger", "tcp"),
         ("frontend", "details", "http"),
     }
-    if not native:
-        expected.add(("frontend", "ledger", "tcp"))
     screen.await_on(lambda: expected <= screen.strands().keys(), "all that the demo calls")
     assert {"east", "west"} <= {one.text for one in screen.all(".frame .name")}
     # It goes on, so that there are rates to look at.

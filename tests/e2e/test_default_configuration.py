@@ -49,9 +49,5 @@ def test_without_warming_the_default_counts_until_the_other_comes(mesh: Mesh, ba
             return caller.get("/").status_code == 200 and total("mesh_requests_total") > 0
 
         wait_until(counts_anew, "requests under the names that were delivered")
-    if forms.is_native():
-        # Envoy drops a native filter's series with its configuration.
-        wait_until(lambda: total("istio_requests_total") == 0, "nothing under the old names")
-        return
     metrics = ("istio_requests_total", "mesh_requests_total")
     wait_until(lambda: sum(map(total, metrics)) == sent, f"{sent} requests, each counted once")

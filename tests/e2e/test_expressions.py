@@ -17,7 +17,7 @@ from tests.e2e.harness.grpc_stream import Stream
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.scrape import Families, Family, LabelSet
 from tests.e2e.harness.sidecar import SERVICE, east, west
-from tests.e2e.harness.tcp_families import Counts, families
+from tests.e2e.harness.tcp_families import Counts, families, label_sets
 from tests.e2e.harness.workloads import SHOP, STOCK, Workload
 
 pytestmark = forms.BOTH
@@ -336,7 +336,7 @@ def test_a_tcp_connection_has_one_label_set(mesh: Mesh, doubler: int, is_open: b
         **_of_port(doubler),
         "encrypted": "false",
         "zone": "zone-1",
-        "service": "stock-api.west",
+        "service": f"{label_sets()['west']['destination_service_name']}.west",
         "peer": PEERS["west"],
         "source_app": None,
         "source_version": None,

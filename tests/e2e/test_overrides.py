@@ -224,7 +224,7 @@ def _predicted_tcp(counts: Counts) -> Families:
         "destination_workload": "unknown",
         "destination_version": "unknown",
         "configurable_metric_a": "gateway",
-        "route_name": tcp.BACKEND,
+        "route_name": tcp.backend_name(),
     }
     predicted = all_changed(families("west", {"west_alone": counts}), **on_all)
     del predicted["istio_tcp_sent_bytes_total"]

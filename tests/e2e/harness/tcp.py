@@ -11,9 +11,13 @@ from tests.e2e.harness.workloads import SHOP, STOCK, STOCK_SERVICE, Workload
 
 # Named as Istio's control plane names them.
 SERVICE = "outbound|5432||stock.logistics.svc.cluster.local"
-BACKEND = "inbound|5432||"
 # Far shorter than the default of 5 s, which would make every test wait.
 PERIOD_SECONDS = 1
+
+
+def backend_name() -> str:
+    """Of the upstream cluster in front of the backend. The native form knows the service by it."""
+    return "inbound|5432||" + (STOCK_SERVICE["host"] if forms.is_native() else "")
 
 
 @dataclass
@@ -97,8 +101,6 @@ def east(
 
 def west(backend_port: int, **changes: Any) -> TcpSidecar:
     """The called workload's proxy, in front of the backend."""
-    # The native form knows the service by this name.
-    name = BACKEND + STOCK_SERVICE["host"] if forms.is_native() else BACKEND
-    upstream_cluster = usual.upstream_cluster(name, [backend_port], services=[STOCK_SERVICE])
+    upstream_cluster = usual.upstream_cluster(backend_name(), [backend_port], services=[STOCK_SERVICE])
     defaults = {"name": "west", "workload": STOCK, "direction": "INBOUND", "root_id": "stats_inbound"}
     return TcpSidecar(**{**defaults, "upstream_clusters": [upstream_cluster], **changes})

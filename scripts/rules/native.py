@@ -19,7 +19,7 @@ BOUNDS = (
 )
 # A target that could not be scraped at the step before, and could within ten minutes before: what it has now may be
 # counted already.
-GAP = "(max_over_time(up[10m:15s] offset 15s) == 1 unless last_over_time(up[15s:15s] offset 15s) == 1)"
+GAP = "(max_over_time(up[10m:15s] offset 30s) == 1 unless last_over_time(up[15s:15s] offset 30s) == 1)"
 
 
 def series(histogram: str) -> str:
@@ -31,18 +31,19 @@ def rule(histogram: str, without: str) -> Rule:
     """Its rule.
 
     A subquery looks at every full quarter of a minute, so that each step is counted once, wherever in between the
-    evaluation is. What has its first sample at the last step is new, and counts from zero; that sample is the one of
-    15 s ago, or else the one that is there now. What became less began anew: increase() has all of it.
+    evaluation is. What has its first sample at the last step is new, and counts from zero; that sample is the one
+    of an evaluation before, or else the one of now. What became less began anew: increase() has all of it.
     """
+    grown = f"{histogram}[30s:15s] offset 15s"
     expression = (
         f"sum without ({without}) (\n"
-        f"  delta({histogram}[30s:15s]) and histogram_count(delta({histogram}[30s:15s])) >= 0\n"
-        f"  or increase({histogram}[30s:15s])\n"
-        f"  or ({histogram} offset 15s + {histogram} offset 15s or {histogram} + {histogram})\n"
-        f"  and present_over_time({histogram}[15s:15s])\n"
+        f"  delta({grown}) and histogram_count(delta({grown})) >= 0\n"
+        f"  or increase({grown})\n"
+        f"  or ({histogram} offset 30s + {histogram} offset 30s or {histogram} offset 15s + {histogram} offset 15s)\n"
+        f"  and present_over_time({histogram}[15s:15s] offset 15s)\n"
         f"  unless on (job, instance) {GAP}\n"
         # Its proxy was classic until now, and counted as such.
-        f"  unless present_over_time({histogram}_count[10m] offset 15s)\n"
+        f"  unless present_over_time({histogram}_count[10m] offset 30s)\n"
         ")"
     )
     return series(histogram), expression

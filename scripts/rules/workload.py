@@ -15,6 +15,9 @@ HEAD = """\
 # before if scrapes failed meanwhile. What is evaluated every 15 s looks back 15 s: change each `15s` and `30s`. An
 # evaluation that Prometheus misses (prometheus_rule_group_iterations_missed_total) is missing here, too.
 #
+# It looks at pods as they were 15 s ago. A sample has the time at which its scrape began and is there when it is over,
+# an interval later at most. One that comes after an evaluation and is of before would count in none.
+#
 # The labels summed away are those of kubernetes.yaml and of the Prometheus in Istio's addons. Labels of pods that
 # a scrape configuration of your own adds belong into the lists, if they change from pod to pod.
 #
@@ -80,13 +83,13 @@ def _adding_up(counter: str, begins: str = "", further: str = "", there: str = "
     recorded = f"workload:{counter}"
     expression = (
         f"sum without ({WITHOUT}) (\n"
-        f"  {counter} - last_over_time({counter}[10m] offset 15s) >= 0\n"
-        f"  or {counter}{begins}\n"
+        f"  {counter} offset 15s - last_over_time({counter}[10m] offset 30s) >= 0\n"
+        f"  or {counter} offset 15s{begins}\n"
         f"{further}"
         # No pod has a series of this name: a comparison of names is cheaper than one of all labels.
         f"  or on (__name__) {recorded}\n"
         f")\n"
-        f"and {there or f'group without ({WITHOUT}) ({counter})'}"
+        f"and {there or f'group without ({WITHOUT}) ({counter} offset 15s)'}"
     )
     return recorded, expression
 
@@ -94,12 +97,13 @@ def _adding_up(counter: str, begins: str = "", further: str = "", there: str = "
 def _part(histogram: str, part: str) -> Rule:
     ignoring = " ignoring (le)" if part == "bucket" else ""
     # Not those of a proxy that was native until now, and counted as such.
-    begins = f" unless{ignoring} present_over_time({histogram}[10m] offset 15s)"
+    begins = f" unless{ignoring} present_over_time({histogram}[10m] offset 30s)"
     grown = "\n    or on (le) ".join(native.parts(histogram, part))
     # Of these no one has an instance.
     further = f"  or on (instance) (\n    {grown}\n  )\n"
     # Each histogram has a count, and a twentieth of the buckets.
-    there = f"{ignoring.strip()} (group without ({WITHOUT}) ({histogram}_count) or {native.series(histogram)})".strip()
+    counts = f"group without ({WITHOUT}) ({histogram}_count offset 15s) or {native.series(histogram)}"
+    there = f"{ignoring.strip()} ({counts})".strip()
     return _adding_up(f"{histogram}_{part}", begins, further, there)
 
 

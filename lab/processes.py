@@ -55,6 +55,14 @@ class Process:
         except TimeoutError as error:
             raise self.failure(f"is late: {error}") from error
 
+    def wait_until_or_stop(self, check: Callable[[], object]) -> None:
+        """Waits for it to be ready, and leaves nothing behind if it is not."""
+        try:
+            self.wait_until(check)
+        except BaseException:
+            self.stop()
+            raise
+
     def require_running(self) -> None:
         if self.status is not None:
             raise self.failure(f"ended with status {self.status}")

@@ -72,11 +72,7 @@ class Prometheus:
         # It uses every core there is, also to make ready for what never comes.
         environment = {**os.environ, "GOMAXPROCS": "1"}
         self._process = Process("Prometheus", command, self._directory / "log", environment)
-        try:
-            self._process.wait_until(lambda: web.answers_ok(f"{self.url}/-/ready"))
-        except BaseException:
-            self._process.stop()
-            raise
+        self._process.wait_until_or_stop(lambda: web.answers_ok(f"{self.url}/-/ready"))
         return self
 
     def __exit__(self, *_: object) -> None:

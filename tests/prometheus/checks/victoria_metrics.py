@@ -33,11 +33,7 @@ class VictoriaMetrics:
             "-search.disableCache",
         ]
         self._process = Process("VictoriaMetrics", command, self._directory / "log")
-        try:
-            self._process.wait_until(lambda: web.answers_ok(f"{self.url}/health"))
-        except BaseException:
-            self._process.stop()
-            raise
+        self._process.wait_until_or_stop(lambda: web.answers_ok(f"{self.url}/health"))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -82,16 +82,7 @@ def test_one_list_brings_all(
             for _ in range(count):
                 assert caller.request(method, "/", **content).status_code == 200
 
-        send(BEFORE)
-        # A worker's first samples of a metric wait for a tick of its own.
-        for name in ("east", "west"):
-            _expect_one_series(mesh[name], BEFORE)
-        with reports_of(mesh["east"], mesh["west"], count=TRACED) as reports:
-            send(TRACED)
-    assert reports == {name: [LEAST] * TRACED for name in ("east", "west")}
-    # What was read singly before and what the list brought is the same.
-    for name in ("east", "west"):
-        _expect_one_series(mesh[name], BEFORE + TRACED)
+        _expect_one_list(mesh, send, LEAST)
 
 
 @pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
@@ -104,14 +95,8 @@ def test_one_list_brings_all_of_a_grpc_call(mesh: Mesh, grpc_backend_port: int, 
             for _ in range(count):
                 assert caller.reserve(b"lamp") == b"reserved lamp"
 
-        call(BEFORE)
-        for name in ("east", "west"):
-            _expect_one_series(mesh[name], BEFORE)
-        with reports_of(mesh["east"], mesh["west"], count=TRACED) as reports:
-            call(TRACED)
-    assert reports == {name: [LEAST_OF_GRPC] * TRACED for name in ("east", "west")}
+        _expect_one_list(mesh, call, LEAST_OF_GRPC)
     for name in ("east", "west"):
-        _expect_one_series(mesh[name], BEFORE + TRACED)
         for metric in ("istio_request_messages_total", "istio_response_messages_total"):
             assert sum(mesh[name].families()[metric].series.values()) == BEFORE + TRACED
 
@@ -129,6 +114,20 @@ def test_one_list_brings_all_of_a_request_without_an_upstream(mesh: Mesh, path: 
             for _ in range(TRACED):
                 caller.get(path)
     assert reports["east"] == [LEAST] * TRACED
+
+
+def _expect_one_list(mesh: Mesh, send: Callable[[int], None], least: object) -> None:
+    """Once there were some, each is reported by these calls."""
+    send(BEFORE)
+    # A worker's first samples of a metric wait for a tick of its own.
+    for name in ("east", "west"):
+        _expect_one_series(mesh[name], BEFORE)
+    with reports_of(mesh["east"], mesh["west"], count=TRACED) as reports:
+        send(TRACED)
+    assert reports == {name: [least] * TRACED for name in ("east", "west")}
+    # What was read singly before and what the list brought is the same.
+    for name in ("east", "west"):
+        _expect_one_series(mesh[name], BEFORE + TRACED)
 
 
 def _expect_one_series(envoy: Envoy, requests: int) -> None:

@@ -4,7 +4,8 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 WASM_TARGET := wasm32-wasip1
-LINKED := $(or $(CARGO_TARGET_DIR),target)/$(WASM_TARGET)/release
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+LINKED := $(TARGET_DIR)/$(WASM_TARGET)/release
 # A module over this size fails the build: each VM compiles and keeps its own.
 MAX_KB := 320
 
@@ -79,7 +80,9 @@ bench: ## CPU, latency and memory of a real Envoy with the plugins, without, and
 	@scripts/setup bench
 	@$(MAKE) --no-print-directory build
 	@RUSTFLAGS=-Csymbol-mangling-version=v0 cargo build --release --target $(WASM_TARGET) --package bench-probe --package bench-reference
+	@cargo build --release --package bench-native
 	@mkdir -p $(BENCH_MODULES)
+	@cp $(TARGET_DIR)/release/libbench_native.so $(BENCH_MODULES)/empty_native.so
 	@cp $(LINKED)/bench_probe.wasm $(BENCH_MODULES)/empty_filter.wasm
 	@cp $(LINKED)/bench_reference.wasm $(BENCH_MODULES)/reference.wasm
 	@$(PACK) --artefact istio-stats $(LINKED)/bench_probe.wasm $(BENCH_MODULES)/empty_logger.wasm

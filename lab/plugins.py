@@ -49,9 +49,9 @@ def access_logger(plugin: Json) -> Json:
     return _typed("envoy.access_loggers.wasm", "access_loggers.wasm.v3.WasmAccessLog", plugin)
 
 
-def native_http_filter(plugin: Json) -> Json:
-    """The native module in place of a Wasm plugin; its name stands for the root id."""
-    return _native(plugin, "filters.http.dynamic_modules.v3.DynamicModuleFilter")
+def native_http_filter(plugin: Json, module: Path | None = None) -> Json:
+    """The native module, or another one, in place of a Wasm plugin; its name stands for the root id."""
+    return _native(plugin, "filters.http.dynamic_modules.v3.DynamicModuleFilter", module)
 
 
 def native_network_filter(plugin: Json) -> Json:
@@ -72,12 +72,12 @@ def native_extension(network_filter: Json) -> Json:
     return {"name": "istio_stats", "typed_config": typed}
 
 
-def _native(plugin: Json, kind: str) -> Json:
+def _native(plugin: Json, kind: str, module: Path | None = None) -> Json:
     is_exchange = plugin["name"] == "metadata_exchange"
     config = {
         "@type": EXTENSION + kind,
         "dynamic_module_config": {
-            "module": {"local": {"filename": str(native_module())}},
+            "module": {"local": {"filename": str(module or native_module())}},
             "do_not_close": True,
         },
         "filter_name": plugin["name"] if is_exchange else plugin["root_id"] or plugin["name"],

@@ -74,6 +74,7 @@ def all_variants() -> list[Variant]:
         envoy_stats.variant(),
         Variant("filter", "istio_stats, filter", filters=(plugins.http_filter(stats("filter")),)),
         Variant("logger", "istio_stats, access logger", loggers=(plugins.access_logger(stats("logger")),)),
+        empty_native(),
         Variant(
             "native",
             "istio_stats, native filter",
@@ -118,6 +119,12 @@ def stats(vm_id: str) -> Json:
 def floor(stream: Stream = SOURCE) -> Variant:
     """A logger of ten lines: what no plugin for these metrics can do without."""
     return Variant("floor", "one list, 4 records", loggers=(bench_logger("empty_logger", FLOOR),), stream=stream)
+
+
+def empty_native() -> Variant:
+    """Envoy's own part of a native filter: what none can do without."""
+    nothing = plugins.native_http_filter(ours("istio_stats", "nothing"), MODULES / "empty_native.so")
+    return Variant("empty-native", "empty native filter", filters=(nothing,))
 
 
 def bench_filter(name: str) -> Json:

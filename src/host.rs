@@ -40,11 +40,18 @@ pub trait Host {
         false
     }
 
-    /// Appends the bytes of the attribute at `path`, none of one that is not there.
-    fn append_property(&self, path: &[&str], to: &mut Vec<u8>) {
-        if let Ok(Some(bytes)) = self.property(path) {
-            to.extend_from_slice(&bytes);
-        }
+    /// Prepares reads of the attributes at these paths, of requests that are logged, by a host that is near;
+    /// the token is good for this root context and its streams.
+    ///
+    /// # Errors
+    /// The host is not near.
+    fn create_list(&self, _paths: &[&'static [&'static str]]) -> Result<ListToken, HostError> {
+        Err(HostError { call: "create_list", status: HostError::NOT_FOUND })
+    }
+
+    /// Reads them: a [list](crate::wire::pairs::list), with no bytes of what is not there.
+    fn read_list(&self, _list: ListToken) -> Vec<u8> {
+        Vec::new()
     }
 
     /// Stores `value` in the stream's filter state under `wasm.<key>`.
@@ -265,6 +272,10 @@ pub struct MetricId(pub u32);
 /// The host's handle of a compiled expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ExpressionToken(pub u32);
+
+/// The host's handle of attributes that are read together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListToken(pub u32);
 
 /// The host's handle of a shared queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,6 @@ use std::cell::Cell;
 
 use super::element::{Element, Elements, NUMBERS, VOLATILE};
 use super::era::Era;
-use crate::host::Host;
 use crate::wire::pairs;
 
 /// What a list is made of: values, then tests, each in their order; at the end the
@@ -101,6 +100,11 @@ impl Content {
         self.stable().len().saturating_add(self.tests.before(element))
     }
 
+    /// The paths of the values, in their order.
+    pub fn paths(self) -> Vec<&'static [&'static str]> {
+        each(self.stable()).chain(each(self.volatile())).map(Element::path).collect()
+    }
+
     /// The expression.
     pub fn text(self, era: Era) -> String {
         let value = |element: Element| element.text(era);
@@ -119,23 +123,6 @@ impl Content {
 // === impl Fetched ===
 
 impl Fetched {
-    /// A list of these values, read one by one; those that are absent are empty. But a
-    /// request without messages is not like one with some, and their text is no part of
-    /// what requests are found by: where there is none it is not in the list.
-    pub fn read(values: Elements, host: &dyn Host) -> Self {
-        let mut content = Content { values, ..Content::default() };
-        if values.contains(Element::Messages) {
-            let mut messages = Vec::new();
-            host.append_property(Element::Messages.path(), &mut messages);
-            if messages.is_empty() {
-                content.values = values.minus(Elements::EMPTY.with(Element::Messages));
-            }
-        }
-        let elements = each(content.stable()).chain(each(content.volatile()));
-        let append = |element: Element, bytes: &mut Vec<u8>| host.append_property(element.path(), bytes);
-        Self { content, bytes: pairs::list(content.len(), elements, append) }
-    }
-
     /// All but what is measured, and that, if it is what it should be. Of two lists with
     /// the same content and stable bytes nothing else differs: the lengths of all values
     /// are in them.

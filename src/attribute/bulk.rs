@@ -7,14 +7,14 @@
 //! each of them lacked as a test, which is cheap and never fails. What is not in
 //! it, and everything where it fails, is read singly.
 //!
-//! A host that is near is asked for no list: it is made here, of single reads, and
-//! has all that any stream was ever asked for, so that it tells requests apart as well.
+//! A host that is near makes a list of single reads, in which what is absent is empty.
+//! It has all that any stream was ever asked for, so that it tells requests apart as well.
 
 use std::cell::{Cell, RefCell};
 
 use super::batch::{Batch, Content, Fetched};
 use super::era::Era;
-use crate::host::{ExpressionToken, Host};
+use crate::host::{ExpressionToken, Host, ListToken};
 
 /// The lists that one plugin reads, and what its streams had of late.
 #[derive(Debug, Default)]
@@ -28,6 +28,8 @@ pub struct Bulk {
     common: Cell<Content>,
     streams: Cell<u32>,
     lists: RefCell<Vec<List>>,
+    /// Of a host that is near: the one that was read last.
+    near: Cell<Option<(Content, ListToken)>>,
 }
 
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl Bulk {
             return Fetched::default();
         }
         if self.is_near() {
-            return Fetched::read(chosen.values, host);
+            return self.read(host, chosen);
         }
         [chosen, chosen.without_tests()]
             .into_iter()
@@ -74,6 +76,14 @@ impl Bulk {
     /// Never so in Wasm, whose module is without all that.
     fn is_near(&self) -> bool {
         cfg!(not(target_family = "wasm")) && self.is_near
+    }
+
+    fn read(&self, host: &dyn Host, content: Content) -> Fetched {
+        if self.near.get().is_none_or(|(known, _)| known != content) {
+            self.near.set(host.create_list(&content.paths()).ok().map(|list| (content, list)));
+        }
+        let read = |(content, list)| Fetched { content, bytes: host.read_list(list) };
+        self.near.get().map(read).unwrap_or_default()
     }
 
     fn list(&self, host: &dyn Host, content: Content) -> Option<ExpressionToken> {

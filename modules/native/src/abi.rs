@@ -120,7 +120,6 @@ callbacks! {
     http_get_metadata_list_size(Raw, u32, Buffer, Buffer, *mut usize) -> bool;
     http_get_metadata_bool(Raw, u32, Buffer, Buffer, *mut bool) -> bool;
     http_set_filter_state_bytes(Raw, Buffer, Buffer) -> bool;
-    http_get_filter_state_bytes(Raw, Buffer, *mut Buffer) -> bool;
     http_get_filter_state_typed(Raw, Buffer, *mut Buffer) -> bool;
     http_filter_get_attribute_string(Raw, u32, *mut Buffer) -> bool;
     http_filter_get_attribute_int(Raw, u32, *mut u64) -> bool;
@@ -159,6 +158,12 @@ pub(crate) fn log(level: log::Level, message: &str) {
         // SAFETY: the message lives until the call returns, which is all that Envoy needs.
         unsafe { (envoy.log)(number, Buffer::of(message.as_bytes())) }
     }
+}
+
+/// What `append` appends, if it does.
+pub(crate) fn owned(append: impl FnOnce(&mut Vec<u8>) -> bool) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    append(&mut bytes).then_some(bytes)
 }
 
 /// What Envoy points to for one of its filters.
@@ -201,10 +206,11 @@ impl Filter {
         Self(raw)
     }
 
-    /// An attribute that is a text.
-    pub(crate) fn text(self, attribute: u32) -> Option<Vec<u8>> {
-        let envoy = CALLBACKS.get()?;
-        self.bytes(|raw, found| unsafe { (envoy.http_filter_get_attribute_string)(raw, attribute, found) })
+    /// Appends an attribute that is a text; false if it is absent.
+    pub(crate) fn text(self, attribute: u32, to: &mut Vec<u8>) -> bool {
+        self.append(to, |envoy, raw, found| unsafe {
+            (envoy.http_filter_get_attribute_string)(raw, attribute, found)
+        })
     }
 
     /// An attribute that is a number.
@@ -229,11 +235,21 @@ impl Filter {
         timing.times.get(REQUEST_COMPLETE).copied().filter(|_| is_known)
     }
 
-    /// The first value of a header or trailer.
-    pub(crate) fn header(self, headers: Headers, name: &str) -> Option<Vec<u8>> {
-        let call = CALLBACKS.get()?.http_get_header;
+    /// Appends the first value of a header or trailer; false if it is absent.
+    pub(crate) fn header(self, headers: Headers, name: &str, to: &mut Vec<u8>) -> bool {
+        self.find_header(headers, name, |value| to.extend_from_slice(value)).is_some()
+    }
+
+    /// Whether that begins so.
+    pub(crate) fn header_begins_with(self, headers: Headers, name: &str, begin: &[u8]) -> bool {
+        self.find_header(headers, name, |value| value.starts_with(begin)) == Some(true)
+    }
+
+    fn find_header<T>(self, headers: Headers, name: &str, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let name = Buffer::of(name.as_bytes());
-        self.bytes(|raw, found| unsafe { call(raw, headers as u32, name, found, 0, ptr::null_mut()) })
+        self.find(look, |envoy, raw, found| unsafe {
+            (envoy.http_get_header)(raw, headers as u32, name, found, 0, ptr::null_mut())
+        })
     }
 
     /// Gives a header a value, or takes it away; false if that is not possible now.
@@ -244,11 +260,12 @@ impl Filter {
         CALLBACKS.get().is_some_and(set)
     }
 
-    /// A text in some metadata.
-    pub(crate) fn metadata_text(self, of: Metadata, namespace: &str, key: &str) -> Option<Vec<u8>> {
-        let call = CALLBACKS.get()?.http_get_metadata_string;
+    /// Appends a text in some metadata; false if it is absent.
+    pub(crate) fn metadata_text(self, of: Metadata, namespace: &str, key: &str, to: &mut Vec<u8>) -> bool {
         let (namespace, key) = (Buffer::of(namespace.as_bytes()), Buffer::of(key.as_bytes()));
-        self.bytes(|raw, found| unsafe { call(raw, of as u32, namespace, key, found) })
+        self.append(to, |envoy, raw, found| unsafe {
+            (envoy.http_get_metadata_string)(raw, of as u32, namespace, key, found)
+        })
     }
 
     /// How many values a list in some metadata has.
@@ -272,13 +289,11 @@ impl Filter {
         unsafe { call(self.0, of as u32, namespace, key, &mut flag) }.then_some(flag)
     }
 
-    /// What is in the filter state, as bytes: kept so by a module, or an object's own form.
-    pub(crate) fn filter_state(self, key: &str) -> Option<Vec<u8>> {
-        let envoy = CALLBACKS.get()?;
+    /// Appends what is in the filter state, in the object's own form: of what a module kept, its bytes. False if
+    /// there is nothing.
+    pub(crate) fn filter_state(self, key: &str, to: &mut Vec<u8>) -> bool {
         let key = Buffer::of(key.as_bytes());
-        self.bytes(|raw, found| unsafe { (envoy.http_get_filter_state_bytes)(raw, key, found) }).or_else(
-            || self.bytes(|raw, found| unsafe { (envoy.http_get_filter_state_typed)(raw, key, found) }),
-        )
+        self.append(to, |envoy, raw, found| unsafe { (envoy.http_get_filter_state_typed)(raw, key, found) })
     }
 
     /// Keeps bytes in the filter state; false if that is not possible.
@@ -296,8 +311,20 @@ impl Filter {
         (!raw.is_null()).then_some(Scheduler { raw, commit, delete })
     }
 
-    fn bytes(self, call: impl FnOnce(Raw, *mut Buffer) -> bool) -> Option<Vec<u8>> {
-        copied(|found| call(self.0, found))
+    /// Appends what Envoy points to.
+    fn append(self, to: &mut Vec<u8>, call: impl FnOnce(&Callbacks, Raw, *mut Buffer) -> bool) -> bool {
+        self.find(|bytes| to.extend_from_slice(bytes), call).is_some()
+    }
+
+    /// Has a look at what Envoy points to, by which Envoy must not be called.
+    fn find<T>(
+        self,
+        look: impl FnOnce(&[u8]) -> T,
+        call: impl FnOnce(&Callbacks, Raw, *mut Buffer) -> bool,
+    ) -> Option<T> {
+        let mut found = Buffer::NONE;
+        // SAFETY: Envoy keeps the bytes until it is called again.
+        call(CALLBACKS.get()?, self.0, &mut found).then(|| look(unsafe { found.bytes() }))
     }
 }
 

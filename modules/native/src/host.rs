@@ -10,14 +10,15 @@ use hashbrown::HashMap;
 use istio_stats::attribute::keys::{FRAME_BEGUN_KEY, RECEIVED_FRAME_BYTES_KEY};
 use istio_stats::host::metric_name::MetricName;
 use istio_stats::host::{
-    Data, ExpressionToken, HeaderMap, Host, HostError, MetricId, MetricKind, QueueId, Shared, Vm,
+    Data, ExpressionToken, HeaderMap, Host, HostError, ListToken, MetricId, MetricKind, QueueId, Shared, Vm,
 };
 
 use crate::abi::network::Connection;
-use crate::abi::{self, Filter, Headers};
+use crate::abi::{self, owned, Filter, Headers};
 use crate::config::Settings;
 use crate::expressions::Known;
 use crate::metrics::{Series, Vectors};
+use crate::properties::request::List;
 use crate::subject::Subject;
 use crate::{properties, shared};
 
@@ -34,6 +35,8 @@ pub(crate) struct NativeHost<'a> {
 pub(crate) struct State {
     series: Series,
     expressions: Known,
+    /// Attributes that are read together, by their tokens.
+    lists: RefCell<Vec<List>>,
     /// The stream that is in hand, or in effect.
     pub(crate) current: RefCell<Option<Subject>>,
     /// Open streams by context id.
@@ -66,6 +69,7 @@ impl State {
         Self {
             series: Series::default(),
             expressions: Known::default(),
+            lists: RefCell::default(),
             current: RefCell::default(),
             open: RefCell::default(),
             tick: Cell::new(Duration::MAX),
@@ -154,6 +158,19 @@ impl Host for NativeHost<'_> {
         true
     }
 
+    fn create_list(&self, paths: &[&'static [&'static str]]) -> Result<ListToken, HostError> {
+        let mut lists = self.state.lists.borrow_mut();
+        let number = u32::try_from(lists.len()).map_err(|_| none("create_list"))?;
+        lists.push(List::of(paths));
+        Ok(ListToken(number))
+    }
+
+    fn read_list(&self, ListToken(number): ListToken) -> Vec<u8> {
+        let lists = self.state.lists.borrow();
+        let list = usize::try_from(number).ok().and_then(|number| lists.get(number));
+        list.zip(self.filter("read_list").ok()).map(|(list, filter)| list.read(filter)).unwrap_or_default()
+    }
+
     fn set_property(&self, key: &str, value: &[u8]) -> Result<(), HostError> {
         let call = "set_filter_state_bytes";
         let is_of_frames = [FRAME_BEGUN_KEY, RECEIVED_FRAME_BYTES_KEY].contains(&key);
@@ -170,7 +187,8 @@ impl Host for NativeHost<'_> {
     }
 
     fn header(&self, map: HeaderMap, name: &str) -> Result<Option<Vec<u8>>, HostError> {
-        Ok(self.filter("http_get_header")?.header(headers(map), name))
+        let filter = self.filter("http_get_header")?;
+        Ok(owned(|value| filter.header(headers(map), name, value)))
     }
 
     fn set_header(&self, map: HeaderMap, name: &str, value: &[u8]) -> Result<(), HostError> {

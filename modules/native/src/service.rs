@@ -4,7 +4,7 @@
 
 use expressions::readable::UPSTREAM_CLUSTER;
 
-use crate::abi::{Filter, Metadata};
+use crate::abi::{owned, Filter, Metadata};
 
 /// The namespace of those texts.
 const NAMESPACE: &str = "istio-stats";
@@ -19,7 +19,7 @@ pub(crate) fn field(filter: Filter, field: &str) -> Option<Vec<u8>> {
         let place = FIELDS.iter().position(|(name, _)| *name == field)?;
         return told.into_iter().nth(place)?;
     }
-    of_name(&filter.text(UPSTREAM_CLUSTER)?, field)
+    of_name(&owned(|name| filter.text(UPSTREAM_CLUSTER, name))?, field)
 }
 
 /// Whether anything is known of the service.
@@ -30,7 +30,8 @@ pub(crate) fn is_known(filter: Filter) -> bool {
 }
 
 fn told(filter: Filter) -> [Option<Vec<u8>>; FIELDS.len()] {
-    FIELDS.map(|(_, key)| filter.metadata_text(Metadata::UpstreamCluster, NAMESPACE, key))
+    let text = |key| owned(|text| filter.metadata_text(Metadata::UpstreamCluster, NAMESPACE, key, text));
+    FIELDS.map(|(_, key)| text(key))
 }
 
 /// What the name of an upstream cluster tells: `outbound|80|v1|reviews.shop.svc.cluster.local`. A host

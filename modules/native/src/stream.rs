@@ -90,8 +90,7 @@ impl Open {
     fn on_request_headers(&mut self) {
         match &self.worker.plugin {
             Configured::Stats(_) => {
-                let content_type = self.filter.header(Headers::Request, "content-type");
-                if content_type.is_some_and(|value| value.starts_with(b"application/grpc")) {
+                if self.filter.header_begins_with(Headers::Request, "content-type", b"application/grpc") {
                     self.worker.may_be_silent(self.context_id, &self.subject());
                 }
             }

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::host::metric_name::MetricName;
 use crate::host::{
-    Data, ExpressionToken, HeaderMap, Host, HostError, MetricId, MetricKind, QueueId, Shared, Vm,
+    Data, ExpressionToken, HeaderMap, Host, HostError, ListToken, MetricId, MetricKind, QueueId, Shared, Vm,
 };
 
 use crate::wire::cel::names_stream;
+use crate::wire::pairs;
 
 use super::attribute;
 use super::expressions::is_double;
@@ -98,6 +99,20 @@ impl Host for FakeHost {
 
     fn is_near(&self) -> bool {
         self.is_near
+    }
+
+    fn create_list(&self, paths: &[&'static [&'static str]]) -> Result<ListToken, HostError> {
+        let token = self.lists.borrow_mut().add(paths.to_vec());
+        token.map(ListToken).map_err(|status| HostError { call: "create_list", status })
+    }
+
+    fn read_list(&self, ListToken(list): ListToken) -> Vec<u8> {
+        let lists = self.lists.borrow();
+        let paths = lists.get(list).map(Vec::as_slice).unwrap_or_default();
+        let read = |path: &[&str], bytes: &mut Vec<u8>| {
+            bytes.extend(self.property(path).ok().flatten().unwrap_or_default());
+        };
+        pairs::list(paths.len(), paths.iter().copied(), read)
     }
 
     fn set_property(&self, key: &str, value: &[u8]) -> Result<(), HostError> {

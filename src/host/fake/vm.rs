@@ -23,6 +23,8 @@ pub struct FakeHost {
     pub(super) tick_period: Cell<Option<Duration>>,
     pub(super) contexts: RefCell<Contexts>,
     pub(super) expressions: RefCell<Expressions>,
+    /// Lists of attributes.
+    pub(super) lists: RefCell<Numbered<Vec<&'static [&'static str]>>>,
     /// Metrics of the process, by the ids that this VM was given.
     pub(super) metrics: RefCell<Numbered<usize>>,
     pub(super) calls: RefCell<Calls>,
@@ -80,6 +82,7 @@ impl FakeHost {
             tick_period: Cell::default(),
             contexts: RefCell::new(Contexts::new(attributes)),
             expressions: RefCell::default(),
+            lists: RefCell::default(),
             metrics: RefCell::default(),
             calls: RefCell::default(),
             shared_by_roots: Rc::default(),

@@ -1,10 +1,10 @@
 //! The same of a TCP connection, of which the interface shows less: no metadata of upstream clusters, endpoints
 //! or routes.
 
-use expressions::readable::{self, Plain, Source, UPSTREAM_CLUSTER};
+use expressions::readable::{self, Kind, Plain, Source, UPSTREAM_CLUSTER};
 use istio_stats::host::HostError;
 
-use super::{value, BY_FIELDS};
+use super::BY_FIELDS;
 use crate::abi::network::Connection;
 use crate::service;
 use crate::subject::Passed;
@@ -43,7 +43,15 @@ fn plain(connection: Connection, first: &str, second: &str) -> Option<Vec<u8>> {
     let Source::Attribute(number) = *source else {
         return None;
     };
-    value(*kind, || connection.text(number), || connection.number(number), || connection.flag(number))
+    match kind {
+        Kind::Text => connection.text(number),
+        Kind::MaybeEmpty => Some(connection.text(number).unwrap_or_default()),
+        // Of a connection without TLS there is none.
+        Kind::Flag => Some(vec![u8::from(connection.flag(number).unwrap_or(false))]),
+        Kind::Int | Kind::Uint | Kind::Duration => {
+            connection.number(number).map(|number| number.to_le_bytes().to_vec())
+        }
+    }
 }
 
 /// What the name of the upstream cluster tells of the service.

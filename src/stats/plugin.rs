@@ -207,8 +207,13 @@ impl StatsPlugin {
 
     /// As an access logger: a stream is over of which nothing was heard before.
     pub fn on_access_log(&self, host: &dyn Host) {
+        self.on_over(host, self.attachment(host));
+    }
+
+    /// The same of a stream of a known kind.
+    pub fn on_over(&self, host: &dyn Host, attachment: Attachment) {
         self.recorder.clock.saw_stream();
-        AnyStream::over(self.attachment(host)).get().report_end(&self.recorder, host, End::Logged);
+        AnyStream::over(attachment).get().report_end(&self.recorder, host, End::Logged);
     }
 
     /// The root context goes, its streams are gone.

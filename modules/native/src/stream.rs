@@ -14,16 +14,17 @@ use crate::worker::{Configured, Worker};
 /// The module's part of a filter.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    shared: Arc<Shared>,
     /// `None`: the filter is inert.
-    open: Option<Open>,
+    worker: Option<Rc<Worker>>,
+    open: Open,
 }
 
 #[derive(Debug)]
 struct Open {
-    worker: Rc<Worker>,
     filter: Filter,
-    context_id: u32,
+    /// By which the plugin comes back to it while it is open. Of most requests there is nothing to say before they
+    /// are over, and the plugin does not hear of them before.
+    context_id: Option<u32>,
     exchange: HttpExchange,
 }
 
@@ -32,8 +33,8 @@ struct Open {
 impl Stream {
     /// A stream opened.
     pub(crate) fn new(shared: &Arc<Shared>, filter: Filter) -> Self {
-        let open = shared.run(|| Open::new(Worker::of(shared), filter));
-        Self { shared: shared.clone(), open }
+        let worker = shared.run(|| Worker::of(shared));
+        Self { worker, open: Open { filter, context_id: None, exchange: HttpExchange::default() } }
     }
 
     /// Its request's headers passed by.
@@ -53,20 +54,20 @@ impl Stream {
 
     /// Time passed.
     pub(crate) fn on_wake(&mut self) {
-        self.run(|open| open.worker.tick(&open.subject()));
+        self.run(|open, worker| worker.tick(&open.subject()));
     }
 
-    fn run(&mut self, act: impl FnOnce(&mut Open)) {
-        if let Some(open) = &mut self.open {
-            self.shared.run(|| act(open));
+    fn run(&mut self, act: impl FnOnce(&mut Open, &Worker)) {
+        if let Some(worker) = &self.worker {
+            worker.shared.run(|| act(&mut self.open, worker));
         }
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Some(open) = self.open.take() {
-            open.close();
+        if let Some(worker) = &self.worker {
+            self.open.close(worker);
         }
     }
 }
@@ -74,50 +75,53 @@ impl Drop for Stream {
 // === impl Open ===
 
 impl Open {
-    fn new(worker: Rc<Worker>, filter: Filter) -> Self {
-        let subject = Subject::Http(filter);
-        let context_id = worker.open(&subject);
-        if let Configured::Stats(plugin) = &worker.plugin {
-            plugin.on_open(&worker.host(&subject), context_id, Attachment::Http);
-        }
-        Self { worker, filter, context_id, exchange: HttpExchange::default() }
-    }
-
     fn subject(&self) -> Subject {
         Subject::Http(self.filter)
     }
 
-    fn on_request_headers(&mut self) {
-        match &self.worker.plugin {
-            Configured::Stats(_) => {
+    fn on_request_headers(&mut self, worker: &Worker) {
+        match &worker.plugin {
+            Configured::Stats(plugin) => {
+                // It may be silent for long, and its messages are reported meanwhile.
                 if self.filter.header_begins_with(Headers::Request, "content-type", b"application/grpc") {
-                    self.worker.may_be_silent(self.context_id, &self.subject());
+                    let subject = self.subject();
+                    let context_id = worker.open(&subject);
+                    self.context_id = Some(context_id);
+                    plugin.on_open(&worker.host(&subject), context_id, Attachment::Http);
+                    worker.may_be_silent(context_id, &subject);
                 }
             }
             Configured::Exchange(exchange) => {
-                self.exchange.on_request_headers(exchange, &self.worker.host(&self.subject()));
+                self.exchange.on_request_headers(exchange, &worker.host(&self.subject()));
             }
             Configured::Nothing => {}
         }
     }
 
-    fn on_response_headers(&mut self) {
-        if let Configured::Exchange(exchange) = &self.worker.plugin {
-            self.exchange.on_response_headers(exchange, &self.worker.host(&self.subject()));
+    fn on_response_headers(&mut self, worker: &Worker) {
+        if let Configured::Exchange(exchange) = &worker.plugin {
+            self.exchange.on_response_headers(exchange, &worker.host(&self.subject()));
         }
     }
 
-    fn on_complete(&mut self) {
-        if let Configured::Stats(plugin) = &self.worker.plugin {
-            plugin.on_log(&self.worker.host(&self.subject()), self.context_id, Attachment::Http);
-            self.worker.tick(&self.subject());
+    fn on_complete(&mut self, worker: &Worker) {
+        if let Configured::Stats(plugin) = &worker.plugin {
+            let subject = self.subject();
+            match self.context_id {
+                Some(context_id) => plugin.on_log(&worker.host(&subject), context_id, Attachment::Http),
+                None => plugin.on_over(&worker.host(&subject), Attachment::Http),
+            }
+            worker.tick(&subject);
         }
     }
 
-    fn close(self) {
-        if let Configured::Stats(plugin) = &self.worker.plugin {
-            plugin.on_close(self.context_id);
+    fn close(&self, worker: &Worker) {
+        let Some(context_id) = self.context_id else {
+            return worker.forget();
+        };
+        if let Configured::Stats(plugin) = &worker.plugin {
+            plugin.on_close(context_id);
         }
-        self.worker.close(self.context_id);
+        worker.close(context_id);
     }
 }

@@ -17,7 +17,7 @@ use crate::ticker::Registration;
 /// One plugin of one thread.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     state: State,
     pub(crate) plugin: Configured,
     next_context_id: Cell<u32>,
@@ -93,10 +93,15 @@ impl Worker {
         context_id
     }
 
-    /// A stream is gone.
-    pub(crate) fn close(&self, context_id: u32) {
-        self.state.open.borrow_mut().remove(&context_id);
+    /// The stream that was in hand is gone.
+    pub(crate) fn forget(&self) {
         *self.state.current.borrow_mut() = None;
+    }
+
+    /// The same of one that opened.
+    pub(crate) fn close(&self, context_id: u32) {
+        self.forget();
+        self.state.open.borrow_mut().remove(&context_id);
         if self.silent.borrow_mut().remove(&context_id).is_some() {
             self.stay_awake();
         }

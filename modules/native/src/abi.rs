@@ -308,7 +308,7 @@ impl Filter {
         let envoy = CALLBACKS.get()?;
         let raw = unsafe { (envoy.http_filter_scheduler_new)(self.0) };
         let (commit, delete) = (envoy.http_filter_scheduler_commit, envoy.http_filter_scheduler_delete);
-        (!raw.is_null()).then_some(Scheduler { raw, commit, delete })
+        (!raw.is_null()).then(|| Scheduler { raw, commit, delete })
     }
 
     /// Appends what Envoy points to.

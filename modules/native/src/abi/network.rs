@@ -136,6 +136,6 @@ impl Connection {
         let envoy = CALLBACKS.get()?;
         let raw = unsafe { (envoy.network_filter_scheduler_new)(self.0) };
         let (commit, delete) = (envoy.network_filter_scheduler_commit, envoy.network_filter_scheduler_delete);
-        (!raw.is_null()).then_some(Scheduler { raw, commit, delete })
+        (!raw.is_null()).then(|| Scheduler { raw, commit, delete })
     }
 }

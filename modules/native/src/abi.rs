@@ -108,6 +108,8 @@ macro_rules! callbacks {
     };
 }
 
+#[cfg(test)]
+pub(crate) mod fake;
 pub(crate) mod handles;
 pub(crate) mod metrics;
 pub(crate) mod network;
@@ -130,6 +132,9 @@ callbacks! {
     http_filter_scheduler_delete(Raw);
 }
 
+#[cfg(test)]
+use fake::dlsym;
+#[cfg(not(test))]
 extern "C" {
     fn dlsym(library: Raw, symbol: *const c_char) -> Raw;
 }
@@ -178,7 +183,7 @@ fn copied(call: impl FnOnce(*mut Buffer) -> bool) -> Option<Vec<u8>> {
 impl Buffer {
     const NONE: Self = Self { ptr: ptr::null(), length: 0 };
 
-    fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         Self { ptr: bytes.as_ptr(), length: bytes.len() }
     }
 

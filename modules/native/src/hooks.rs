@@ -14,6 +14,8 @@ macro_rules! unused {
 }
 use unused;
 
+#[cfg(test)]
+mod budget;
 mod extension;
 mod network;
 mod upstream_cluster;

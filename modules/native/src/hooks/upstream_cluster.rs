@@ -12,7 +12,7 @@ const NOTHING: Raw = ptr::without_provenance_mut(1);
 
 /// An upstream cluster is configured.
 #[no_mangle]
-unsafe extern "C" fn envoy_dynamic_module_on_cluster_config_new(
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_cluster_config_new(
     envoy: Raw,
     _name: Buffer,
     configuration: Buffer,

@@ -28,6 +28,11 @@ def test_module(name: str) -> Path:
     return _built(TARGET / "wasm32-wasip1" / "release" / f"{name}_module.wasm", command)
 
 
+def panicking_module() -> Path:
+    """The native module, which panics where it reads a certain text."""
+    return _built(TARGET / "debug" / "libpanicking_module.so", "cargo build --package panicking-module")
+
+
 def command() -> Path:
     """The built command `istio-stats`."""
     return _built(TARGET / "debug" / "istio-stats", "make build")

@@ -174,8 +174,13 @@ pub(crate) fn owned(append: impl FnOnce(&mut Vec<u8>) -> bool) -> Option<Vec<u8>
 /// What Envoy points to for one of its filters.
 fn copied(call: impl FnOnce(*mut Buffer) -> bool) -> Option<Vec<u8>> {
     let mut found = Buffer::NONE;
-    // SAFETY: Envoy keeps the bytes until the hook ends or something is set, and they are copied here.
-    call(&mut found).then(|| unsafe { found.bytes() }.to_vec())
+    call(&mut found).then(|| {
+        // SAFETY: Envoy keeps the bytes until the hook ends or something is set, and they are copied here.
+        let bytes = unsafe { found.bytes() };
+        #[cfg(feature = "panics")]
+        crate::barrier::provoke(bytes);
+        bytes.to_vec()
+    })
 }
 
 // === impl Buffer ===

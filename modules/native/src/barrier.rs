@@ -36,6 +36,15 @@ pub(crate) fn alone(act: impl FnOnce()) {
     }
 }
 
+/// What was read, in a build for tests: some text is an internal error to that.
+#[cfg(feature = "panics")]
+#[allow(clippy::panic, reason = "to see one in a real Envoy")]
+pub(crate) fn provoke(read: &[u8]) {
+    if read == b"istio-stats panics here" {
+        panic!("as it was told to");
+    }
+}
+
 /// This Envoy cannot use the module. Its log cannot be written to: that is a callback, too.
 pub(crate) fn too_old(missing: &str) {
     let _ = writeln!(

@@ -6,13 +6,15 @@ The test module stands in for it: it keeps what the host shows of an attribute, 
 import pytest
 
 from lab.tree import Json
-from tests.e2e.harness import clients, tcp
+from tests.e2e.harness import clients, forms, tcp
 from tests.e2e.harness import istio_peers as istio
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.customised import Customised
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import west
 from tests.e2e.harness.usual import ABSENT
+
+pytestmark = forms.BOTH
 
 FORMS = pytest.mark.parametrize("logger", [False, True], ids=["filter", "logger"])
 

@@ -6,7 +6,6 @@ use cel::common::ast::operators::{ADD, CONDITIONAL, INDEX};
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 
 use crate::attributes::{number_of, Attribute};
-use crate::readable::Kind;
 
 /// Longest text that is read of a stream. What is longer counts as absent.
 pub(crate) const MAX_TEXT_BYTES: usize = 4096;
@@ -108,8 +107,8 @@ impl<'a> Estimate<'a> {
 
     fn variable(&self, name: &str) -> Size {
         if let Some(attribute) = number_of(name).and_then(|number| self.attributes.get(number)) {
-            let is_text = matches!(attribute.kind, Kind::Text | Kind::MaybeEmpty) && !attribute.is_test;
-            let bytes = if is_text { number(MAX_TEXT_BYTES) } else { SCALAR };
+            let is_long = attribute.kind.has_length() && !attribute.is_test;
+            let bytes = if is_long { number(MAX_TEXT_BYTES) } else { SCALAR };
             return Size { bytes, length: 0 };
         }
         let known = self.variables.iter().rev().find(|(known, _)| *known == name);

@@ -5,7 +5,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, OnceLock};
 
 use cel::common::ast::{Expr, IdedExpr};
-use cel::common::types::{CelBool, CelInt, CelString, CelUInt, Kind as TypeKind};
+use cel::common::types::{CelBool, CelBytes, CelInt, CelString, CelUInt, Kind as TypeKind};
 use cel::common::value::CowVal;
 use cel::context::VariableResolver;
 use cel::{Context, Env, Value};
@@ -45,6 +45,7 @@ struct Known<'a>(Vec<Option<Found<'a>>>);
 
 enum Found<'a> {
     Text(&'a str),
+    Bytes(&'a [u8]),
     Int(i64),
     Uint(u64),
     Flag(bool),
@@ -121,11 +122,11 @@ impl Expression {
         })
     }
 
-    /// Whether it is a text of the stream, as that is.
+    /// Whether it is a text or bytes of the stream, as they are.
     fn is_text(&self) -> bool {
         let Expr::Ident(name) = &self.tree.expr else { return false };
         let attribute = number_of(name).and_then(|number| self.attributes.get(number));
-        attribute.is_some_and(|of| !of.is_test && matches!(of.kind, Kind::Text | Kind::MaybeEmpty))
+        attribute.is_some_and(|of| !of.is_test && of.kind.has_length())
     }
 
     fn evaluate_here(&self, purpose: Purpose, bytes: &[Option<Vec<u8>>]) -> Option<Vec<u8>> {
@@ -159,8 +160,9 @@ fn found<'a>(attribute: &Attribute, bytes: Option<&'a [u8]>) -> Option<Found<'a>
     }
     let bytes = bytes?;
     match attribute.kind {
-        Kind::Text | Kind::MaybeEmpty if bytes.len() > MAX_TEXT_BYTES => None,
+        kind if kind.has_length() && bytes.len() > MAX_TEXT_BYTES => None,
         Kind::Text | Kind::MaybeEmpty => core::str::from_utf8(bytes).ok().map(Found::Text),
+        Kind::Bytes => Some(Found::Bytes(bytes)),
         Kind::Int => bytes.try_into().ok().map(i64::from_le_bytes).map(Found::Int),
         Kind::Uint => bytes.try_into().ok().map(u64::from_le_bytes).map(Found::Uint),
         Kind::Duration => None,
@@ -175,6 +177,7 @@ impl VariableResolver for Known<'_> {
         let found = self.0.get(number_of(variable)?)?.as_ref()?;
         Some(match *found {
             Found::Text(text) => CowVal::owned(CelString::from(text)),
+            Found::Bytes(bytes) => CowVal::owned(CelBytes::from(bytes)),
             Found::Int(number) => CowVal::owned(CelInt::from(number)),
             Found::Uint(number) => CowVal::owned(CelUInt::from(number)),
             Found::Flag(flag) => CowVal::owned(CelBool::from(flag)),

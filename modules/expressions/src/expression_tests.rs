@@ -18,6 +18,8 @@ fn stream(path: &[String]) -> Option<Vec<u8>> {
         ["request", "query"] => Vec::new(),
         ["xds", "cluster_metadata", "filter_metadata", "istio", "services", "0", "name"] => b"stock".to_vec(),
         [TOLD, "v0"] => b"reviews".to_vec(),
+        ["filter_state", "wasm.kind"] | ["kind"] => b"read".to_vec(),
+        ["filter_state", "binary"] => vec![0xff],
         _ => return None,
     })
 }
@@ -49,6 +51,10 @@ fn attributes_have_the_values_and_types_of_envoys() {
         ("has(request.headers.x) && !has(request.headers.y)", "true"),
         ("'x' in request.headers && !('y' in request.headers)", "true"),
         ("has(request.no_such_field) ? 'a' : 'b'", "b"),
+        ("filter_state['wasm.kind']", "read"),
+        ("string(kind) + '!'", "read!"),
+        ("kind == b'read' ? 'yes' : 'no'", "yes"),
+        ("filter_state.binary == b'\\xff'", "true"),
         // What is evaluated is what is needed.
         ("has(request.headers.y) ? request.headers.y : 'none'", "none"),
         ("request.headers.y == 'a' || response.code == 200", "true"),
@@ -71,6 +77,8 @@ fn attributes_have_the_values_and_types_of_envoys() {
         "filter_state.upstream_peer.workloat",
         "request.headers.long + ''",
         "request.headers.binary + ''",
+        "kind + ''",
+        "string(filter_state.binary)",
         "1 / 0",
         "'a' + 1",
         "9223372036854775807 + 1",

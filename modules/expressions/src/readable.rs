@@ -12,6 +12,8 @@ pub enum Kind {
     Text,
     /// A text that is empty where there is none.
     MaybeEmpty,
+    /// Bytes, as Envoy has whatever is in the filter state: no text, until `string()` makes it one.
+    Bytes,
     /// A whole number.
     Int,
     /// A whole number that is never below zero, of CEL's type for such.
@@ -105,6 +107,13 @@ pub const PLAIN: [Plain; 44] = {
     ]
 };
 
+impl Kind {
+    /// Whether such a value may be long.
+    pub fn has_length(self) -> bool {
+        matches!(self, Self::Text | Self::MaybeEmpty | Self::Bytes)
+    }
+}
+
 /// An attribute of two names, if it can be read.
 pub fn find(first: &str, second: &str) -> Option<&'static Plain> {
     PLAIN.iter().find(|plain| plain.path == [first, second])
@@ -114,9 +123,7 @@ pub fn find(first: &str, second: &str) -> Option<&'static Plain> {
 pub fn kind(path: &[&str]) -> Option<Kind> {
     match *path {
         ["xds", "node", _, ..]
-        | ["filter_state", _]
         | [TOLD, _]
-        | ["plugin_root_id"]
         | ["request" | "response", "headers", _]
         | ["response", "trailers", _]
         | ["metadata", "filter_metadata", _, _]
@@ -126,8 +133,10 @@ pub fn kind(path: &[&str]) -> Option<Kind> {
         ["xds", "cluster_metadata", "filter_metadata", "istio", "services", "0", field] => {
             SERVICE_FIELDS.contains(&field).then_some(Kind::Text)
         }
+        ["plugin_root_id"] => Some(Kind::Text),
+        ["filter_state", _] => Some(Kind::Bytes),
         // What another filter may have set.
-        [own] => (!vocabulary::is_attribute(own)).then_some(Kind::Text),
+        [own] => (!vocabulary::is_attribute(own)).then_some(Kind::Bytes),
         [first, second] => find(first, second).map(|plain| plain.kind).filter(|kind| *kind != Kind::Duration),
         _ => None,
     }

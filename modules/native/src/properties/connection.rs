@@ -44,7 +44,7 @@ fn plain(connection: Connection, first: &str, second: &str) -> Option<Vec<u8>> {
         return None;
     };
     match kind {
-        Kind::Text => connection.text(number),
+        Kind::Text | Kind::Bytes => connection.text(number),
         Kind::MaybeEmpty => Some(connection.text(number).unwrap_or_default()),
         // Of a connection without TLS there is none.
         Kind::Flag => Some(vec![u8::from(connection.flag(number).unwrap_or(false))]),

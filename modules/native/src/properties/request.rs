@@ -115,7 +115,7 @@ impl<'a> Read<'a> {
     /// Appends its bytes; false if it is absent.
     fn append(&self, filter: Filter, to: &mut Vec<u8>) -> bool {
         match *self {
-            Self::Attribute(Kind::Text, number) => filter.text(number, to),
+            Self::Attribute(Kind::Text | Kind::Bytes, number) => filter.text(number, to),
             Self::Attribute(Kind::MaybeEmpty, number) => {
                 filter.text(number, to);
                 true

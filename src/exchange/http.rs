@@ -36,23 +36,21 @@ impl HttpExchange {
         // Before headers change: that makes Envoy forget the route.
         let own = exchange.asks_upstream(&attributes, direction).then_some(&exchange.own);
         self.asked_upstream = own.map(|own| own.header_bytes(true, true));
+        let own_metadata = own.and_then(|own| own.metadata.as_deref());
+        let own_id = own.and_then(|own| own.id.as_deref());
 
         let map = HeaderMap::Request;
-        let metadata =
-            exchange_header(host, map, METADATA_HEADER, own.and_then(|own| own.metadata.as_deref()));
-        let id = match own.and_then(|own| own.id.as_deref()) {
-            // The application gets no answer, so it does not matter what it says.
-            Some(own) if direction == Direction::Outbound => {
-                replace_header(host, map, ID_HEADER, Some(own));
-                Vec::new()
-            }
-            own => exchange_header(host, map, ID_HEADER, own),
-        };
-
+        if direction == Direction::Outbound {
+            // Who the application is we know, whatever it says, and it gets no answer.
+            put_header(host, map, METADATA_HEADER, own_metadata);
+            return put_header(host, map, ID_HEADER, own_id);
+        }
+        let metadata = exchange_header(host, map, METADATA_HEADER, own_metadata);
+        let id = exchange_header(host, map, ID_HEADER, own_id);
         let told = !metadata.is_empty() || !id.is_empty();
         if told && exchange.trusts(Side::Downstream, &attributes) {
-            self.answer_metadata = direction != Direction::Outbound && !metadata.is_empty();
-            self.answer_id = direction != Direction::Outbound && !id.is_empty();
+            self.answer_metadata = !metadata.is_empty();
+            self.answer_id = !id.is_empty();
             let answer_bytes = exchange.own.header_bytes(self.answer_metadata, self.answer_id);
             store_told(host, DOWNSTREAM_PEER_KEY, &metadata, answer_bytes);
         }
@@ -76,11 +74,18 @@ impl HttpExchange {
     }
 }
 
-/// Takes a header's (first) value and puts `own` in its place, or nothing.
-/// Absent and empty are the same to the caller; an empty one is removed, too.
+/// Puts `own` in the place of a header of the request, whatever it holds.
 ///
 /// An absent header is not removed blindly: a change of the request's headers
 /// makes Envoy find the route again.
+fn put_header(host: &dyn Host, map: HeaderMap, name: &str, own: Option<&str>) {
+    if own.is_some() || host.header(map, name) != Ok(None) {
+        replace_header(host, map, name, own);
+    }
+}
+
+/// The same; returns the (first) value that it held. Absent and empty are the same to the
+/// caller; an empty one is removed, too.
 fn exchange_header(host: &dyn Host, map: HeaderMap, name: &str, own: Option<&str>) -> Vec<u8> {
     let found = host.header(map, name);
     if own.is_some() || found != Ok(None) {

@@ -150,6 +150,18 @@ def test_with_skip_external_the_mesh_is_still_told(mesh: Mesh, backend: int) -> 
         assert _understood(caller.get("/").json()) == _pairs({METADATA: SHOP_TOLD, NODE_ID: SHOP_ID})
 
 
+def test_one_configuration_serves_listeners_of_both_directions(mesh: Mesh, backend: int) -> None:
+    """In one VM, too, each listener goes by its own direction, whichever had the first request."""
+    inbound = west(backend, name="inbound", root_id="", stats=ABSENT)
+    proxy = mesh.run(east(backend, root_id="", stats=ABSENT, joined=[inbound]))
+    with clients.http1(proxy.port("inbound")) as called, clients.http1(proxy.port("east")) as calling:
+        for _ in range(2):
+            assert _understood(calling.get("/").json()) == _pairs({METADATA: SHOP_TOLD, NODE_ID: SHOP_ID})
+            response = called.get("/", headers=headers(STOCK))
+            assert found_in(response.json()) == []
+            assert _understood(response.headers.multi_items()) == _pairs({METADATA: SHOP_TOLD, NODE_ID: SHOP_ID})
+
+
 def test_sizes_are_those_of_the_applications_messages(mesh: Mesh, backend: int) -> None:
     def size(name: str, what: str) -> float:
         """Of one message, as exactly as Envoy keeps it."""

@@ -72,13 +72,13 @@ fn outbound_tells_the_upstream_and_hears_its_answer() {
 }
 
 #[test]
-fn outbound_replaces_what_an_application_claims_and_does_not_answer_it() {
+fn outbound_replaces_what_an_application_claims_and_neither_believes_nor_answers_it() {
     let proxy = Proxy::new(OUTBOUND);
     let mut served = proxy.serve(&[(METADATA_HEADER, PEER), (ID_HEADER, PEER_ID), (ID_HEADER, "twice")]);
     assert_eq!(served.pair(Request), both(proxy.own()));
     served.respond(&[]);
     assert_eq!(served.pair(Response), NOTHING);
-    assert_eq!(served.peers(), (peer(), None));
+    assert_eq!(served.peers(), (None, None));
 }
 
 #[test]
@@ -270,9 +270,6 @@ fn what_is_added_to_a_message_is_said_beside_what_its_peer_tells() {
         served.respond(&[]);
         assert_eq!(served.added(DOWNSTREAM_PEER_KEY), size_of(served.pair(Response)), "{asked:?}");
     }
-    // An application is not answered.
-    let served = proxy.serve(&[(METADATA_HEADER, PEER)]);
-    assert_eq!(served.added(DOWNSTREAM_PEER_KEY), 0);
 }
 
 // === Cost ===
@@ -294,12 +291,23 @@ fn hostcalls_stay_within_their_budget() {
     assert_eq!(cost(&inbound, &[], &[]), (5, 1));
     // Two taken, one kept; two set.
     assert_eq!(cost(&inbound, &exchanged, &[]), (8, 3));
-    // The direction, whether the upstream cluster is excluded; two headers looked for, two set,
-    // one taken unseen.
-    assert_eq!(cost(&outbound, &[], &[]), (7, 1));
-    // And one taken and kept.
-    assert_eq!(cost(&outbound, &[], &exchanged), (9, 2));
+    // The direction, whether the upstream cluster is excluded; two set, one looked for, one taken unseen.
+    assert_eq!(cost(&outbound, &[], &[]), (6, 1));
+    // And one taken and kept. What an application claims costs nothing more.
+    assert_eq!(cost(&outbound, &[], &exchanged), (8, 2));
+    assert_eq!(cost(&outbound, &exchanged, &exchanged), (8, 2));
+    // Root ids that say the direction save its read.
+    for (root_id, request, calls) in
+        [("stats_inbound", &exchanged[..], (7, 2)), ("stats_outbound", &[], (7, 1))]
+    {
+        let host = FakeHost::new();
+        host.set_node_metadata("CLUSTER_ID", "east");
+        host.set_attribute(&["xds", "node", "id"], "sidecar~10.0.0.1~east");
+        host.set_attribute(&["plugin_root_id"], root_id);
+        let proxy = Proxy::with_host(host, UNSPECIFIED, "{}");
+        assert_eq!(cost(&proxy, request, &exchanged), calls, "{root_id}");
+    }
     let careful = Proxy::of("east", OUTBOUND, r#"{"trust": "mtls", "skip_external": true}"#);
     // And two questions about the upstream cluster, two about its certificate.
-    assert_eq!(cost(&careful, &[], &exchanged), (12, 2));
+    assert_eq!(cost(&careful, &[], &exchanged), (11, 2));
 }

@@ -6,10 +6,10 @@
 //! decodes it (see [`crate::peer`]).
 
 pub mod config;
+pub mod contexts;
 pub mod http;
 pub mod tcp;
 
-use crate::attachment::Attachment;
 use crate::attribute::direction::Direction;
 use crate::attribute::era::Era;
 use crate::attribute::Attributes;
@@ -32,7 +32,7 @@ use config::Config;
 pub struct Exchange {
     era: Era,
     config: Option<Config>,
-    /// `None`: each stream's listener tells it.
+    /// `None`: each stream's listener tells it. (Listeners of both directions may have one root context.)
     direction: Option<Direction>,
     own: Own,
 }
@@ -137,12 +137,6 @@ impl Exchange {
 }
 
 impl Exchange {
-    /// The kind of the stream being created.
-    pub fn attachment(&self, host: &dyn Host) -> Attachment {
-        let configured = self.config.as_ref().and_then(|config| config.attachment);
-        Attachment::of_stream(configured, &self.attributes(host))
-    }
-
     /// What a TCP peer is told.
     fn own_frame(&self) -> Option<&[u8]> {
         self.own.frame.as_deref()

@@ -246,9 +246,10 @@ pub enum Data {
 }
 
 /// What becomes of data that a callback was shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Flow {
     /// It goes on.
+    #[default]
     Continue,
     /// It is kept back, and shown again with what follows.
     Hold,

@@ -32,7 +32,7 @@
 //!
 //! # Invariants
 //!
-//! * Only `abi` and `host::wasm` know the SDK; everything else sees
+//! * Only the modules' entry points and `host::wasm` know the ABI; everything else sees
 //!   [`host::Host`] and runs natively in tests against `host::fake`.
 //! * Nothing panics: a trap takes down every stream of the VM. Lints deny the
 //!   ways to.
@@ -40,8 +40,6 @@
 //!   in number by [`peer::cache`] and [`series::registry`], in form by
 //!   [`catalogue::label_value`].
 
-#[cfg(target_family = "wasm")]
-pub mod abi;
 pub mod attachment;
 pub mod attribute;
 pub mod catalogue;

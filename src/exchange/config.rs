@@ -14,7 +14,7 @@ pub struct Config {
     pub trust: Trust,
     /// Whether upstream clusters outside the mesh are told nothing.
     pub skip_external: bool,
-    /// What the plugin is attached to; unsaid: found out per stream.
+    /// What the plugin is said to be attached to. It finds that out itself; `istio-stats check` compares.
     pub attachment: Option<Attachment>,
     /// Upstream clusters (Envoy's) that expect the exchange over TCP, beside
     /// those that say so in their metadata.

@@ -105,6 +105,11 @@ impl TcpExchange {
         Flow::Continue
     }
 
+    /// Nothing that passes from here on is looked at.
+    pub fn is_over(&self) -> bool {
+        self.client_passed && self.upstream_passed
+    }
+
     fn await_frame(&mut self, host: &dyn Host, held_bytes: usize) -> Flow {
         if self.recounted_bytes == 0 {
             store(host, FRAME_BEGUN_KEY, b"1");

@@ -3,7 +3,7 @@
 //! The hostcalls are declared here and not taken from the SDK, which panics on
 //! every status that it does not list (a header read in the wrong phase, for
 //! example): a panic traps the VM and takes down all its streams. Here each
-//! status comes back as a value. This is the only file with unsafe code.
+//! status comes back as a value. This is the only file of the core with unsafe code.
 #![allow(unsafe_code)]
 
 use core::ptr;
@@ -22,6 +22,9 @@ pub struct WasmHost;
 const OK: u32 = 0;
 const EMPTY: u32 = 7;
 const PLUGIN_CONFIGURATION: u32 = 7;
+
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 thread_local! {
     static VM: Rc<Vm> = Rc::default();
@@ -92,6 +95,12 @@ extern "C" {
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+}
+
+/// Into the host's log: std's own hook would need standard error, and more code
+/// than all our logging (`istio-stats pack` cuts it off).
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| WasmHost.log(log::Level::Error, &panic.to_string())));
 }
 
 fn check(call: &'static str, status: u32) -> Result<(), HostError> {

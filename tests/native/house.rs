@@ -11,7 +11,7 @@ use arrows::{Arrow, Arrows};
 
 /// The stages of the core, from the first to the last: each knows those before it.
 /// A file directly below `src/` with no folder beside it is a stage, too.
-const STAGES: [&str; 16] = [
+const STAGES: [&str; 15] = [
     "collections",
     "wire",
     "version",
@@ -27,7 +27,6 @@ const STAGES: [&str; 16] = [
     "series",
     "stats",
     "exchange",
-    "abi",
 ];
 
 /// Lines of a file that a reader still looks over.

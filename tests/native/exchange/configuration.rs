@@ -1,6 +1,5 @@
 //! What the metadata exchange makes of its configuration and of the node it is on.
 
-use istio_stats::attachment::Attachment;
 use istio_stats::exchange::http::{ID_HEADER, METADATA_HEADER};
 use istio_stats::exchange::{Exchange, MAX_ID_BYTES, MAX_SENT_BYTES};
 use istio_stats::host::fake::{FakeHost, Hostcall, Value};
@@ -96,24 +95,6 @@ fn the_root_id_decides_the_direction_before_the_listener() {
         host.set_attribute(&["plugin_root_id"], root_id);
         let proxy = Proxy::with_host(host, listener, "{}");
         assert_eq!(proxy.serve(&[]).header(Request, METADATA_HEADER).is_some(), tells, "{root_id}");
-    }
-}
-
-#[test]
-fn the_kind_of_stream_is_found_out_or_configured() {
-    for (configuration, protocol, attachment) in [
-        ("{}", Some("HTTP/2"), Attachment::Http),
-        ("{}", None, Attachment::Tcp),
-        (r#"{"attachment": "http"}"#, None, Attachment::Http),
-        (r#"{"attachment": "tcp"}"#, Some("HTTP/2"), Attachment::Tcp),
-        ("unusable", Some("HTTP/1.1"), Attachment::Http),
-    ] {
-        let proxy = Proxy::of("east", OUTBOUND, configuration);
-        proxy.host.open_stream();
-        if let Some(protocol) = protocol {
-            proxy.host.set_attribute(&["request", "protocol"], protocol);
-        }
-        assert_eq!(proxy.exchange.attachment(&proxy.host), attachment, "{configuration} {protocol:?}");
     }
 }
 

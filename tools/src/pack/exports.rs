@@ -14,8 +14,8 @@ const NEITHER: &[Artefact] = &[];
 /// Every export of the ABI and who keeps it. One that is kept must be there.
 ///
 /// `proxy_on_done` is kept by neither: a missing one means "done at once".
-/// `proxy_on_context_create` and `proxy_on_delete` are kept by all: without the
-/// one the SDK knows no context, without the other it forgets none.
+/// `proxy_on_context_create` says to which root context a stream belongs. Without
+/// `proxy_on_delete` the SDK forgets none; the exchange does without the SDK.
 #[rustfmt::skip]
 const EXPORTS: &[(&str, &[Artefact])] = &[
     ("memory",                                 BOTH),
@@ -25,7 +25,7 @@ const EXPORTS: &[(&str, &[Artefact])] = &[
     ("proxy_on_vm_start",                      BOTH),
     ("proxy_on_configure",                     BOTH),
     ("proxy_on_context_create",                BOTH),
-    ("proxy_on_delete",                        BOTH),
+    ("proxy_on_delete",                        STATS),
     ("proxy_on_log",                           STATS),
     ("proxy_on_tick",                          STATS),
     ("proxy_on_request_headers",               EXCHANGE),

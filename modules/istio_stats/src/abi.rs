@@ -3,38 +3,18 @@
 
 use std::rc::Rc;
 
+use istio_stats::attachment::Attachment;
+use istio_stats::attribute::era::Era;
+use istio_stats::attribute::Attributes;
+use istio_stats::host::wasm::{report_panics, WasmHost};
+use istio_stats::stats::plugin::StatsPlugin;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
-use proxy_wasm::types::{Action, ContextType};
-
-use crate::attachment::Attachment;
-use crate::attribute::era::Era;
-use crate::attribute::Attributes;
-use crate::exchange::http::HttpExchange;
-use crate::exchange::tcp::TcpExchange;
-use crate::exchange::Exchange;
-use crate::host::wasm::WasmHost;
-use crate::host::{Flow, Host as _};
-use crate::stats::plugin::StatsPlugin;
-
-#[global_allocator]
-static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+use proxy_wasm::types::ContextType;
 
 /// Makes this module the stats plugin. Called once, when a VM starts.
-pub fn run_stats() {
+pub(crate) fn run() {
     report_panics();
     proxy_wasm::set_root_context(|_| Box::new(StatsRoot::default()));
-}
-
-/// Makes this module the metadata exchange. Called once, when a VM starts.
-pub fn run_exchange() {
-    report_panics();
-    proxy_wasm::set_root_context(|_| Box::new(ExchangeRoot::default()));
-}
-
-/// Into the host's log: std's own hook would need standard error, and more code
-/// than all our logging (`istio-stats pack` cuts it off).
-fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| WasmHost.log(log::Level::Error, &panic.to_string())));
 }
 
 /// `None` inside: the configuration was unusable; streams pass unseen.
@@ -48,30 +28,10 @@ struct StatsStream {
     logged: bool,
 }
 
-#[derive(Default)]
-struct ExchangeRoot(Rc<Exchange>);
-
-struct ExchangeHttp {
-    exchange: Rc<Exchange>,
-    stream: HttpExchange,
-}
-
-struct ExchangeTcp {
-    exchange: Rc<Exchange>,
-    stream: TcpExchange,
-}
-
 fn context_type(attachment: Attachment) -> ContextType {
     match attachment {
         Attachment::Http => ContextType::HttpContext,
         Attachment::Tcp => ContextType::StreamContext,
-    }
-}
-
-fn action(flow: Flow) -> Action {
-    match flow {
-        Flow::Continue => Action::Continue,
-        Flow::Hold => Action::Pause,
     }
 }
 
@@ -167,60 +127,5 @@ impl Drop for StatsStream {
             }
             plugin.on_close(self.context_id);
         }
-    }
-}
-
-// === impl ExchangeRoot ===
-
-impl Context for ExchangeRoot {}
-
-impl RootContext for ExchangeRoot {
-    fn on_configure(&mut self, _configuration_bytes: usize) -> bool {
-        self.0 = Rc::new(Exchange::configure(&WasmHost));
-        true
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(context_type(self.0.attachment(&WasmHost)))
-    }
-
-    fn create_stream_context(&self, _context_id: u32) -> Option<Box<dyn StreamContext>> {
-        Some(Box::new(ExchangeTcp { exchange: self.0.clone(), stream: TcpExchange::default() }))
-    }
-
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(ExchangeHttp { exchange: self.0.clone(), stream: HttpExchange::default() }))
-    }
-}
-
-// === impl ExchangeHttp ===
-
-impl Context for ExchangeHttp {}
-
-impl HttpContext for ExchangeHttp {
-    fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
-        self.stream.on_request_headers(&self.exchange, &WasmHost);
-        Action::Continue
-    }
-
-    fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
-        self.stream.on_response_headers(&self.exchange, &WasmHost);
-        Action::Continue
-    }
-}
-
-// === impl ExchangeTcp ===
-
-impl Context for ExchangeTcp {}
-
-impl StreamContext for ExchangeTcp {
-    fn on_downstream_data(&mut self, len_bytes: usize, end_of_stream: bool) -> Action {
-        let exchange = &self.exchange;
-        action(self.stream.on_downstream_data(exchange, &WasmHost, len_bytes, end_of_stream))
-    }
-
-    fn on_upstream_data(&mut self, len_bytes: usize, end_of_stream: bool) -> Action {
-        let exchange = &self.exchange;
-        action(self.stream.on_upstream_data(exchange, &WasmHost, len_bytes, end_of_stream))
     }
 }

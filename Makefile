@@ -17,7 +17,7 @@ BENCH_MODULES := out/bench/modules
 
 PACK := cargo run --quiet --package istio-stats-tools -- pack
 
-.PHONY: help build demo test lint test-native test-e2e test-matrix hostile multicluster advisories fuzz coverage mutants soak bench scale dist reproducible pictures clean
+.PHONY: help build demo test lint test-native test-e2e test-matrix hostile multicluster advisories fuzz memory coverage mutants soak bench scale dist reproducible pictures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ advisories: ## what is known against the crates; needs github.com, so no part of
 
 fuzz: ## libFuzzer on whatever reads foreign bytes, for long (FUZZ_RUNS=10000000)
 	@scripts/fuzz
+
+memory: ## Valgrind on the native module in a fake Envoy, or in real ones (MEMORY="tests/e2e/test_tcp.py -k native")
+	@scripts/memory $(MEMORY)
 
 coverage: ## how much of the core its tests run; fails below COVERAGE_MIN percent
 	@scripts/coverage

@@ -1,13 +1,14 @@
 """Waiting for something with a deadline."""
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
 
-# More than the slowest machine needs: only what fails takes it.
-PATIENCE_SECONDS = 180
+# More than the slowest machine needs: only what fails takes it. Under Valgrind every machine is slower.
+PATIENCE_SECONDS = int(os.environ.get("PATIENCE_SECONDS", "180"))
 
 
 def wait_until(check: Callable[[], T | None], what: str, seconds: float = PATIENCE_SECONDS, every: float = 0.02) -> T:

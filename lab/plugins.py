@@ -55,21 +55,8 @@ def native_http_filter(plugin: Json, module: Path | None = None) -> Json:
 
 
 def native_network_filter(plugin: Json) -> Json:
-    """The same for TCP; the bootstrap has to have its `native_extension`."""
+    """The same for TCP; the bootstrap has to have its `native_handles`."""
     return _native(plugin, "filters.network.dynamic_modules.v3.DynamicModuleNetworkFilter")
-
-
-def native_extension(network_filter: Json) -> Json:
-    """Defines in a bootstrap what the stats plugin of TCP reports."""
-    config = network_filter["typed_config"]
-    typed = {
-        "@type": EXTENSION + "bootstrap.dynamic_modules.v3.DynamicModuleBootstrapExtension",
-        "dynamic_module_config": config["dynamic_module_config"],
-        "extension_name": "istio_stats",
-    }
-    if "filter_config" in config:
-        typed["extension_config"] = config["filter_config"]
-    return {"name": "istio_stats", "typed_config": typed}
 
 
 def _native(plugin: Json, kind: str, module: Path | None = None) -> Json:
@@ -87,14 +74,16 @@ def _native(plugin: Json, kind: str, module: Path | None = None) -> Json:
     return {"name": plugin["name"], "typed_config": config}
 
 
-def native_handles() -> Json:
-    """The upstream cluster by which the native module's metrics have handles."""
+def native_handles(name: str = "istio_stats", configuration: Json | None = None) -> Json:
+    """The upstream cluster by which the native module's metrics have handles; `configuration` is the filters'."""
     config = {
         "@type": EXTENSION + "clusters.dynamic_modules.v3.ClusterConfig",
-        "cluster_name": "istio_stats",
+        "cluster_name": name,
         "dynamic_module_config": {"module": {"local": {"filename": str(native_module())}}, "do_not_close": True},
     }
-    return {"name": "istio_stats", "cluster_type": {"name": "envoy.clusters.dynamic_modules", "typed_config": config}}
+    if configuration is not None:
+        config["cluster_config"] = configuration
+    return {"name": name, "cluster_type": {"name": "envoy.clusters.dynamic_modules", "typed_config": config}}
 
 
 def _typed(name: str, kind: str, plugin: Json) -> Json:

@@ -1,6 +1,8 @@
 //! What a plugin is attached to.
 
 use crate::attribute::Attributes;
+use crate::catalogue::dimension::LabelSet;
+use crate::catalogue::metric::Metric;
 
 /// The kind of filter chain that a plugin sits in, and with it the kind of streams
 /// that it sees.
@@ -26,5 +28,12 @@ impl Attachment {
             Some(_) => Self::Http,
             None => Self::Tcp,
         })
+    }
+
+    /// Whether such streams are counted in the metric of this name: the standard ones are for
+    /// one kind, those that a configuration defines for both.
+    pub fn counts_in(self, name: &str) -> bool {
+        let standard = Metric::ALL.into_iter().find(|metric| metric.name() == name);
+        standard.is_none_or(|metric| (self == Self::Tcp) == (metric.labels() == LabelSet::Tcp))
     }
 }

@@ -11,6 +11,7 @@ pub mod sample;
 
 use std::rc::Rc;
 
+use crate::attachment::Attachment;
 use crate::attribute::Attributes;
 use crate::catalogue::dimension::Dimension;
 use crate::catalogue::label_value::UNKNOWN;
@@ -101,9 +102,9 @@ impl Rules {
         Self { plans, texts, numbers, conditions, asked, filled: Filled::default() }
     }
 
-    /// Every metric that streams may be recorded in.
-    pub fn metrics(&self) -> Vec<MetricShape> {
-        self.plans.metrics()
+    /// Every metric that such streams, or any, may be recorded in.
+    pub fn metrics(&self, attachment: Option<Attachment>) -> Vec<MetricShape> {
+        self.plans.metrics(attachment)
     }
 
     /// What they need to know of a stream.

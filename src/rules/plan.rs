@@ -9,6 +9,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use crate::attachment::Attachment;
 use crate::catalogue::dimension::{Dimension, LabelSet};
 use crate::catalogue::metric::Metric;
 use crate::collections::set::Set;
@@ -287,12 +288,13 @@ impl Plans {
         needs
     }
 
-    /// Every metric that streams may be recorded in: once for each list of labels
-    /// that it has in some variant.
-    pub fn metrics(&self) -> Vec<MetricShape> {
+    /// Every metric that such streams, or any, may be recorded in: once for each list of
+    /// labels that it has in some variant.
+    pub fn metrics(&self, attachment: Option<Attachment>) -> Vec<MetricShape> {
+        let counts = |plan: &&Plan| attachment.is_none_or(|attachment| attachment.counts_in(&plan.name));
         let mut shapes = Vec::new();
         self.each_variant(|variant| {
-            for plan in variant.plans() {
+            for plan in variant.plans().filter(counts) {
                 let name = [variant.prefix.as_str(), &plan.name].concat();
                 let labels = plan.labels().map(|(label, _)| label.to_owned()).collect();
                 let shape = MetricShape { kind: plan.kind, name, labels };

@@ -99,15 +99,15 @@ impl StatsPlugin {
         })
     }
 
-    /// Every metric that is defined later than now, for hosts that have to know their
-    /// labels when they configure.
-    pub fn metrics(&self) -> Vec<MetricShape> {
+    /// Every metric that is defined later than now for such streams, or for any: for hosts
+    /// that have to know their labels when they configure.
+    pub fn metrics(&self, attachment: Option<Attachment>) -> Vec<MetricShape> {
         let own = |metric: OwnMetric, labels: &[&str]| MetricShape {
             kind: metric.kind,
             name: [PREFIX, metric.name].concat(),
             labels: labels.iter().map(ToString::to_string).collect(),
         };
-        let mut metrics = self.recorder.rules.metrics();
+        let mut metrics = self.recorder.rules.metrics(attachment);
         metrics.push(own(SERIES_OVERFLOW, &[]));
         metrics.push(own(SERIES_REFUSED, &[]));
         metrics.push(own(PEER_DECODE_ERRORS, &[recorder::REASON]));

@@ -1,6 +1,7 @@
 //! Hosts that know labels have to be told of each metric, with the names of its
 //! labels, while they configure: what is defined later was announced.
 
+use istio_stats::attachment::Attachment;
 use istio_stats::attribute::keys::UPSTREAM_PEER_KEY;
 use istio_stats::host::fake::FakeHost;
 use istio_stats::host::metric_name::MetricName;
@@ -38,8 +39,13 @@ fn every_metric_that_a_stream_defines_was_announced() {
     host.set_expression(&whole("n"), 3i64);
     host.set_expression("sometimes", true);
     let story = Story::of_web(host, OUTBOUND, configuration);
-    let announced: Vec<_> =
-        story.plugin.metrics().into_iter().map(|shape| (shape.kind, shape.name, shape.labels)).collect();
+    let announced = |attachment| -> Vec<_> {
+        let metrics = story.plugin.metrics(Some(attachment));
+        metrics.into_iter().map(|shape| (shape.kind, shape.name, shape.labels)).collect()
+    };
+    let (of_http, of_tcp) = (announced(Attachment::Http), announced(Attachment::Tcp));
+    let all = story.plugin.metrics(None).len();
+    assert!(of_http.len() < all && of_tcp.len() < all);
     let at_first = defined(&story);
     for n in 0..12i64 {
         let id = story.open();
@@ -49,6 +55,7 @@ fn every_metric_that_a_stream_defines_was_announced() {
         story.grpc_messages(3, 2);
         story.finish(id);
     }
+    let by_requests = defined(&story);
     let connection = story.connect();
     story.transferred(1, 2);
     story.disconnect(connection, 0);
@@ -64,6 +71,9 @@ fn every_metric_that_a_stream_defines_was_announced() {
     }
     let with_zone = |(_, _, labels): &Shape| labels.iter().any(|label| label == "zone");
     assert!(later.iter().any(with_zone) && !later.iter().all(with_zone));
-    later.retain(|shape| !announced.contains(shape));
-    assert_eq!(later, [], "of {announced:#?}");
+    later.retain(|shape| {
+        let announced = if by_requests.contains(shape) { &of_http } else { &of_tcp };
+        !announced.contains(shape)
+    });
+    assert_eq!(later, [], "of {of_http:#?} and {of_tcp:#?}");
 }

@@ -9,6 +9,7 @@ mod endpoint;
 mod exposition;
 mod extraction;
 mod find;
+mod handles;
 mod istio_metrics;
 mod manual;
 mod migrate;

@@ -4,18 +4,20 @@ use core::iter;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use istio_stats::attachment::Attachment;
 use istio_stats::catalogue::metric::PREFIX;
 use istio_stats::catalogue::own_metric::SERIES;
 use istio_stats::config::parse;
 use istio_stats::exchange::Exchange;
 use istio_stats::host::{Host as _, MetricKind};
+use istio_stats::rules::plan::MetricShape;
 use istio_stats::stats::plugin::StatsPlugin;
 
 use crate::abi;
 use crate::abi::metrics::Owner;
-use crate::barrier::within;
+use crate::barrier::{self, within};
 use crate::expressions::Compiled;
-use crate::extension;
+use crate::handles;
 use crate::host::{Definitions, NativeHost, State};
 use crate::metrics::Vectors;
 use crate::node::Node;
@@ -59,6 +61,8 @@ pub(crate) enum Plugin {
 
 /// Names the exchange; any other name is the stats plugin.
 const EXCHANGE: &str = "metadata_exchange";
+/// The stats plugin, where one name stands for all.
+const STATS: &str = "istio_stats";
 /// The field of the configuration that is the module's own.
 const NODE: &str = "node";
 /// Counts what [`crate::barrier`] kept from Envoy.
@@ -66,42 +70,34 @@ const PANICS: &str = "istio_stats_internal_errors_total";
 /// Its label: without any it would be there from the beginning.
 const PLUGIN: &str = "plugin";
 
-/// Why a network filter cannot record a metric.
-const UNLIKE: &str =
-    "the bootstrap's extension defines none with these labels; its configuration has to be that of the filter";
-
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+/// What an upstream cluster with this configuration defines: all that a stats plugin with it may record. On Envoy's
+/// main thread.
+pub(crate) fn metrics(configuration: &[u8]) -> Vec<MetricShape> {
+    let settings = Settings::new(STATS.as_bytes(), configuration);
+    let vectors = Mutex::default();
+    barrier::alone(|| {
+        // An unusable configuration was said.
+        settings.configure(&vectors, None);
+    });
+    vectors.into_inner().unwrap_or_else(PoisonError::into_inner).shapes().cloned().collect()
+}
 
 // === impl Config ===
 
 impl Config {
-    /// Configures an HTTP filter, on Envoy's main thread. It never fails: a proxy that cannot report still proxies.
-    pub(crate) fn of_http_filter(owner: Owner, name: &[u8], configuration: &[u8]) -> Self {
+    /// Configures a filter, on Envoy's main thread. It never fails: a proxy that cannot report still proxies. An HTTP
+    /// filter is the `owner` of its metrics; a network filter has none of its own.
+    pub(crate) fn new(owner: Option<Owner>, name: &[u8], configuration: &[u8]) -> Self {
         let settings = Settings::new(name, configuration);
         let vectors = Mutex::new(Vectors::of(owner));
-        let configured = within(|| settings.configure(Definitions::Open(&vectors)));
-        Self::with(settings, vectors.into_inner().unwrap_or_else(PoisonError::into_inner), configured)
-    }
-
-    /// The same of a network filter, which has no metrics of its own.
-    pub(crate) fn of_network_filter(name: &[u8], configuration: &[u8]) -> Self {
-        let settings = Settings::new(name, configuration);
-        let lent = extension::vectors();
-        let is_usable = lent.is_some() || settings.plugin == Plugin::Exchange;
-        if !is_usable {
-            let why = "the bootstrap has no extension with this module, which defines its metrics";
-            abi::log(log::Level::Error, &format!("istio-stats: TCP is not reported: {why}"));
-        }
-        let vectors = lent.unwrap_or_default();
-        let configured = within(|| is_usable && settings.configure(Definitions::Closed(&vectors)));
-        Self::with(settings, vectors, configured)
-    }
-
-    fn with(settings: Settings, vectors: Vectors, configured: Result<bool, String>) -> Self {
+        let attachment = if owner.is_some() { Attachment::Http } else { Attachment::Tcp };
+        let configured = within(|| settings.configure(&vectors, Some(attachment)));
         let shared = Shared {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             settings,
-            vectors,
+            vectors: vectors.into_inner().unwrap_or_else(PoisonError::into_inner),
             is_inert: AtomicBool::new(configured != Ok(true)),
             is_closed: AtomicBool::new(false),
         };
@@ -114,10 +110,7 @@ impl Config {
     /// Envoy gives it up.
     pub(crate) fn close(self) {
         self.0.is_closed.store(true, Ordering::Release);
-        // An Envoy that ends may have taken away what they were lent by.
-        if !self.0.vectors.are_lent() || extension::is_there() {
-            self.0.vectors.close(&[PREFIX, SERIES.name].concat());
-        }
+        self.0.vectors.close(&[PREFIX, SERIES.name].concat());
     }
 }
 
@@ -148,18 +141,18 @@ impl Shared {
         abi::log(log::Level::Error, &format!("istio-stats: internal error: {panic}; {consequence}"));
         // Where not even this metric was defined the line has to do.
         let plugin = match self.settings.plugin {
-            Plugin::Stats => "istio_stats",
+            Plugin::Stats => STATS,
             Plugin::Exchange => EXCHANGE,
         };
-        let _ = self.vectors.count(PANICS, PLUGIN, plugin);
+        self.vectors.count(PANICS, PLUGIN, plugin);
     }
 }
 
 // === impl Settings ===
 
 impl Settings {
-    /// Of a filter or an extension with this name.
-    pub(crate) fn new(name: &[u8], configuration: &[u8]) -> Self {
+    /// Of a filter with this name.
+    fn new(name: &[u8], configuration: &[u8]) -> Self {
         let name = String::from_utf8_lossy(name).into_owned();
         let plugin = if name == EXCHANGE { Plugin::Exchange } else { Plugin::Stats };
         let (node, configuration) = match parse::take(configuration, NODE) {
@@ -173,38 +166,36 @@ impl Settings {
         Self { plugin, name, configuration, node, expressions: Compiled::default(), unknown }
     }
 
-    /// Has the plugin configured once, which defines its metrics and tells what is wrong; false if it cannot
-    /// be used.
-    pub(crate) fn configure(&self, definitions: Definitions<'_>) -> bool {
+    /// Has the plugin configured once, for streams of this kind or for all, which defines its metrics and tells
+    /// what is wrong; false if it cannot be used.
+    fn configure(&self, vectors: &Mutex<Vectors>, attachment: Option<Attachment>) -> bool {
         let state = State::new();
-        let host = NativeHost::new(self, definitions, &state);
+        let host = NativeHost::new(self, Definitions::Open(vectors), &state);
+        let vectors = || vectors.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reason) = &self.unknown {
             let remedy = "say it in the field \"node\" of the configuration";
             let message = format!("istio-stats: who this proxy is is unknown ({reason}); {remedy}");
             host.log_once(log::Level::Warn, &message);
         }
         // Without it the log has to do.
-        let _ = definitions.define(MetricKind::Counter, PANICS, iter::once(PLUGIN));
-        match self.plugin {
-            Plugin::Exchange => {
-                Exchange::configure(&host);
-                true
+        let _ = vectors().define(MetricKind::Counter, PANICS, iter::once(PLUGIN));
+        if self.plugin == Plugin::Exchange {
+            Exchange::configure(&host);
+            return true;
+        }
+        let plugin = StatsPlugin::configure(&host);
+        self.expressions.are_all();
+        let metrics = plugin.iter().flat_map(|plugin| plugin.metrics(attachment));
+        for metric in metrics {
+            let labels = metric.labels.iter().map(String::as_str);
+            let defined = vectors().define(metric.kind, &metric.name, labels);
+            if let Err(error) = defined {
+                host.log_once(log::Level::Error, &format!("istio-stats: {}: {error}", metric.name));
             }
-            Plugin::Stats => {
-                let plugin = StatsPlugin::configure(&host);
-                self.expressions.are_all();
-                for metric in plugin.iter().flat_map(StatsPlugin::metrics) {
-                    let labels = metric.labels.iter().map(String::as_str);
-                    if let Err(error) = definitions.define(metric.kind, &metric.name, labels) {
-                        let why = match definitions {
-                            Definitions::Open(_) => error.to_string(),
-                            Definitions::Closed(_) => UNLIKE.to_owned(),
-                        };
-                        host.log_once(log::Level::Error, &format!("istio-stats: {}: {why}", metric.name));
-                    }
-                }
-                plugin.is_some()
+            if attachment == Some(Attachment::Tcp) && !handles::define(&metric) {
+                host.tell_unrecorded(&metric);
             }
         }
+        plugin.is_some()
     }
 }

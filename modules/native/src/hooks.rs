@@ -7,16 +7,14 @@ macro_rules! unused {
             /// Envoy wants it to be there. Whatever it is given, it touches nothing.
             #[no_mangle]
             extern "C" fn $hook() -> u32 {
-                $crate::hooks::CONTINUE
+                CONTINUE
             }
         )*
     };
 }
-use unused;
 
 #[cfg(test)]
 mod budget;
-mod extension;
 mod network;
 mod upstream_cluster;
 
@@ -56,8 +54,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
 ) -> *mut Config {
     // SAFETY: both texts are there until this returns, and copied before.
     let (name, configuration) = unsafe { (name.bytes(), configuration.bytes()) };
-    let config =
-        barrier::within(|| Config::of_http_filter(Owner::of_http_filter(envoy), name, configuration));
+    let config = barrier::within(|| Config::new(Some(Owner::of(envoy)), name, configuration));
     config.map_or(ptr::null_mut(), |config| Box::into_raw(Box::new(config)))
 }
 

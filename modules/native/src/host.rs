@@ -12,15 +12,16 @@ use istio_stats::host::metric_name::MetricName;
 use istio_stats::host::{
     Data, ExpressionToken, HeaderMap, Host, HostError, ListToken, MetricId, MetricKind, QueueId, Shared, Vm,
 };
+use istio_stats::rules::plan::MetricShape;
 
 use crate::abi::network::Connection;
 use crate::abi::{self, owned, Filter, Headers};
 use crate::config::Settings;
 use crate::expressions::Known;
-use crate::metrics::{Series, Vectors};
+use crate::metrics::{Failure, Series, Vectors};
 use crate::properties::request::List;
 use crate::subject::Subject;
-use crate::{properties, shared};
+use crate::{handles, properties, shared};
 
 /// What one plugin of one thread asks.
 #[derive(Debug)]
@@ -78,29 +79,6 @@ impl State {
     }
 }
 
-// === impl Definitions ===
-
-impl Definitions<'_> {
-    /// Sees to it that there is a metric.
-    ///
-    /// # Errors
-    /// Envoy refused it, or nothing can be defined any more.
-    pub(crate) fn define<'l>(
-        self,
-        kind: MetricKind,
-        name: &str,
-        labels: impl Iterator<Item = &'l str> + Clone,
-    ) -> Result<(), HostError> {
-        match self {
-            Self::Open(vectors) => {
-                vectors.lock().unwrap_or_else(PoisonError::into_inner).define(kind, name, labels)
-            }
-            Self::Closed(vectors) if vectors.has(kind, name, labels.clone()) => Ok(()),
-            Self::Closed(_) => Err(none("define_metric")),
-        }
-    }
-}
-
 // === impl NativeHost ===
 
 impl<'a> NativeHost<'a> {
@@ -132,6 +110,31 @@ impl<'a> NativeHost<'a> {
             Definitions::Open(vectors) => act(&vectors.lock().unwrap_or_else(PoisonError::into_inner)),
             Definitions::Closed(vectors) => act(vectors),
         }
+    }
+
+    /// What the core is told of a sample. Of one that had no handle it is told nothing: that is said here.
+    fn recorded(&self, result: Result<(), Failure>) -> Result<(), HostError> {
+        match (result, self.vectors) {
+            (Ok(()), _) | (Err(Failure::NoHandle(_)), Definitions::Open(_)) => Ok(()),
+            (Err(Failure::NoHandle(metric)), Definitions::Closed(_)) => {
+                self.tell_unrecorded(&metric);
+                Ok(())
+            }
+            (Err(Failure::Host(error)), _) => Err(error),
+        }
+    }
+
+    /// Says that no sample of a network filter's metric is recorded, and why.
+    pub(crate) fn tell_unrecorded(&self, metric: &MetricShape) {
+        let message = if handles::are_there() {
+            let why = "no upstream cluster of this module defines it with these labels";
+            let remedy = "the cluster_config of one has to be the configuration of the filter";
+            format!("istio-stats: TCP: {} is not recorded: {why}; {remedy}", metric.name)
+        } else {
+            let why = "there is no upstream cluster of this module, which has its metrics";
+            format!("istio-stats: TCP is not reported: {why}; it belongs into the bootstrap")
+        };
+        self.log_once(log::Level::Error, &message);
     }
 }
 
@@ -219,19 +222,20 @@ impl Host for NativeHost<'_> {
     }
 
     fn define_metric(&self, kind: MetricKind, name: MetricName<'_>) -> Result<MetricId, HostError> {
-        if matches!(self.vectors, Definitions::Open(_)) {
+        if let Definitions::Open(vectors) = self.vectors {
             let labels: Vec<_> = name.labels().map(|(label, _)| label).collect();
-            self.vectors.define(kind, name.name(), labels.into_iter())?;
+            let mut vectors = vectors.lock().unwrap_or_else(PoisonError::into_inner);
+            vectors.define(kind, name.name(), labels.into_iter())?;
         }
         self.with_vectors(|vectors| self.state.series.find(vectors, kind, name))
     }
 
     fn increment_metric(&self, id: MetricId, delta: i64) -> Result<(), HostError> {
-        self.with_vectors(|vectors| self.state.series.increment(vectors, id, delta))
+        self.recorded(self.with_vectors(|vectors| self.state.series.increment(vectors, id, delta)))
     }
 
     fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError> {
-        self.state.series.record(id, value)
+        self.recorded(self.state.series.record(id, value))
     }
 
     fn create_expression(&self, text: &str) -> Result<ExpressionToken, HostError> {

@@ -6,11 +6,11 @@
 //! * `barrier` keeps panics out of Envoy.
 //! * `config` is a configured filter, `worker` what one thread has of it, `stream` one request, `connection`
 //!   one TCP connection, `subject` either.
-//! * `extension` of the bootstrap defines the metrics of network filters.
 //! * `host` is the core's [`istio_stats::host::Host`]: `properties` reads what Wasm's attributes are read
 //!   for, `node` and `service` what this interface does not show; `expressions` evaluates, `metrics` records,
 //!   `shared` is what all threads know.
-//! * `handles` records without looking up, where an upstream cluster of this module is there.
+//! * `handles` records without looking up, where an upstream cluster of this module is there; for network
+//!   filters there is no other way.
 //! * `ticker` wakes workers whose streams are open and silent.
 
 mod abi;
@@ -18,7 +18,6 @@ mod barrier;
 mod config;
 mod connection;
 mod expressions;
-mod extension;
 mod handles;
 mod hooks;
 mod host;

@@ -5,7 +5,7 @@ use core::cell::{Cell, RefCell};
 use core::iter;
 use core::sync::atomic::{AtomicI64, Ordering};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 use istio_stats::catalogue::metric::PREFIX;
@@ -19,7 +19,7 @@ use crate::handles;
 /// The vectors of a configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Vectors {
-    /// What new ones belong to; `None`: there can be none.
+    /// What they belong to; `None`: to nothing, they are recorded by handle only.
     owner: Option<Owner>,
     known: Vec<Known>,
     /// What was added to gauges in all, to be taken away in the end.
@@ -29,8 +29,21 @@ pub(crate) struct Vectors {
 #[derive(Clone, Debug)]
 struct Known {
     shape: Arc<MetricShape>,
-    vector: Vector,
+    /// `None`: it is recorded by handle only.
+    vector: Option<Vector>,
 }
+
+/// Why a sample was not recorded.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Host(HostError),
+    /// It can be recorded by handle only, and there is none.
+    NoHandle(Arc<MetricShape>),
+}
+
+/// What all configurations added to the one gauge that is added to, which is theirs together: how many label sets
+/// are kept. Envoy is told the sum, so that it is right also where Envoy forgot the gauge meanwhile.
+static ADDED: Mutex<i64> = Mutex::new(0);
 
 /// The series that one thread records.
 #[derive(Debug, Default)]
@@ -50,6 +63,7 @@ struct One {
 }
 
 const UNDEFINED: HostError = HostError { call: "define_metric", status: HostError::NOT_FOUND };
+const UNKNOWN: HostError = HostError { call: "record_metric", status: HostError::NOT_FOUND };
 
 fn refused(call: &'static str) -> impl FnOnce(Refused) -> HostError {
     move |Refused(status)| HostError { call, status }
@@ -58,24 +72,9 @@ fn refused(call: &'static str) -> impl FnOnce(Refused) -> HostError {
 // === impl Vectors ===
 
 impl Vectors {
-    /// None yet.
-    pub(crate) fn of(owner: Owner) -> Self {
-        Self { owner: Some(owner), ..Self::default() }
-    }
-
-    /// The same vectors for another configuration.
-    pub(crate) fn lent(&self) -> Self {
-        Self { known: self.known.clone(), ..Self::default() }
-    }
-
-    /// Whether they belong to something else.
-    pub(crate) fn are_lent(&self) -> bool {
-        self.owner.is_none()
-    }
-
-    /// Has those, too.
-    pub(crate) fn join(&mut self, others: Self) {
-        self.known.extend(others.known);
+    /// None yet; `owner` is what new ones belong to.
+    pub(crate) fn of(owner: Option<Owner>) -> Self {
+        Self { owner, ..Self::default() }
     }
 
     /// Defines one, if it is new.
@@ -91,7 +90,7 @@ impl Vectors {
         if self.find(kind, name, labels.clone()).is_some() {
             return Ok(());
         }
-        let vector = self.owner.ok_or(UNDEFINED)?.define(kind, name, labels.clone());
+        let vector = self.owner.map(|owner| owner.define(kind, name, labels.clone())).transpose();
         let vector = vector.map_err(refused("define_metric"))?;
         let labels = labels.map(ToOwned::to_owned).collect();
         let shape = Arc::new(MetricShape { kind, name: name.to_owned(), labels });
@@ -99,14 +98,9 @@ impl Vectors {
         Ok(())
     }
 
-    /// Whether it was defined.
-    pub(crate) fn has<'a>(
-        &self,
-        kind: MetricKind,
-        name: &str,
-        labels: impl Iterator<Item = &'a str> + Clone,
-    ) -> bool {
-        self.find(kind, name, labels).is_some()
+    /// Those that were defined.
+    pub(crate) fn shapes(&self) -> impl Iterator<Item = &MetricShape> {
+        self.known.iter().map(|known| &*known.shape)
     }
 
     fn find<'a>(
@@ -122,23 +116,42 @@ impl Vectors {
         })
     }
 
-    /// Adds one to the counter of this name with this label.
-    ///
-    /// # Errors
-    /// It was not defined, or Envoy refused it.
-    pub(crate) fn count(&self, name: &str, label: &str, value: &str) -> Result<(), HostError> {
-        let known = self.find(MetricKind::Counter, name, iter::once(label)).ok_or(UNDEFINED)?;
-        known.vector.record(&LabelValues::of(iter::once(value)), 1).map_err(refused("count"))
+    /// Adds one to the counter of this name with this label, if that is possible.
+    pub(crate) fn count(&self, name: &str, label: &str, value: &str) {
+        if let Some(known) = self.find(MetricKind::Counter, name, iter::once(label)) {
+            let _ = known.record(&Cell::default(), &LabelValues::of(iter::once(value)), 1);
+        }
     }
 
     /// The configuration goes: so does what it added to the gauge of this name.
     pub(crate) fn close(&self, gauge: &str) {
-        let added = self.added.swap(0, Ordering::Relaxed);
+        let added = self.added.load(Ordering::Relaxed);
         if let (Some(known), 1..) = (self.find(MetricKind::Gauge, gauge, iter::empty()), added) {
             // Nobody is left to be told of a failure.
-            let by = added.saturating_neg();
-            let _ = known.vector.change_gauge(&LabelValues::of(iter::empty()), by);
+            let values = LabelValues::of(iter::empty());
+            let _ = self.add(added.saturating_neg(), |sum| known.record(&Cell::default(), &values, sum));
         }
+    }
+
+    /// Adds to the gauge; `set` sets it to the sum.
+    fn add<T>(&self, delta: i64, set: impl FnOnce(u64) -> T) -> T {
+        let mut sum = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
+        *sum = sum.saturating_add(delta);
+        self.added.fetch_add(delta, Ordering::Relaxed);
+        set(u64::try_from(*sum).unwrap_or(0))
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// By handle where there is one, else by the values of its labels.
+    fn record(&self, handle: &Cell<handles::Known>, values: &LabelValues, value: u64) -> Result<(), Failure> {
+        if handles::record(handle, &self.shape, values, value) {
+            return Ok(());
+        }
+        let vector = self.vector.ok_or_else(|| Failure::NoHandle(self.shape.clone()))?;
+        vector.record(values, value).map_err(refused("record_metric")).map_err(Failure::Host)
     }
 }
 
@@ -185,12 +198,11 @@ impl Series {
     /// Adds to a counter or a gauge.
     ///
     /// # Errors
-    /// Envoy refused it.
-    pub(crate) fn increment(&self, of: &Vectors, id: MetricId, delta: i64) -> Result<(), HostError> {
+    /// Envoy refused it, or it has no handle and needs one.
+    pub(crate) fn increment(&self, of: &Vectors, id: MetricId, delta: i64) -> Result<(), Failure> {
         self.with(id, |one| {
             if one.metric.shape.kind == MetricKind::Gauge {
-                of.added.fetch_add(delta, Ordering::Relaxed);
-                one.metric.vector.change_gauge(&one.values, delta)
+                of.add(delta, |sum| one.record(sum))
             } else {
                 one.record(u64::try_from(delta).unwrap_or(0))
             }
@@ -200,32 +212,26 @@ impl Series {
     /// Sets a gauge or adds a sample to a histogram.
     ///
     /// # Errors
-    /// Envoy refused it.
-    pub(crate) fn record(&self, id: MetricId, value: u64) -> Result<(), HostError> {
+    /// The same.
+    pub(crate) fn record(&self, id: MetricId, value: u64) -> Result<(), Failure> {
         self.with(id, |one| one.record(value))
     }
 
     fn with(
         &self,
         MetricId(number): MetricId,
-        record: impl FnOnce(&One) -> Result<(), Refused>,
-    ) -> Result<(), HostError> {
+        record: impl FnOnce(&One) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let list = self.list.borrow();
         let one = usize::try_from(number).ok().and_then(|place| list.get(place));
-        let one = one.ok_or(HostError { call: "record_metric", status: HostError::NOT_FOUND })?;
-        record(one).map_err(refused("record_metric"))
+        record(one.ok_or(Failure::Host(UNKNOWN))?)
     }
 }
 
 // === impl One ===
 
 impl One {
-    /// By handle where there is one, else by the values of its labels.
-    fn record(&self, value: u64) -> Result<(), Refused> {
-        let Known { shape, vector } = &self.metric;
-        if handles::record(&self.handle, shape, &self.values, value) {
-            return Ok(());
-        }
-        vector.record(&self.values, value)
+    fn record(&self, value: u64) -> Result<(), Failure> {
+        self.metric.record(&self.handle, &self.values, value)
     }
 }

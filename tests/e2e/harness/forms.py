@@ -71,20 +71,21 @@ def fitted(whole: Json, discovered: Sequence[Json] = ()) -> Json:
         return whole
     del whole["stats_config"]
     whole["layered_runtime"] = plugins.NATIVE_RUNTIME
-    extensions: list[Json] = []
+    # Without one there is nothing that network filters could report by.
+    configurations: list[Json | None] = [None] if _Current.form is Form.NATIVE else []
     for listener in [*whole["static_resources"]["listeners"], *discovered]:
         for filter_ in (one for chain in listener["filter_chains"] for one in chain["filters"]):
-            extension = plugins.native_extension(filter_) if filter_["name"] == "istio_stats" else None
-            if extension and extension not in extensions:
-                extensions.append(extension)
-    if extensions:
-        whole["bootstrap_extensions"] = extensions
+            if filter_["name"] == "istio_stats":
+                configuration = filter_["typed_config"].get("filter_config")
+                if configuration not in configurations:
+                    configurations.append(configuration)
     upstream_clusters = whole["static_resources"]["clusters"]
     for upstream_cluster in upstream_clusters:
         metadata = upstream_cluster.get("metadata", {}).get("filter_metadata", {})
         for service in metadata.get("istio", {}).get("services", [])[:1]:
             texts = {f"service_{field}": text for field, text in service.items() if isinstance(text, str)}
             metadata["istio-stats"] = {**metadata.get("istio-stats", {}), **texts}
-    if _Current.form is Form.NATIVE:
-        whole["static_resources"]["clusters"] = [*upstream_clusters, plugins.native_handles()]
+    names = ("istio_stats", *(f"istio_stats_{number}" for number in range(1, len(configurations))))
+    handles = [plugins.native_handles(*one) for one in zip(names, configurations, strict=False)]
+    whole["static_resources"]["clusters"] = [*upstream_clusters, *handles]
     return whole

@@ -70,6 +70,11 @@ class Load:
         while not self._over.is_set():
             self._converse(port, STREAM_SECONDS)
 
+    def tcp_fresh(self, port: int) -> None:
+        """Connections of one message each."""
+        while not self._over.wait(PAUSE_SECONDS):
+            self._converse(port, 0)
+
     def tcp_all_along(self, port: int) -> None:
         """One connection."""
         self._converse(port, float("inf"))

@@ -26,7 +26,7 @@ pub(super) fn check(document: &Document, file: &str, problems: &mut Problems) {
             if !by_tags.is_empty() {
                 check_stats_tags(bootstrap, &by_tags, file, problems);
             }
-            native::check_bootstrap(&configs, bootstrap, problems);
+            native::check_bootstrap(&document.found, &configs, bootstrap, problems);
             check_cluster_id(bootstrap, &configs, problems);
             node::check(bootstrap, problems);
         }

@@ -1,9 +1,6 @@
 //! What a configuration asks of a form (HTTP filter, network filter, access logger)
 //! that this form cannot do. docs/install.md has the table.
 
-use istio_stats::catalogue::dimension::LabelSet;
-use istio_stats::catalogue::metric::Metric;
-
 use super::compile::Compiled;
 use super::problem::{Level, Problem, Problems};
 use crate::find::found::{Form, Found};
@@ -42,23 +39,13 @@ pub(super) fn check(found: &Found, compiled: &Compiled, problems: &mut Problems)
                 warn("tcp_reporting_duration", message.to_owned(), suggestion);
             }
             for change in &config.overrides {
-                let metric =
-                    Metric::ALL.into_iter().find(|metric| change.name.as_deref() == Some(metric.name()));
-                if let Some(metric) = metric.filter(|metric| !records(form, *metric)) {
-                    let message = format!("the {} records no {}", form.word(), metric.name());
+                let is_counted =
+                    |name: &str| form.attachment().is_none_or(|attachment| attachment.counts_in(name));
+                if let Some(name) = change.name.as_deref().filter(|name| !is_counted(name)) {
+                    let message = format!("the {} records no {name}", form.word());
                     warn(&format!("{}.name", change.path), message, "leave the entry out here");
                 }
             }
         }
-    }
-}
-
-/// Whether the form has streams that this metric counts.
-fn records(form: Form, metric: Metric) -> bool {
-    let is_tcp = metric.labels() == LabelSet::Tcp;
-    match form {
-        Form::HttpFilter | Form::NativeHttpFilter => !is_tcp,
-        Form::NetworkFilter | Form::NativeNetworkFilter => is_tcp,
-        Form::AccessLogger | Form::Service | Form::NativeExtension => true,
     }
 }

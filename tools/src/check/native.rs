@@ -3,22 +3,21 @@
 use expressions::expression::{Expression, Refusal};
 use istio_stats::config::overrides::Override;
 use istio_stats::config::Config;
+use istio_stats::exchange;
 use istio_stats::host::excerpt::quoted;
-use istio_stats::rules::plan::Plans;
 use istio_stats::rules::rewrite::rewrite;
 
 use super::definitions::path_of_definition;
 use super::problem::{Level, Problem, Problems};
-use crate::find;
+use crate::artefact::Artefact;
 use crate::find::found::{Form, Found};
 use crate::yaml::{Node, Position};
+use crate::{find, handles};
 
 /// Without it Envoy puts the module's namespace in front of every name.
 const STRIP: &str = "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix";
 
-/// The type of the upstream cluster by which series have handles.
-const HANDLES: &str = "envoy.extensions.clusters.dynamic_modules.v3.ClusterConfig";
-/// Where Envoy has the metrics of such an upstream cluster, and of filters that do not say another.
+/// Where Envoy has the metrics of an upstream cluster, and of filters that do not say another.
 const NAMESPACE: &str = "dynamicmodulescustom";
 
 /// Checks a configuration of the stats plugin, as far as Envoy's CEL has nothing to say against it.
@@ -47,9 +46,15 @@ pub(super) fn check(found: &Found, config: &Config, problems: &mut Problems) {
     }
 }
 
-/// Checks a bootstrap that has filters of the native module, by their configurations.
-pub(super) fn check_bootstrap(configs: &[(&Found, Config)], bootstrap: &Node, problems: &mut Problems) {
-    check_extension(configs, problems);
+/// Checks a bootstrap that has filters of the native module; `configs` are those of the stats plugin.
+pub(super) fn check_bootstrap(
+    found: &[Found],
+    configs: &[(&Found, Config)],
+    bootstrap: &Node,
+    problems: &mut Problems,
+) {
+    check_handles(configs, problems);
+    check_marks(found, bootstrap, problems);
     if !configs.iter().any(|(found, _)| found.is_native()) {
         return;
     }
@@ -61,21 +66,12 @@ pub(super) fn check_bootstrap(configs: &[(&Found, Config)], bootstrap: &Node, pr
         let suggestion = format!("say {STRIP}: true in a static_layer of layered_runtime");
         warn(bootstrap.position_of("layered_runtime"), message, suggestion);
     }
-    if has_handles(bootstrap) {
+    if configs.iter().any(|(found, _)| found.form == Some(Form::NativeUpstreamCluster)) {
         each_other_namespace(bootstrap, &mut |position| {
             let message = format!("metrics by handle are in the namespace {NAMESPACE}, not in this one");
             warn(position, &message, "leave metrics_namespace out".to_owned());
         });
     }
-}
-
-/// Whether there is the upstream cluster by which series have handles.
-fn has_handles(bootstrap: &Node) -> bool {
-    let clusters = bootstrap.at(&["static_resources", "clusters"]).map(Node::elements).unwrap_or_default();
-    clusters.iter().filter_map(|one| one.at(&["cluster_type", "typed_config"])).any(|config| {
-        config.text_at(&["@type"]).is_some_and(|url| url.ends_with(HANDLES))
-            && find::native_module(config).is_some()
-    })
 }
 
 /// Where a filter of this module has another namespace than its handles.
@@ -90,23 +86,45 @@ fn each_other_namespace(node: &Node, tell: &mut impl FnMut(Position)) {
     node.entries().iter().for_each(|entry| each_other_namespace(&entry.value, tell));
 }
 
-/// Checks that what network filters record is defined.
-fn check_extension(configs: &[(&Found, Config)], problems: &mut Problems) {
+/// Checks that what network filters record has handles: they have nothing else.
+fn check_handles(configs: &[(&Found, Config)], problems: &mut Problems) {
     let of = |form| configs.iter().filter(move |(found, _)| found.form == Some(form));
-    let metrics = |config| Plans::new(config).metrics();
-    let defined: Vec<_> = of(Form::NativeExtension).flat_map(|(_, config)| metrics(config)).collect();
     for (found, config) in of(Form::NativeNetworkFilter) {
-        let Some(lacking) = metrics(config).into_iter().find(|metric| !defined.contains(metric)) else {
-            continue;
-        };
-        let (message, suggestion) = if defined.is_empty() {
-            let message = "the bootstrap has no extension of the native module: nothing of TCP is reported";
-            (message.to_owned(), "add it to bootstrap_extensions as docs/native.md has it")
-        } else {
-            let message = format!("the bootstrap's extension defines no {} with these labels", lacking.name);
-            (message, "give the extension this configuration")
-        };
-        problems.push(Problem::of_field(Level::Error, found, "", message).suggest(suggestion.to_owned()));
+        let upstream_clusters = of(Form::NativeUpstreamCluster).map(|(_, config)| config);
+        if let Some(message) = handles::lacking(config, upstream_clusters) {
+            let suggestion = "docs/native.md has its lines; its cluster_config is the filter's configuration";
+            problems.push(Problem::of_field(Level::Error, found, "", message).suggest(suggestion.to_owned()));
+        }
+    }
+}
+
+/// Checks that which upstream clusters expect the exchange over TCP is not only said where the native form cannot
+/// read it.
+fn check_marks(found: &[Found], bootstrap: &Node, problems: &mut Problems) {
+    let exchanges = |form| {
+        let is_it = move |one: &&Found| one.artefact == Artefact::MetadataExchange && one.form == Some(form);
+        found.iter().filter(is_it)
+    };
+    if exchanges(Form::NativeNetworkFilter).next().is_none()
+        || exchanges(Form::NetworkFilter).next().is_some()
+    {
+        return;
+    }
+    let listed: Vec<_> = exchanges(Form::NativeNetworkFilter)
+        .filter_map(|one| exchange::config::Config::compile(one.configuration.bytes.as_ref().ok()?).0)
+        .flat_map(|config| config.tcp_upstream_clusters)
+        .collect();
+    let clusters = bootstrap.at(&["static_resources", "clusters"]).map(Node::elements).unwrap_or_default();
+    for cluster in clusters {
+        let name = cluster.text_at(&["name"]).unwrap_or_default();
+        let mark = cluster.at(&["metadata", "filter_metadata", "istio-stats", "tcp_exchange"]);
+        if let Some(mark) = mark.filter(|_| !listed.iter().any(|known| known == name)) {
+            let message =
+                "the native form cannot read this: no frame is written to the upstream cluster".to_owned();
+            let suggestion = format!("list {name:?} in tcp_upstream_clusters of metadata_exchange");
+            let place = [format!("upstream cluster {name:?}")];
+            problems.push(Problem::new(Level::Warning, mark.position, &place, message).suggest(suggestion));
+        }
     }
 }
 
@@ -127,7 +145,7 @@ mod tests {
     use crate::artefact::Artefact;
 
     fn problems(bytes: &str) -> Vec<String> {
-        let found = Found::by_itself(Artefact::IstioStats, bytes.into(), Some(Form::NativeExtension));
+        let found = Found::by_itself(Artefact::IstioStats, bytes.into(), Some(Form::NativeUpstreamCluster));
         let mut problems = Problems::default();
         super::super::configuration::check(&found, &mut problems);
         problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
@@ -173,33 +191,5 @@ mod tests {
     fn what_it_does_is_none() {
         let text = r#"{"node": {}, "labels": ["reporter"], "max_series": 9, "attachment": "tcp"}"#;
         assert_eq!(problems(text), [""; 0]);
-    }
-
-    fn of_bootstrap(configurations: &[(Form, &str)]) -> Vec<String> {
-        let found = |(form, text): &(Form, &str)| {
-            (
-                Found::by_itself(Artefact::IstioStats, Vec::new(), Some(*form)),
-                Config::compile(text.as_bytes()).0.unwrap(),
-            )
-        };
-        let configs: Vec<_> = configurations.iter().map(found).collect();
-        let configs: Vec<_> = configs.iter().map(|(found, config)| (found, config.clone())).collect();
-        let mut problems = Problems::default();
-        check_extension(&configs, &mut problems);
-        problems.iter().map(|problem| problem.message.clone()).collect()
-    }
-
-    #[test]
-    fn what_a_network_filter_records_is_defined_by_an_extension() {
-        const TCP: Form = Form::NativeNetworkFilter;
-        const EXTENSION: Form = Form::NativeExtension;
-        let fewer = r#"{"labels": ["reporter"]}"#;
-        assert_eq!(of_bootstrap(&[(Form::NativeHttpFilter, "{}")]), [""; 0]);
-        assert_eq!(of_bootstrap(&[(EXTENSION, "{}"), (TCP, r#"{"max_series": 9}"#)]), [""; 0]);
-        assert_eq!(of_bootstrap(&[(EXTENSION, "{}"), (EXTENSION, fewer), (TCP, fewer)]), [""; 0]);
-        let [absent] = &of_bootstrap(&[(TCP, "{}")])[..] else { panic!("one") };
-        assert!(absent.contains("no extension"), "{absent}");
-        let [unlike] = &of_bootstrap(&[(EXTENSION, "{}"), (TCP, fewer)])[..] else { panic!("one") };
-        assert!(unlike.contains("defines no istio_"), "{unlike}");
     }
 }

@@ -55,8 +55,8 @@ pub(crate) enum Form {
     NativeHttpFilter,
     /// The same as a network filter.
     NativeNetworkFilter,
-    /// The same as a bootstrap extension, which defines what network filters record.
-    NativeExtension,
+    /// The same as an upstream cluster, by whose handles filters record.
+    NativeUpstreamCluster,
     /// A bootstrap extension.
     Service,
 }
@@ -103,7 +103,7 @@ impl Form {
             Self::AccessLogger => "access logger",
             Self::NativeHttpFilter => "native HTTP filter",
             Self::NativeNetworkFilter => "native network filter",
-            Self::NativeExtension => "native bootstrap extension",
+            Self::NativeUpstreamCluster => "native upstream cluster",
             Self::Service => "bootstrap extension",
         }
     }
@@ -121,13 +121,13 @@ impl Form {
         match self {
             Self::HttpFilter | Self::NativeHttpFilter => Some(Attachment::Http),
             Self::NetworkFilter | Self::NativeNetworkFilter => Some(Attachment::Tcp),
-            Self::AccessLogger | Self::Service | Self::NativeExtension => None,
+            Self::AccessLogger | Self::Service | Self::NativeUpstreamCluster => None,
         }
     }
 
     /// Whether the native module runs it.
     pub(crate) fn is_native(self) -> bool {
-        matches!(self, Self::NativeHttpFilter | Self::NativeNetworkFilter | Self::NativeExtension)
+        matches!(self, Self::NativeHttpFilter | Self::NativeNetworkFilter | Self::NativeUpstreamCluster)
     }
 }
 
@@ -138,7 +138,7 @@ impl File {
     pub(crate) fn make_native(&mut self) {
         for found in self.documents.iter_mut().flat_map(|document| &mut document.found) {
             // Where nothing around it tells for which streams it is.
-            found.form = found.form.or(Some(Form::NativeExtension));
+            found.form = found.form.or(Some(Form::NativeUpstreamCluster));
         }
     }
 

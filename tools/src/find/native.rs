@@ -22,10 +22,10 @@ const FORMS: [(&str, Form, &str, &str); 3] = [
         "filter_config",
     ),
     (
-        "envoy.extensions.bootstrap.dynamic_modules.v3.DynamicModuleBootstrapExtension",
-        Form::NativeExtension,
-        "extension_name",
-        "extension_config",
+        "envoy.extensions.clusters.dynamic_modules.v3.ClusterConfig",
+        Form::NativeUpstreamCluster,
+        "cluster_name",
+        "cluster_config",
     ),
 ];
 /// The name of a filter in it that is the exchange; any other is the stats plugin.
@@ -40,7 +40,7 @@ pub(super) fn plugin(node: &Node, name: Option<&str>) -> Option<Candidate> {
         FORMS.into_iter().find(|(kind, ..)| url.rsplit('/').next() == Some(*kind))?;
     let plugin = filter.text_at(&[name_field]).unwrap_or_default();
     let artefact = native_module(filter).map(|_| {
-        if plugin == EXCHANGE {
+        if plugin == EXCHANGE && form.attachment().is_some() {
             Artefact::MetadataExchange
         } else {
             Artefact::IstioStats

@@ -24,7 +24,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_network_filter_config_new(
 ) -> *mut Config {
     // SAFETY: both texts are there until this returns, and copied before.
     let (name, configuration) = unsafe { (name.bytes(), configuration.bytes()) };
-    let config = barrier::within(|| Config::of_network_filter(name, configuration));
+    let config = barrier::within(|| Config::new(None, name, configuration));
     config.map_or(ptr::null_mut(), |config| Box::into_raw(Box::new(config)))
 }
 

@@ -5,7 +5,7 @@ use core::ptr;
 use super::Raw;
 use crate::abi::handles::{self as abi, UpstreamCluster};
 use crate::abi::Buffer;
-use crate::{barrier, handles};
+use crate::{barrier, config, handles};
 
 /// What Envoy is given where it wants a pointer and nobody reads it: it takes none for a failure.
 const NOTHING: Raw = ptr::without_provenance_mut(1);
@@ -20,7 +20,7 @@ pub(super) unsafe extern "C" fn envoy_dynamic_module_on_cluster_config_new(
     // SAFETY: it is there until this returns, and read before.
     let configuration = unsafe { configuration.bytes() };
     let mut id = 0;
-    barrier::alone(|| id = handles::open(UpstreamCluster::of(envoy), configuration));
+    barrier::alone(|| id = handles::open(UpstreamCluster::of(envoy), config::metrics(configuration)));
     // Also where that failed: a proxy that cannot report still proxies.
     Box::into_raw(Box::new(id))
 }

@@ -9,6 +9,7 @@ from lab.waiting import await_equal, wait_until
 from tests.e2e.harness import tcp
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.discovery import publish, source
+from tests.e2e.harness.doctor import diagnose
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.forms import Form, each_of
 from tests.e2e.harness.load import Load
@@ -69,6 +70,7 @@ def test_an_upstream_cluster_that_comes_and_goes_breaks_no_connection(mesh: Mesh
     envoy = mesh.run(proxy)
     port = envoy.port("west")
     traffic.converse(port)
+    diagnose(envoy, "tcp-without-handles")
 
     load = Load()
     with load.running(*[(job, port) for job in (load.tcp_fresh, load.tcp_fresh, load.tcp, load.tcp)]):
@@ -86,6 +88,7 @@ def test_an_upstream_cluster_that_comes_and_goes_breaks_no_connection(mesh: Mesh
             traffic.converse(port)
         if handles:
             await_equal(partial(_closed, envoy), before + connections, "connections")
+    diagnose(envoy)
 
 
 def test_what_no_upstream_cluster_defines_is_said_and_the_rest_is_reported(mesh: Mesh, doubler: int) -> None:

@@ -53,21 +53,7 @@ impl Attached {
 
     /// From a filter's name and its configuration, if it is one of the native module.
     pub(crate) fn native(filter: &str, config: &Value) -> Option<Self> {
-        let is_typed = text(config, "/@type").ends_with(".TypedStruct");
-        let (kind, config) = if is_typed {
-            (text(config, "/type_url"), config.get("value")?)
-        } else {
-            (text(config, "/@type"), config)
-        };
-        let file = text(config, "/dynamic_module_config/module/local/filename");
-        let named = text(config, "/dynamic_module_config/name");
-        let is_ours = [file, named].iter().any(|module| module.replace('-', "_").contains("istio_stats"));
-        let is_filter = ["DynamicModuleFilter", "DynamicModuleNetworkFilter"]
-            .iter()
-            .any(|kind_of| kind.rsplit('.').next() == Some(*kind_of));
-        if !is_filter || !is_ours {
-            return None;
-        }
+        let config = of_native(config, &["DynamicModuleFilter", "DynamicModuleNetworkFilter"])?;
         let name = text(config, "/filter_name");
         let is_exchange = name == "metadata_exchange";
         let bytes = configuration(config, "filter_config");
@@ -120,6 +106,28 @@ impl Attached {
         };
         issues.into_iter().filter(|issue| issue.level <= log::Level::Warn).collect()
     }
+}
+
+/// What the native module's upstream cluster has handles for, by the configuration of its type; `None` if it is
+/// another's, or unusable.
+pub(crate) fn handles(cluster_type: &Value) -> Option<config::Config> {
+    let bytes = configuration(of_native(cluster_type, &["ClusterConfig"])?, "cluster_config");
+    config::Config::compile(&without_node(&bytes).unwrap_or(bytes)).0
+}
+
+/// An extension of Envoy of one of these types, if the native module runs it.
+fn of_native<'a>(config: &'a Value, types: &[&str]) -> Option<&'a Value> {
+    let is_typed = text(config, "/@type").ends_with(".TypedStruct");
+    let (kind, config) = if is_typed {
+        (text(config, "/type_url"), config.get("value")?)
+    } else {
+        (text(config, "/@type"), config)
+    };
+    let file = text(config, "/dynamic_module_config/module/local/filename");
+    let named = text(config, "/dynamic_module_config/name");
+    let is_ours = [file, named].iter().any(|module| module.replace('-', "_").contains("istio_stats"));
+    let is_it = types.iter().any(|one| kind.rsplit('.').next() == Some(*one));
+    (is_it && is_ours).then_some(config)
 }
 
 /// By the file of its code, else by what it is called: names are free, and Istio

@@ -7,6 +7,7 @@ mod decode_errors;
 mod duplicates;
 mod failure_policy;
 mod grpc_messages;
+mod handles;
 mod http3;
 mod keeps_up;
 mod labels_greedy;
@@ -41,6 +42,7 @@ const CHECKS: &[Check] = &[
     Check { symptoms: runtime::SYMPTOMS, find: runtime::find },
     Check { symptoms: rejected::SYMPTOMS, find: rejected::find },
     Check { symptoms: loaded::SYMPTOMS, find: loaded::find },
+    Check { symptoms: handles::SYMPTOMS, find: handles::find },
     Check { symptoms: stats_matcher::SYMPTOMS, find: stats_matcher::find },
     Check { symptoms: configuration::SYMPTOMS, find: configuration::find },
     Check { symptoms: failure_policy::SYMPTOMS, find: failure_policy::find },

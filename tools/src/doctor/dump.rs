@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use istio_stats::config::Config;
 use serde_json::Value;
 
-use super::attached::Attached;
+use super::attached::{self, Attached};
 use super::chain::Chain;
 use super::json::{is_true, list, text, written};
 use super::listeners::{Reader, Rejected};
@@ -28,6 +29,8 @@ pub(crate) struct Dump {
     pub(crate) rejected: Vec<Rejected>,
     /// Whether an upstream cluster expects the exchange over TCP.
     pub(crate) tcp_exchange: bool,
+    /// Configurations of the native module's upstream clusters.
+    pub(crate) handles: Vec<Config>,
 }
 
 /// An entry of `stats_config.stats_tags`.
@@ -57,6 +60,13 @@ impl Dump {
             routes: section(".RoutesConfigDump"),
         };
 
+        let upstream_clusters: Vec<_> = ["/static_clusters", "/dynamic_active_clusters"]
+            .iter()
+            .flat_map(|path| list(clusters, path))
+            .filter_map(|one| one.get("cluster"))
+            .collect();
+        let types = upstream_clusters.iter().filter_map(|one| one.pointer("/cluster_type/typed_config"));
+
         let mut dump = Self {
             node_id: text(bootstrap, "/node/id").to_owned(),
             cluster_id: Some(written(bootstrap, CLUSTER_ID)).filter(|id| !id.is_empty()),
@@ -64,10 +74,10 @@ impl Dump {
             is_istio: bootstrap.pointer("/node/metadata/PROXY_CONFIG").is_some(),
             tags: list(bootstrap, "/stats_config/stats_tags").iter().map(Tag::parse).collect(),
             stats_matcher: bootstrap.pointer("/stats_config/stats_matcher").cloned().unwrap_or_default(),
-            tcp_exchange: ["/static_clusters", "/dynamic_active_clusters"]
+            tcp_exchange: upstream_clusters
                 .iter()
-                .flat_map(|path| list(clusters, path))
-                .any(|one| is_true(one, "/cluster/metadata/filter_metadata/istio-stats/tcp_exchange")),
+                .any(|one| is_true(one, "/metadata/filter_metadata/istio-stats/tcp_exchange")),
+            handles: types.filter_map(attached::handles).collect(),
             ..Self::default()
         };
         for entry in list(listeners, "/static_listeners") {

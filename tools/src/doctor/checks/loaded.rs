@@ -1,7 +1,7 @@
 //! Whether a stats plugin is there and has started.
 
 use super::rejected::refused_extensions;
-use super::stats_matcher;
+use super::{handles, stats_matcher};
 use crate::artefact::Artefact;
 use crate::doctor::finding::Finding;
 use crate::doctor::seen::{Admin, Seen};
@@ -46,6 +46,7 @@ fn absence(admin: &Admin, names: &Names) -> Option<String> {
     if refused.into_iter().any(|plugin| plugin.artefact == Some(Artefact::IstioStats))
         || !refused_extensions(admin).is_empty()
         || stats_matcher::excludes_all(admin, names)
+        || handles::lacking(admin).next().is_some()
     {
         return None;
     }

@@ -1,4 +1,5 @@
-"""TCP throughput of one Envoy worker: without telemetry, with the stats filter, with the exchange, too.
+"""TCP throughput of one Envoy worker: without telemetry, with the stats filter, with the exchange, too; as Wasm
+modules and as the native one.
 
 Every connection goes through Envoy twice, as between two workloads: through the
 client's side and through the server's side, both on the one worker thread of
@@ -7,6 +8,7 @@ the exchange really takes place. Rounds go through the variants in turn; the
 first round is discarded.
 """
 
+import json
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -43,14 +45,18 @@ class Variant:
     modules: tuple[str, ...] = ()
     # Least median of the throughput's ratio to the first variant.
     least: float | None = None
+    is_native: bool = False
 
 
+BOTH = ("metadata_exchange", "istio_stats")
 VARIANTS = (
     Variant("none", "no telemetry"),
     # What its ratio differs from 1 is the noise of this run.
     Variant("none_again", "no telemetry, once more"),
     Variant("stats", "istio_stats", ("istio_stats",), 0.98),
-    Variant("exchange", "istio_stats and metadata_exchange", ("metadata_exchange", "istio_stats"), 0.95),
+    Variant("exchange", "istio_stats and metadata_exchange", BOTH, 0.95),
+    Variant("native", "istio_stats, native", ("istio_stats",), 0.98, is_native=True),
+    Variant("native_exchange", "istio_stats and metadata_exchange, native", BOTH, 0.98, is_native=True),
 )
 REFERENCE = VARIANTS[0]
 
@@ -80,16 +86,23 @@ def configuration(server_port: int, ports: Sequence[int]) -> Json:
         sides = (("outbound", near, far), ("inbound", far, server_port))
         for direction, port, upstream_port in sides:
             name = f"{direction}|1||{variant.name}"
-            listeners.append(listener(name, direction, port, variant.modules))
+            listeners.append(listener(name, direction, port, variant))
             upstream_clusters.append(upstream_cluster(name, variant, upstream_port))
-    return bootstrap.bootstrap(node, listeners, upstream_clusters, admin_port=ports[0], flush="5s")
+    upstream_clusters.append(plugins.native_handles())
+    whole = bootstrap.bootstrap(node, listeners, upstream_clusters, admin_port=ports[0], flush="5s")
+    return {**whole, "layered_runtime": plugins.NATIVE_RUNTIME}
 
 
-def listener(name: str, direction: str, port: int, modules: Sequence[str]) -> Json:
-    filters = [
-        plugins.network_filter(plugins.plugin(one, module(one), f"stats_{direction}", '{"attachment": "tcp"}'))
-        for one in modules
-    ]
+def listener(name: str, direction: str, port: int, variant: Variant) -> Json:
+    make = plugins.native_network_filter if variant.is_native else plugins.network_filter
+    filters = []
+    for one in variant.modules:
+        configuration: Json = {"attachment": "tcp"}
+        if variant.is_native and one == "metadata_exchange" and direction == "outbound":
+            # It cannot read what the Wasm module reads in the upstream cluster's metadata.
+            configuration["tcp_upstream_clusters"] = [name]
+        plugin = plugins.plugin(one, module(one), f"stats_{direction}", json.dumps(configuration))
+        filters.append(make(plugin))
     return bootstrap.listener(name, [*filters, bootstrap.tcp_proxy(direction, name)], port, direction.upper())
 
 

@@ -13,6 +13,8 @@ MAX_KB := 320
 ARCHITECTURES := $(subst arm64,aarch64,$(shell uname -m))
 
 SOAK_MINUTES := 10
+# Or native.
+SOAK_FORM := wasm
 BENCH_MODULES := out/bench/modules
 
 PACK := cargo run --quiet --package istio-stats-tools -- pack
@@ -74,10 +76,10 @@ coverage: ## how much of the core its tests run; fails below COVERAGE_MIN percen
 mutants: ## changes one thing at a time; the tests must notice (MUTANTS="src/catalogue/label_value.rs src/stats/tcp.rs"; default: what changed)
 	@scripts/mutants $(MUTANTS)
 
-soak: ## mixed traffic while peers and configurations change: nothing may grow, everything is counted (SOAK_MINUTES=10)
+soak: ## mixed traffic while peers and configurations change: nothing may grow, everything is counted (SOAK_MINUTES=10 SOAK_FORM=native)
 	@scripts/setup demo
 	@$(MAKE) --no-print-directory build
-	@SOAK_MINUTES=$(SOAK_MINUTES) .venv/bin/python -m pytest tests/e2e/test_soak.py --quiet --capture=no -o faulthandler_timeout=0
+	@SOAK_MINUTES=$(SOAK_MINUTES) .venv/bin/python -m pytest tests/e2e/test_soak.py -k $(SOAK_FORM) --quiet --capture=no -o faulthandler_timeout=0
 
 bench: ## CPU, latency and memory of a real Envoy with the plugins, without, and with others (BENCH="--only tcp"; benches/README.md)
 	@scripts/setup bench

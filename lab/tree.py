@@ -29,14 +29,17 @@ def plugins(tree: Any, name: str | None = None) -> Iterator[Json]:
     return (node for node in nodes(tree) if "vm_config" in node and name in (None, node["name"]))
 
 
+def native_plugins(tree: Any, name: str | None = None) -> Iterator[Json]:
+    """The same of those in the native form. Any that is not the exchange is the stats plugin."""
+    filters = (node for node in nodes(tree) if "dynamic_module_config" in node and "filter_name" in node)
+    exchange = "metadata_exchange"
+    return (one for one in filters if name is None or (one["filter_name"] == exchange) == (name == exchange))
+
+
 def configurations(tree: Any, name: str | None = None) -> Iterator[Json]:
     """What the plugins are configured with, in either form, of all or of this name."""
-    for node in nodes(tree):
-        if name in (None, node.get("name")):
-            if "vm_config" in node:
-                yield node["configuration"]
-            elif isinstance(config := node.get("typed_config"), dict) and "filter_config" in config:
-                yield config["filter_config"]
+    yield from (plugin["configuration"] for plugin in plugins(tree, name))
+    yield from (plugin["filter_config"] for plugin in native_plugins(tree, name) if "filter_config" in plugin)
 
 
 def configure(tree: Any, name: str | None = None, **fields: Any) -> None:

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import KeysView
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from lab import bootstrap
 from lab.memory import resident_bytes
 from lab.tree import nodes
 from lab.waiting import await_equal
-from tests.e2e.harness import sidecar, tcp, usual
-from tests.e2e.harness.churn import STEADY, Churn
+from tests.e2e.harness import forms, sidecar, tcp, usual
+from tests.e2e.harness.churn import STEADY, Churn, old_ones
 from tests.e2e.harness.discovery import Delivered
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.load import Load
@@ -25,6 +26,8 @@ from tests.e2e.harness.sidecar import Sidecar
 from tests.e2e.harness.tcp import TcpSidecar
 from tests.e2e.harness.workloads import STOCK_SERVICE
 
+pytestmark = forms.BOTH
+
 SECONDS = float(os.environ.get("CHURN_SECONDS", "15"))
 # Changes of each kind, however long they take.
 LEAST_OF_EACH = 2
@@ -33,7 +36,6 @@ LEAST_OF_EACH = 2
 DRAIN_SECONDS = 8
 # Envoy's and V8's allocators keep what VMs had that are gone. Those of 40 modules, a minute's, would take 480 MB.
 MAX_GROWTH_BYTES = 200_000_000
-VMS = "wasm.envoy.wasm.runtime.v8.active"
 CREATED = "wasm.envoy.wasm.runtime.v8.created"
 # The values of series by metric, reporter and protocol.
 Counted = dict[tuple[str, str | None, str | None], list[float]]
@@ -57,8 +59,14 @@ def _west(http_port: int, grpc_port: int, tcp_port: int, directory: Path) -> Del
     services = [STOCK_SERVICE]
     http.upstream_clusters.append(usual.upstream_cluster("grpc", [grpc_port], services, protocol="http2"))
     steady = tcp.west(tcp_port, name=STEADY)
-    steady.upstream_clusters[0]["name"] = STEADY
+    _name_anew(steady)
     return _delivered(http, [tcp.west(tcp_port, name="tcp"), steady], directory)
+
+
+def _name_anew(one: TcpSidecar) -> None:
+    """Of another port, its upstream cluster is of the same service."""
+    (upstream_cluster,) = one.upstream_clusters
+    upstream_cluster["name"] = upstream_cluster["name"].replace("5432", "5433")
 
 
 def _east(west: Envoy, directory: Path) -> Delivered:
@@ -68,7 +76,7 @@ def _east(west: Envoy, directory: Path) -> Delivered:
             # West cuts connections in the end, and must not do it while a request is on its way.
             options["common_http_protocol_options"] = {"idle_timeout": "1s"}
     steady = tcp.east(west.port(STEADY), name=STEADY)
-    steady.upstream_clusters[0]["name"] = STEADY
+    _name_anew(steady)
     return _delivered(http, [tcp.east(west.port("tcp"), name="tcp"), steady], directory)
 
 
@@ -81,7 +89,7 @@ def test_every_request_message_and_byte_is_counted(
     east = mesh.run(east_proxy)
     proxies = {east: east_proxy, west: west_proxy}
     churns = [Churn(envoy, proxy, tmp_path / f"{envoy.name}.modules") for envoy, proxy in proxies.items()]
-    before = {envoy: (envoy.stats(f"^{VMS}$"), resident_bytes(envoy.pid)) for envoy in proxies}
+    before = {envoy: (old_ones(envoy), resident_bytes(envoy.pid)) for envoy in proxies}
 
     load = Load()
     http_jobs = [load.keep_alive, load.keep_alive, load.fresh, load.grpc, load.grpc]
@@ -96,8 +104,10 @@ def test_every_request_message_and_byte_is_counted(
         with ThreadPoolExecutor(len(churns)) as pool:
             made = dict(zip(before, pool.map(lambda churn: churn.go_on(SECONDS, LEAST_OF_EACH), churns), strict=True))
 
-    for envoy, (vms, memory) in before.items():
-        _await_end(envoy, vms, _wanted(envoy, load.done))
+    for envoy, (none_old, memory) in before.items():
+        # Once the last drain is over, nothing of old is left.
+        await_equal(partial(old_ones, envoy), none_old, f"{envoy.name}: nothing old")
+        await_equal(partial(_counted, envoy), _wanted(envoy, load.done), f"{envoy.name}: counted")
         assert not any(envoy.stats(REFUSALS).values())
         print(f"{envoy.name}: {dict(made[envoy])}, {envoy.stats(CREATED)}")
         growth = resident_bytes(envoy.pid) - memory
@@ -136,9 +146,3 @@ def _wanted(envoy: Envoy, done: Counter[str]) -> Counted:
 
 def _await_series(envoy: Envoy, keys: KeysView[Any]) -> None:
     await_equal(lambda: _counted(envoy).keys(), keys, f"{envoy.name}: every series")
-
-
-def _await_end(envoy: Envoy, vms: dict[str, int], wanted: Counted) -> None:
-    """Once the last drain is over, nothing of old is left."""
-    await_equal(lambda: envoy.stats(f"^{VMS}$"), vms, f"{envoy.name}: VMs as before")
-    await_equal(lambda: _counted(envoy), wanted, f"{envoy.name}: counted")

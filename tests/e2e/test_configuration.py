@@ -7,6 +7,7 @@ import pytest
 
 from lab.tree import Json
 from tests.e2e.harness import clients, forms
+from tests.e2e.harness.forms import Lacks
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import found_in, headers
 from tests.e2e.harness.runnable import Runnable
@@ -55,7 +56,7 @@ TOO_MUCH = {
     "definitions": pytest.param(
         {"definitions": [{"name": f"x{n}", "value": "0"} for n in range(_MANY)]},
         ["definitions: 10000 entries are more than 64"],
-        marks=forms.wasm_only("a counter without labels is there from the beginning"),
+        marks=forms.wasm_only(Lacks.ZEROS),
     ),
     "names_in_use": (
         {

@@ -5,6 +5,7 @@ import pytest
 from lab import bootstrap
 from tests.e2e.harness import forms, golden
 from tests.e2e.harness.customised import Customised, all_changed, times, together, without_build
+from tests.e2e.harness.forms import Lacks
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, armour, serialize
 from tests.e2e.harness.requests import status_of
@@ -180,7 +181,7 @@ def _claim(value: bytes) -> str:
     return armour(metadata.replace(place.encode(), value))
 
 
-@forms.wasm_only("no stats_tags")
+@forms.wasm_only(Lacks.STATS_TAGS)
 def test_leftovers_of_istios_bootstrap_add_nothing_but_themselves(mesh: Mesh) -> None:
     """Istio's own bootstrap looks for `cache.…`, `component.…` and `tag.…` anywhere in a name. What they find
     in a value they show as a further label; no label of ours and no name of a metric suffers."""

@@ -8,6 +8,7 @@ import pytest
 from lab.certs import Identity
 from tests.e2e.harness import clients, forms, grpc_backend, http3, usual
 from tests.e2e.harness.doctor import diagnose
+from tests.e2e.harness.forms import Lacks
 from tests.e2e.harness.http3 import Client
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import headers
@@ -96,7 +97,7 @@ def test_messages_and_status_of_grpc(
         assert _labels(mesh, "west", metric, "reporter") == {("destination",): 1}
 
 
-@forms.wasm_only("knows all of that")
+@forms.wasm_only(Lacks.NOTHING)
 @FORMS
 def test_only_a_logger_knows_what_headers_tell(
     mesh: Mesh, backend: int, stock_identity: Identity, logger: bool
@@ -124,7 +125,7 @@ def test_peers_are_known_to_a_filter(mesh: Mesh, backend: int, stock_identity: I
     assert seen == {(SHOP.name, SHOP.cluster_id): 1}
 
 
-@forms.wasm_only("lacks nothing there")
+@forms.wasm_only(Lacks.NOTHING)
 def test_doctor_says_what_a_filter_lacks(mesh: Mesh, backend: int, stock_identity: Identity) -> None:
     options: dict[str, Any] = {"quic": stock_identity, "exchange": ABSENT}
     logging = west(backend, name="logging", logger=True, upstream_clusters=[], **options)

@@ -9,10 +9,11 @@ import pytest
 
 from lab.tree import Json
 from lab.waiting import wait_until
-from tests.e2e.harness import clients, golden, tcp
+from tests.e2e.harness import clients, forms, golden, tcp
 from tests.e2e.harness import istio_peers as istio
 from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.forms import Lacks
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA, encode, serialize
 from tests.e2e.harness.scrape import Families, Family, label_set
@@ -20,6 +21,8 @@ from tests.e2e.harness.sidecar import east, west
 from tests.e2e.harness.tcp_families import Counts, families, totals
 from tests.e2e.harness.usual import ABSENT
 from tests.e2e.harness.workloads import SHOP, STOCK, Workload
+
+pytestmark = forms.BOTH
 
 UNKNOWN_MARK = "envoy.wasm.metadata_exchange.peer_unknown"
 
@@ -77,7 +80,7 @@ def _identified(family: Family) -> Family:
 
 
 @pytest.fixture(params=FORMS.values(), ids=list(FORMS))
-def form(request: pytest.FixtureRequest) -> Form:
+def form_of_peer(request: pytest.FixtureRequest) -> Form:
     form: Form = request.param
     return form
 
@@ -88,30 +91,32 @@ def _three_requests(port: int) -> None:
             assert caller.get("/").status_code == 200
 
 
-def test_http_peers_of_every_era_are_understood(mesh: Mesh, backend: int, form: Form) -> None:
-    west_port = mesh.start(west(backend, exchange=ABSENT, filters=form("downstream", SHOP)))
-    port = mesh.start(east(west_port, exchange=ABSENT, endpoint_metadata=None, filters=form("upstream", STOCK)))
+def test_http_peers_of_every_era_are_understood(mesh: Mesh, backend: int, form_of_peer: Form) -> None:
+    west_port = mesh.start(west(backend, exchange=ABSENT, filters=form_of_peer("downstream", SHOP)))
+    port = mesh.start(east(west_port, exchange=ABSENT, endpoint_metadata=None, filters=form_of_peer("upstream", STOCK)))
     _three_requests(port)
-    _expect(mesh, form, golden.load("http.yaml"))
+    _expect(mesh, form_of_peer, golden.load("http.yaml"))
 
 
-def test_an_access_logger_understands_them_too(mesh: Mesh, backend: int, form: Form) -> None:
-    west_port = mesh.start(west(backend, exchange=ABSENT, filters=form("downstream", SHOP), logger=True))
-    filters = form("upstream", STOCK)
+@forms.wasm_only(Lacks.LOGGER)
+def test_an_access_logger_understands_them_too(mesh: Mesh, backend: int, form_of_peer: Form) -> None:
+    west_port = mesh.start(west(backend, exchange=ABSENT, filters=form_of_peer("downstream", SHOP), logger=True))
+    filters = form_of_peer("upstream", STOCK)
     _three_requests(mesh.start(east(west_port, exchange=ABSENT, endpoint_metadata=None, filters=filters, logger=True)))
-    _expect(mesh, form, golden.load("http.yaml"))
+    _expect(mesh, form_of_peer, golden.load("http.yaml"))
 
 
-def test_tcp_peers_of_every_era_are_understood(mesh: Mesh, doubler: int, form: Form) -> None:
-    west_port = mesh.start(tcp.west(doubler, exchange=ABSENT, filters=form("downstream", SHOP, network=True)))
-    east_filters = form("upstream", STOCK, network=True)
+def test_tcp_peers_of_every_era_are_understood(mesh: Mesh, doubler: int, form_of_peer: Form) -> None:
+    west_port = mesh.start(tcp.west(doubler, exchange=ABSENT, filters=form_of_peer("downstream", SHOP, network=True)))
+    east_filters = form_of_peer("upstream", STOCK, network=True)
     port = mesh.start(tcp.east(west_port, exchange=ABSENT, opted_in=False, filters=east_filters))
     for _ in range(2):
         traffic.converse(port)
     counts = Counts(opened=2, closed=2, received=12, sent=24)
-    _expect(mesh, form, {side: families(side, {side: counts}) for side in ("east", "west")})
+    _expect(mesh, form_of_peer, {side: families(side, {side: counts}) for side in ("east", "west")})
 
 
+@forms.wasm_only(Lacks.UPSTREAM_STATE)
 def test_a_peer_of_the_connection_to_the_upstream_is_understood(mesh: Mesh, backend: int) -> None:
     """There a TCP client's exchange keeps it; here a request that opened the connection left it to the next one."""
     west_port = mesh.start(west(backend, exchange=ABSENT, filters=_pairs("downstream", SHOP)))

@@ -10,10 +10,12 @@ import grpc
 from lab import bootstrap
 from lab.tree import Json
 from lab.waiting import wait_until
-from tests.e2e.harness import clients, usual
+from tests.e2e.harness import clients, forms, usual
 from tests.e2e.harness.altered import Altered
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.sidecar import west
+
+pytestmark = forms.BOTH
 
 _COLLECTOR = "collector"
 
@@ -34,7 +36,7 @@ def test_dogstatsd_gets_labels_as_tags(mesh: Mesh, backend: int) -> None:
             return next((line for line in lines if "istio_requests_total" in line), None)
 
         name, kind, tags = wait_until(pushed, "a push with istio_requests_total").split("|")
-    assert (name, kind) == ("envoy.wasmcustom.istio_requests_total:1", "c")
+    assert (name, kind) == (f"envoy.{forms.stat_namespace()}.istio_requests_total:1", "c")
     assert {"reporter:destination", "destination_cluster:west", "response_code:200"} <= set(
         tags.removeprefix("#").split(",")
     )
@@ -50,7 +52,7 @@ def test_opentelemetry_gets_labels_as_attributes(mesh: Mesh, backend: int) -> No
             return next((export for export in exports if b"istio_requests_total" in export), None)
 
         export = wait_until(exported, "an export with istio_requests_total")
-    assert _text("wasmcustom.istio_requests_total") in export
+    assert _text(f"{forms.stat_namespace()}.istio_requests_total") in export
     assert _text("destination_cluster") + b"\x12\x06" + _text("west") in export
 
 

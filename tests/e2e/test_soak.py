@@ -12,6 +12,7 @@ from pathlib import Path
 from benches.load import machine
 from lab.envoy import version as envoy_version
 from lab.waiting import wait_until
+from tests.e2e.harness import forms
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.soak import gauges
@@ -19,6 +20,8 @@ from tests.e2e.harness.soak.findings import CONFIGURED, findings
 from tests.e2e.harness.soak.gauges import Sample
 from tests.e2e.harness.soak.proxies import Proxies
 from tests.e2e.harness.soak.traffic import Traffic
+
+pytestmark = forms.BOTH
 
 # Unless asked for more: long enough to see that it works, too short for trends.
 SHORT_MINUTES = 1 / 3

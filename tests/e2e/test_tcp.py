@@ -8,6 +8,7 @@ from lab import bootstrap
 from lab.certs import Identity
 from tests.e2e.harness import clients, forms, golden, sidecar, tcp
 from tests.e2e.harness import tcp_traffic as traffic
+from tests.e2e.harness.forms import Lacks
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import FRAME_MAGIC
 from tests.e2e.harness.tcp_families import Counts, expect, expect_both, families
@@ -72,7 +73,7 @@ def test_an_upstream_cluster_can_be_listed_in_the_configuration(mesh: Mesh, doub
     expect_both(mesh, Counts(opened=1, closed=1, received=6, sent=12))
 
 
-@forms.wasm_only("of TCP no metadata of endpoints can be read")
+@forms.wasm_only(Lacks.TCP_METADATA)
 def test_endpoint_metadata_tells_what_no_exchange_did(mesh: Mesh, doubler: int) -> None:
     upstream = mesh.start(tcp.west(doubler, exchange=ABSENT))
     traffic.converse(mesh.start(tcp.east(upstream, exchange=ABSENT, endpoint_metadata=STOCK.endpoint_metadata())))

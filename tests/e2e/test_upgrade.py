@@ -1,4 +1,4 @@
-"""What survives a change of configuration or module, and what cannot, as docs/install.md says."""
+"""What survives a change of configuration or module, and what cannot, as docs/install.md and docs/native.md say."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,24 +7,25 @@ from typing import Any
 import pytest
 
 from lab import bootstrap
-from lab.paths import module
 from lab.tree import Json, plugins
 from lab.waiting import await_equal, wait_until
-from tests.e2e.harness import clients, sidecar, tcp
+from tests.e2e.harness import clients, forms, sidecar, tcp
 from tests.e2e.harness import tcp_traffic as traffic
-from tests.e2e.harness.churn import Churn
+from tests.e2e.harness.churn import Churn, old_ones
 from tests.e2e.harness.discovery import Delivered
 from tests.e2e.harness.envoy import Envoy
+from tests.e2e.harness.forms import Lacks
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.peer_metadata import METADATA
 from tests.e2e.harness.requests import send
 from tests.e2e.harness.tcp import TcpSidecar
 from tests.e2e.harness.tcp_families import Counts, await_totals
 
+pytestmark = forms.BOTH
+
 ANSWER = [bootstrap.direct_response("/", 200)]
 DRAIN = ("--drain-time-s", "2", "--drain-strategy", "immediate")
 FAMILIES = ("istio_requests_total", "istio_request_duration_milliseconds")
-ACTIVE = "^wasm.envoy.wasm.runtime.v8.active$"
 
 
 class Proxy:
@@ -35,7 +36,7 @@ class Proxy:
         self.delivered = Delivered(proxy, directory / "west", apart)
         self.envoy = mesh.run(self.delivered)
         self.churn = Churn(self.envoy, self.delivered, directory / "modules")
-        self._vms = self.envoy.stats(ACTIVE)
+        self._none_old = old_ones(self.envoy)
 
     def call(self, times: int) -> None:
         for _ in range(times):
@@ -56,8 +57,8 @@ class Proxy:
         self.expect(total)
 
     def await_end_of_the_old(self) -> None:
-        """No VM is left that counted so far, and with it would go what only it has."""
-        await_equal(lambda: self.envoy.stats(ACTIVE), self._vms, "VMs as before")
+        """Nothing is left that counted so far, and with it would go what only it has."""
+        await_equal(lambda: old_ones(self.envoy), self._none_old, "nothing old")
 
 
 def _replace_module_of_listeners(churn: Churn) -> None:
@@ -93,11 +94,12 @@ def test_a_rollback(mesh: Mesh, tmp_path: Path) -> None:
     proxy.churn.replace_stats_module()
     proxy.await_end_of_the_old()
     proxy.call_and_expect(2, total=4)
-    proxy.churn.use_module("istio_stats", module("istio_stats").read_bytes())
+    proxy.churn.use_module("istio_stats", forms.module("istio_stats").read_bytes())
     proxy.await_end_of_the_old()
     proxy.call_and_expect(2, total=6)
 
 
+@forms.wasm_only(Lacks.TCP_ANOTHER_FILE)
 def test_a_connection_is_counted_by_one_module_from_beginning_to_end(mesh: Mesh, doubler: int, tmp_path: Path) -> None:
     west = Delivered(tcp.west(doubler, workers=2), tmp_path / "west")
     envoy = mesh.run(west)
@@ -148,6 +150,7 @@ LOST = {
 }
 
 
+@forms.wasm_only(Lacks.VM)
 @pytest.mark.parametrize("stats, change", LOST.values(), ids=LOST.keys())
 def test_an_idle_proxy_that_begins_anew(
     mesh: Mesh, tmp_path: Path, stats: Json, change: Callable[[Proxy], None]
@@ -170,7 +173,7 @@ def test_what_the_plugin_counts_about_itself_begins_anew(mesh: Mesh, tmp_path: P
     proxy.churn.replace_stats_module()
     proxy.await_end_of_the_old()
     proxy.expect(1)
-    assert errors not in proxy.envoy.families()
+    wait_until(lambda: errors not in proxy.envoy.families(), f"no {errors}")
 
 
 def test_a_restart_begins_anew(mesh: Mesh, tmp_path: Path) -> None:

@@ -8,15 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab.paths import module
-from lab.tree import Json, configure, plugins
+from lab.tree import Json, configurations, configure
 from lab.waiting import wait_until
+from tests.e2e.harness import forms
 from tests.e2e.harness.discovery import Delivered
 from tests.e2e.harness.envoy import Envoy
 
 # Listeners with such names stay; their filters do not.
 STEADY = "steady"
 EVERY_SECONDS = 0.1
+
+
+def old_ones(envoy: Envoy) -> dict[str, int]:
+    """What there is more of as long as something that was replaced is in use: VMs, and what Envoy drains."""
+    return envoy.stats(r"^wasm\.envoy\.wasm\.runtime\.v8\.active$|^listener_manager\.total_.*_draining$")
 
 
 class Churn:
@@ -70,10 +75,10 @@ class Churn:
 
     def reconfigure(self) -> None:
         configure(self._proxy.filters, "istio_stats", max_series=10_000 + next(self._numbers))
-        self._publish_filters("istio_stats")
+        self._publish_filters("istio_stats", sum(1 for _ in configurations(self._proxy.filters, "istio_stats")))
 
     def replace_stats_module(self) -> None:
-        """By another build. No two modules are alike, so that each gets VMs of its own."""
+        """By another build. No two modules are alike, so that each gets VMs of its own, or is loaded beside them."""
         self.use_module("istio_stats", self.another_build())
 
     def replace_exchange_module(self) -> None:
@@ -81,29 +86,32 @@ class Churn:
 
     def another_build(self) -> bytes:
         """The stats plugin as if it had been built from another commit."""
-        wasm, version = module("istio_stats").read_bytes(), self._version.encode()
-        assert wasm.count(version) == 1, f"{self._version} is {wasm.count(version)} times in the module"
-        return wasm.replace(version, b"%0*d" % (len(version), next(self._numbers)))
+        code, version = forms.module("istio_stats").read_bytes(), self._version.encode()
+        assert code.count(version) == 1, f"{self._version} is {code.count(version)} times in the module"
+        return code.replace(version, b"%0*d" % (len(version), next(self._numbers)))
 
     def another_code(self, name: str) -> bytes:
-        """The module with one more custom section, which means nothing."""
+        """The module with one more custom section, which means nothing. Behind a native one it is just bytes."""
         content = b"\x05churn%d" % next(self._numbers)
-        return module(name).read_bytes() + bytes([0, len(content)]) + content
+        return forms.module(name).read_bytes() + bytes([0, len(content)]) + content
 
-    def use_module(self, name: str, wasm: bytes) -> None:
-        self._put_into(self._proxy.filters, name, wasm)
-        self._publish_filters(name)
+    def use_module(self, name: str, code: bytes) -> None:
+        self._publish_filters(name, self._put_into(self._proxy.filters, name, code))
 
-    def use_module_of_listeners(self, name: str, wasm: bytes) -> None:
+    def use_module_of_listeners(self, name: str, code: bytes) -> None:
         """The same where the filters are in the listeners."""
-        self._put_into(list(self._proxy.listeners.values()), name, wasm)
+        self._put_into(list(self._proxy.listeners.values()), name, code)
         self._publish_listeners()
 
-    def _put_into(self, tree: Any, name: str, wasm: bytes) -> None:
-        path = self._directory / f"{name}.{next(self._numbers)}.wasm"
-        path.write_bytes(wasm)
-        for plugin in plugins(tree, name):
-            plugin["vm_config"]["code"]["local"]["filename"] = str(path)
+    def _put_into(self, tree: Any, name: str, code: bytes) -> int:
+        """Returns how many filters have it now."""
+        # Never the same file twice: Envoy would go on with what it has of it.
+        path = self._directory / f"{name}.{next(self._numbers)}{forms.module(name).suffix}"
+        path.write_bytes(code)
+        files = list(forms.replaceable_files(tree, name))
+        for file in files:
+            file["filename"] = str(path)
+        return len(files)
 
     def _listeners(self) -> list[Json]:
         return [one for name, one in self._proxy.listeners.items() if name != STEADY]
@@ -112,8 +120,8 @@ class Churn:
         with self._taken(r"^listener_manager\.listener_modified$", len(self._listeners())):
             self._proxy.publish_listeners()
 
-    def _publish_filters(self, name: str) -> None:
-        filters = sum(1 for _ in plugins(self._proxy.filters, name))
+    def _publish_filters(self, name: str, filters: int) -> None:
+        """So many of which are other ones than before."""
         with self._taken(rf"\.{name}\.config_reload$", filters):
             self._proxy.publish_filters(name)
 

@@ -11,6 +11,8 @@ from tests.e2e.harness.runnable import Runnable, Wrapper
 
 LISTENER = bootstrap.TYPE + "envoy.config.listener.v3.Listener"
 FILTER = bootstrap.TYPE + "envoy.config.core.v3.TypedExtensionConfig"
+# The ends of the types of filters that may be plugins, in either form.
+_PLUGINS = (".wasm.v3.Wasm", ".DynamicModuleFilter", ".DynamicModuleNetworkFilter")
 
 
 def publish(path: Path, kind: str, resources: Iterable[Json]) -> None:
@@ -38,7 +40,7 @@ def source(path: Path) -> Json:
 
 
 class Delivered(Wrapper):
-    """A proxy whose listeners come by discovery (LDS), and apart from them their Wasm filters (ECDS) if `apart`."""
+    """A proxy whose listeners come by discovery (LDS), and apart from them their plugins (ECDS) if `apart`."""
 
     def __init__(self, sidecar: Runnable, directory: Path, apart: bool = True) -> None:
         super().__init__(sidecar)
@@ -75,7 +77,7 @@ class Delivered(Wrapper):
         for node in nodes(listener):
             for filter_ in node.get("filters", []) + node.get("http_filters", []):
                 typed = filter_.get("typed_config", {})
-                if typed.get("@type", "").endswith(".wasm.v3.Wasm"):
+                if typed.get("@type", "").endswith(_PLUGINS):
                     name = f"{listener_name}.{filter_['name']}"
                     self.filters[name] = {"name": name, "typed_config": filter_.pop("typed_config")}
                     found = {"config_source": source(self._file(name)), "type_urls": [typed["@type"]]}

@@ -3,12 +3,16 @@
 A test with `pytestmark = forms.BOTH` (in its module, or on itself) runs with each, and expects the same.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from enum import Enum
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lab import envoy, plugins
+from lab import envoy, paths, plugins, tree
+from lab.bootstrap import TYPE
 from lab.tree import Json
 
 
@@ -18,6 +22,51 @@ class Form(Enum):
     NATIVE = "native"
     # They have none.
     LOOKED_UP = "native_looked_up"
+
+
+class Lacks(Enum):
+    """Why something is not run with the native form. What it lacks docs/native.md says, too."""
+
+    LOGGER = "it is no access logger"
+    ISTIO = "inside Istio there are the Wasm modules"
+    VM = "it has no VM"
+    CEL_LIST = "it reads without Envoy's CEL"
+    STATS_TAGS = "its labels are labels"
+    TCP_METADATA = "of TCP no metadata of endpoints can be read"
+    TCP_ANOTHER_FILE = "TCP is recorded by what the bootstrap has, with the module's file of that"
+    UPSTREAM_STATE = "the filter state of an upstream connection cannot be seen"
+    ZEROS = "a counter without labels is there from the beginning"
+    NOTHING = "it lacks nothing there"
+    NO_PLUGIN = "no plugin runs in it"
+    SAMPLES = "its samples have the Wasm modules"
+    COMMAND = "it is of the command, which reads the same of both"
+
+
+# The files of tests that are not for each form. All others are; test_forms.py compares.
+WASM_ONLY = {
+    "access_log": Lacks.LOGGER,
+    "bulk": Lacks.CEL_LIST,
+    "command": Lacks.COMMAND,
+    "doctor": Lacks.COMMAND,
+    "doctor_counting": Lacks.COMMAND,
+    "doctor_labels": Lacks.STATS_TAGS,
+    "doctor_loading": Lacks.VM,
+    "doctor_peers": Lacks.COMMAND,
+    "doctor_setup": Lacks.COMMAND,
+    "envoy_gateway": Lacks.SAMPLES,
+    "fault_traps": Lacks.VM,
+    "forms": Lacks.NO_PLUGIN,
+    "func_e": Lacks.SAMPLES,
+    "install_docs": Lacks.NO_PLUGIN,
+    "istio_envoy_filter": Lacks.ISTIO,
+    "istio_extensions": Lacks.ISTIO,
+    "istio_resources": Lacks.ISTIO,
+    "istio_samples": Lacks.ISTIO,
+    "matchers": Lacks.NO_PLUGIN,
+    "plan": Lacks.COMMAND,
+    "tcp_families": Lacks.NO_PLUGIN,
+    "top": Lacks.COMMAND,
+}
 
 
 def each_of(*forms: Form) -> list[pytest.MarkDecorator]:
@@ -33,9 +82,9 @@ class _Current:
     form = Form.WASM
 
 
-def wasm_only(reason: str) -> pytest.MarkDecorator:
-    """What the native form does not do, and docs/native.md says so."""
-    return pytest.mark.wasm_only(reason)
+def wasm_only(why: Lacks) -> pytest.MarkDecorator:
+    """What the native form does not do."""
+    return pytest.mark.wasm_only(why)
 
 
 def choose(form: Form, request: pytest.FixtureRequest) -> None:
@@ -43,16 +92,36 @@ def choose(form: Form, request: pytest.FixtureRequest) -> None:
     if form is not Form.WASM:
         marker = request.node.get_closest_marker("wasm_only")
         if marker:
-            pytest.skip(f"the native form: {marker.args[0]}")
+            pytest.skip(f"the native form: {marker.args[0].value}")
         if request.node.callspec.params.get("logger"):
-            pytest.skip("the native form has no access logger")
-        if envoy.release() < plugins.FIRST_NATIVE:
+            pytest.skip(f"the native form: {Lacks.LOGGER.value}")
+        # One that does not tell its release may have it.
+        if (0, 0) < envoy.release() < plugins.FIRST_NATIVE:
             pytest.skip("Envoy before 1.40 has no native form")
     _Current.form = form
 
 
 def is_native() -> bool:
     return _Current.form is not Form.WASM
+
+
+def module(name: str) -> Path:
+    """The built module of a plugin."""
+    return paths.native_module() if is_native() else paths.module(name)
+
+
+def replaceable_files(whole: Any, name: str) -> Iterator[Json]:
+    """Where the filters that a plugin is in say from which file it is loaded, if that can be another one while Envoy
+    runs (`Lacks.TCP_ANOTHER_FILE`)."""
+    yield from (plugin["vm_config"]["code"]["local"] for plugin in tree.plugins(whole, name))
+    for plugin in tree.native_plugins(whole, name):
+        if not (name == "istio_stats" and "NetworkFilter" in plugin["@type"]):
+            yield plugin["dynamic_module_config"]["module"]["local"]
+
+
+def stat_namespace() -> str:
+    """What Envoy's own names of the plugins' stats begin with."""
+    return "dynamicmodulescustom" if is_native() else "wasmcustom"
 
 
 def http_filter(plugin: Json) -> Json:
@@ -63,6 +132,14 @@ def http_filter(plugin: Json) -> Json:
 def network_filter(plugin: Json) -> Json:
     """The same for TCP."""
     return plugins.native_network_filter(plugin) if is_native() else plugins.network_filter(plugin)
+
+
+def configure_handles(whole: Json, **configuration: Any) -> None:
+    """Where filters are configured to have other names or labels than usual the handles are to be of those, too."""
+    value = {"@type": TYPE + "google.protobuf.StringValue", "value": json.dumps(configuration)}
+    for upstream_cluster in whole["static_resources"]["clusters"]:
+        if upstream_cluster["name"] == plugins.native_handles()["name"]:
+            upstream_cluster["cluster_type"]["typed_config"]["cluster_config"] = value
 
 
 def fitted(whole: Json, discovered: Sequence[Json] = ()) -> Json:

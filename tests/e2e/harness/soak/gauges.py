@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from lab import memory, threads
 from lab.tree import Json
+from tests.e2e.harness import forms
 from tests.e2e.harness.envoy import Envoy
 
 # Fields that hold bytes, and what they are.
@@ -59,7 +60,7 @@ def read(envoy: Envoy) -> Reading:
     return Reading(
         worker_seconds=_worker_seconds(envoy),
         anonymous=memory.anonymous_bytes(envoy.pid),
-        allocated=_allocated_bytes(envoy),
+        allocated=envoy.allocated_bytes(),
         linear=sum(linear),
         vms=len(linear),
         **_series(envoy),
@@ -67,19 +68,15 @@ def read(envoy: Envoy) -> Reading:
 
 
 def _series(envoy: Envoy) -> dict[str, int]:
-    found = envoy.stats(r"^wasmcustom\.istio_stats_series(_overflow_total)?$")
+    namespace = forms.stat_namespace()
+    found = envoy.stats(rf"^{namespace}\.istio_stats_series(_overflow_total)?$")
     names = {"series": "istio_stats_series", "overflown": "istio_stats_series_overflow_total"}
-    return {field: found.get(f"wasmcustom.{name}", 0) for field, name in names.items()}
+    return {field: found.get(f"{namespace}.{name}", 0) for field, name in names.items()}
 
 
 def _worker_seconds(envoy: Envoy) -> float:
     """CPU time of the workers; configurations cost the main thread."""
     return sum(threads.cpu_seconds(envoy.pid, thread) for thread in threads.named(envoy.pid, "wrk:"))
-
-
-def _allocated_bytes(envoy: Envoy) -> int:
-    """What Envoy's heap gave out: without what its allocator keeps, and without V8."""
-    return int(envoy.admin("/memory").json()["allocated"])
 
 
 def cpu_per_request(samples: Sequence[Sample], proxy: str) -> list[tuple[float, float, float]]:

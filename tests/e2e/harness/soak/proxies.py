@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab import bootstrap
 from lab.tree import Json
-from tests.e2e.harness import altered, discovery, sidecar, tcp
+from tests.e2e.harness import altered, discovery, forms, sidecar, tcp
 from tests.e2e.harness.altered import Altered
 from tests.e2e.harness.customised import Customised
 from tests.e2e.harness.envoy import Envoy
@@ -22,7 +22,8 @@ WORKERS = 2
 # Filled by new peers within seconds.
 MAX_SERIES = 20
 STATS = {"max_series": MAX_SERIES, "tcp_reporting_duration": "1s"}
-HTTP_STATS = {**STATS, "attachment": "http", "metrics": [{"dimensions": {"request_method": "request.method"}}]}
+METRICS = [{"name": "requests_total", "dimensions": {"request_method": "request.method"}}]
+HTTP_STATS = {**STATS, "attachment": "http", "metrics": METRICS}
 TCP_STATS = {**STATS, "attachment": "tcp"}
 FILTERS = ("metadata_exchange", "istio_stats")
 # Longer than any TCP connection of the traffic lasts.
@@ -58,8 +59,14 @@ class Proxies:
             for name in FILTERS:
                 altered.deliver_filter(whole, name, directory)
             with_tcp = tcp_.bootstrap()
-            whole["static_resources"]["clusters"] += with_tcp["static_resources"]["clusters"]
-            whole["dynamic_resources"] = with_tcp["dynamic_resources"]
+            upstream_clusters = whole["static_resources"]["clusters"]
+            upstream_clusters += [
+                one for one in with_tcp["static_resources"]["clusters"] if one not in upstream_clusters
+            ]
+            whole.update(
+                {key: with_tcp[key] for key in ("dynamic_resources", "bootstrap_extensions") if key in with_tcp}
+            )
+            forms.configure_handles(whole, metrics=METRICS)
             # Merges all histograms: at every tenth of a second it would be the larger part of the work.
             whole["stats_flush_interval"] = "1s"
 

@@ -125,10 +125,10 @@ impl Vectors {
 
     /// The configuration goes: so does what it added to the gauge of this name.
     pub(crate) fn close(&self, gauge: &str) {
-        let added = self.added.load(Ordering::Relaxed);
-        if let (Some(known), 1..) = (self.find(MetricKind::Gauge, gauge, iter::empty()), added) {
-            // Nobody is left to be told of a failure.
+        if let Some(known) = self.find(MetricKind::Gauge, gauge, iter::empty()) {
+            let added = self.added.load(Ordering::Relaxed);
             let values = LabelValues::of(iter::empty());
+            // Nobody is left to be told of a failure.
             let _ = self.add(added.saturating_neg(), |sum| known.record(&Cell::default(), &values, sum));
         }
     }

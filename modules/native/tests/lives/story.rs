@@ -54,9 +54,11 @@ struct Proxy {
     is_plain: bool,
     configs: Vec<Option<Config>>,
     lives: Vec<Life>,
-    extension: Option<(usize, Raw)>,
+    /// An upstream cluster with handles that is there as long as filters are.
+    stays: Option<(usize, Raw)>,
     upstream_clusters: Vec<(usize, Raw)>,
     requests: i128,
+    /// What is sure to be counted.
     connections: i128,
 }
 
@@ -91,17 +93,12 @@ fn below(choices: usize) -> usize {
 impl Proxy {
     fn begin() -> Self {
         let settings = take(|input| input.byte());
-        let [is_plain, has_extension, has_handles] = [1, 2, 4].map(|bit| settings & bit != 0);
+        let [is_plain, has_stays, has_handles] = [1, 2, 4].map(|bit| settings & bit != 0);
         with(|envoy| envoy.is_friendly = is_plain);
         let mut proxy = Self { is_plain, ..Self::default() };
-        if has_extension {
-            let owner = with(envoy::Envoy::configure);
-            let configuration = proxy.configuration();
-            let part =
-                abi::extension_config(raw(owner), Buffer::of(b"istio_stats"), Buffer::of(&configuration));
-            with(|envoy| envoy.is_configured(owner));
-            assert!(!part.is_null() && with(|envoy| envoy.said_ready(owner)), "Envoy waits for ever");
-            proxy.extension = Some((owner, part));
+        if has_stays {
+            proxy.open_upstream_cluster();
+            proxy.stays = proxy.upstream_clusters.pop();
         }
         if has_handles {
             proxy.open_upstream_cluster();
@@ -180,8 +177,6 @@ impl Proxy {
             return abi::tcp_config_destroy(part);
         };
         abi::http_config_destroy(part);
-        let left = with(|envoy| envoy.total(Some(owner), "istio_stats_series"));
-        assert!(!self.is_plain || left == 0, "a configuration that is gone has {left} series");
         with(|envoy| envoy.forget(owner));
     }
 
@@ -257,7 +252,7 @@ impl Proxy {
             life.is_over = true;
             abi::event(raw(life.stream), life.part, flag().into());
             let is_stats = self.configs[life.config].as_ref().is_some_and(|config| config.is_stats);
-            self.connections += i128::from(is_stats && self.extension.is_some());
+            self.connections += i128::from(is_stats && self.stays.is_some());
         }
         self.destroy(place);
     }
@@ -284,29 +279,33 @@ impl Proxy {
                 None => self.over(last),
             }
         }
-        let counted = |name: &str| with(|envoy| envoy.total(None, name));
+        let counted = |name: &str| with(|envoy| envoy.total(name));
         if self.is_plain {
             assert_eq!(counted("istio_requests_total"), self.requests, "requests");
+        }
+        if self.is_plain && self.stays.is_some() {
             assert_eq!(counted("istio_tcp_connections_opened_total"), self.connections, "opened");
             assert_eq!(counted("istio_tcp_connections_closed_total"), self.connections, "closed");
         }
-        let is_extension_first = flag();
+        let goes_first = flag();
         for place in 0..self.configs.len() {
-            if is_extension_first {
-                self.end_extension();
+            if goes_first {
+                self.end_what_stays();
             }
             self.give_up_this(place);
         }
-        self.end_extension();
+        let left = counted("istio_stats_series");
+        assert!(!self.is_plain || left == 0, "configurations that are gone have {left} series");
+        self.end_what_stays();
         while !self.upstream_clusters.is_empty() {
             self.close_upstream_cluster();
         }
         envoy::check("end");
     }
 
-    fn end_extension(&mut self) {
-        if let Some((owner, part)) = self.extension.take() {
-            abi::extension_config_destroy(part);
+    fn end_what_stays(&mut self) {
+        if let Some((owner, part)) = self.stays.take() {
+            abi::cluster_config_destroy(part);
             with(|envoy| envoy.forget(owner));
         }
     }

@@ -72,7 +72,7 @@ pub fn handles_come_and_go() {
             with(|envoy| envoy.forget(owner));
         }
     });
-    let counted = with(|envoy| envoy.total(None, "istio_requests_total"));
+    let counted = with(|envoy| envoy.total("istio_requests_total"));
     assert_eq!(usize::try_from(counted), Ok(WORKERS * REQUESTS));
     abi::http_config_destroy(config.raw());
     with(|envoy| envoy.forget(owner));
@@ -83,9 +83,7 @@ pub fn handles_come_and_go() {
 pub fn the_silent_are_woken() {
     begin();
     let settings = Buffer::of(br#"{"tcp_reporting_duration": "0.1s"}"#);
-    let owner = with(Envoy::configure);
-    let extension = abi::extension_config(raw(owner), Buffer::of(b"istio_stats"), settings);
-    with(|envoy| envoy.is_configured(owner));
+    let (owner, handles) = upstream_cluster();
     let config = abi::tcp_config(raw(0), Buffer::of(NAME), settings);
     let streams = [(); 2].map(|()| with(Envoy::open));
     let parts = streams.map(|stream| {
@@ -95,7 +93,7 @@ pub fn the_silent_are_woken() {
         part
     });
     let begun = Instant::now();
-    while with(|envoy| envoy.total(None, "istio_tcp_received_bytes_total")) < 14 {
+    while with(|envoy| envoy.total("istio_tcp_received_bytes_total")) < 14 {
         assert!(begun.elapsed() < PATIENCE, "nobody was woken");
         for (stream, part) in streams.into_iter().zip(parts) {
             if with(|envoy| envoy.is_due(stream)) {
@@ -110,7 +108,7 @@ pub fn the_silent_are_woken() {
         envoy::check("close");
     }
     abi::tcp_config_destroy(config);
-    abi::extension_config_destroy(extension);
+    abi::cluster_config_destroy(handles);
     with(|envoy| envoy.forget(owner));
     envoy::check("end");
 }

@@ -181,42 +181,34 @@ callbacks! {
     [network_filter_prepend_write_buffer] (stream: Raw, bytes: Buffer) -> bool {
         with(|envoy| envoy.prepend(stream.addr(), 1, &bytes.copied()))
     }
-    [http_filter_config_define_counter bootstrap_extension_config_define_counter cluster_config_define_counter]
+    [http_filter_config_define_counter cluster_config_define_counter]
         (owner: Raw, name: Buffer, labels: *const Buffer, count: usize, number: *mut usize) -> u32 {
         defined(owner, Kind::Counter, name, labels, count, number)
     }
-    [http_filter_config_define_gauge bootstrap_extension_config_define_gauge]
+    [http_filter_config_define_gauge cluster_config_define_gauge]
         (owner: Raw, name: Buffer, labels: *const Buffer, count: usize, number: *mut usize) -> u32 {
         defined(owner, Kind::Gauge, name, labels, count, number)
     }
-    [http_filter_config_define_histogram bootstrap_extension_config_define_histogram cluster_config_define_histogram]
+    [http_filter_config_define_histogram cluster_config_define_histogram]
         (owner: Raw, name: Buffer, labels: *const Buffer, count: usize, number: *mut usize) -> u32 {
         defined(owner, Kind::Histogram, name, labels, count, number)
     }
-    [http_filter_config_increment_counter bootstrap_extension_config_increment_counter]
+    [http_filter_config_increment_counter cluster_config_increment_counter]
         (owner: Raw, number: usize, labels: *const Buffer, count: usize, value: u64) -> u32 {
         with(|envoy| envoy.record(owner.addr(), Call::Count, number, &list(labels, count), value))
     }
-    [http_filter_config_increment_gauge bootstrap_extension_config_increment_gauge]
-        (owner: Raw, number: usize, labels: *const Buffer, count: usize, value: u64) -> u32 {
-        with(|envoy| envoy.record(owner.addr(), Call::Raise, number, &list(labels, count), value))
-    }
-    [http_filter_config_decrement_gauge bootstrap_extension_config_decrement_gauge]
-        (owner: Raw, number: usize, labels: *const Buffer, count: usize, value: u64) -> u32 {
-        with(|envoy| envoy.record(owner.addr(), Call::Lower, number, &list(labels, count), value))
-    }
-    [http_filter_config_set_gauge bootstrap_extension_config_set_gauge]
+    [http_filter_config_set_gauge cluster_config_set_gauge]
         (owner: Raw, number: usize, labels: *const Buffer, count: usize, value: u64) -> u32 {
         with(|envoy| envoy.record(owner.addr(), Call::Set, number, &list(labels, count), value))
     }
-    [http_filter_config_record_histogram_value bootstrap_extension_config_record_histogram_value]
+    [http_filter_config_record_histogram_value cluster_config_record_histogram_value]
         (owner: Raw, number: usize, labels: *const Buffer, count: usize, value: u64) -> u32 {
         with(|envoy| envoy.record(owner.addr(), Call::Sample, number, &list(labels, count), value))
     }
-    [bootstrap_extension_config_signal_init_complete cluster_pre_init_complete] (owner: Raw) -> () {
+    [cluster_pre_init_complete] (owner: Raw) -> () {
         with(|envoy| envoy.is_ready(owner.addr()));
     }
-    [cluster_config_resolve_counter_vec cluster_config_resolve_histogram_vec]
+    [cluster_config_resolve_counter_vec cluster_config_resolve_gauge_vec cluster_config_resolve_histogram_vec]
         (owner: Raw, number: usize, labels: *const Buffer, count: usize, found: *mut Raw) -> u32 {
         match with(|envoy| envoy.resolve(owner.addr(), number, &list(labels, count))) {
             Ok(series) => {
@@ -229,7 +221,10 @@ callbacks! {
     [cluster_metric_counter_add cluster_metric_histogram_record] (series: Raw, value: u64) -> () {
         // What it is of may go now, if it can.
         thread::yield_now();
-        with(|envoy| envoy.record_by_handle(series.addr(), value));
+        with(|envoy| envoy.record_by_handle(series.addr(), Call::Count, value));
+    }
+    [cluster_metric_gauge_set] (series: Raw, value: u64) -> () {
+        with(|envoy| envoy.record_by_handle(series.addr(), Call::Set, value));
     }
 }
 
@@ -288,8 +283,6 @@ hooks! {
     envoy_dynamic_module_on_network_filter_event as event(stream: Raw, part: Raw, event: u32) -> ();
     envoy_dynamic_module_on_network_filter_scheduled as tcp_scheduled(stream: Raw, part: Raw, event: u64) -> ();
     envoy_dynamic_module_on_network_filter_destroy as tcp_destroy(part: Raw) -> ();
-    envoy_dynamic_module_on_bootstrap_extension_config_new as extension_config(owner: Raw, name: Buffer, config: Buffer) -> Raw;
-    envoy_dynamic_module_on_bootstrap_extension_config_destroy as extension_config_destroy(config: Raw) -> ();
     envoy_dynamic_module_on_cluster_config_new as cluster_config(owner: Raw, name: Buffer, config: Buffer) -> Raw;
     envoy_dynamic_module_on_cluster_config_destroy as cluster_config_destroy(config: Raw) -> ();
     envoy_dynamic_module_on_cluster_init as cluster_init(upstream_cluster: Raw, part: Raw) -> ();

@@ -1,5 +1,4 @@
-//! Metrics with labels, and what they belong to: a configured HTTP filter, an extension of the bootstrap, an upstream
-//! cluster.
+//! Metrics with labels, and what they belong to: a configured HTTP filter, an upstream cluster.
 
 use super::Envoy;
 
@@ -14,8 +13,6 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub enum Call {
     Count,
-    Raise,
-    Lower,
     Set,
     Sample,
 }
@@ -42,6 +39,8 @@ pub struct Series {
     name: String,
 }
 
+/// Instead of an owner: gauges of one name are one, whoever's they are.
+const ALL: usize = 0;
 /// Envoy's number for "no".
 const REFUSED: u32 = 2;
 
@@ -64,20 +63,19 @@ impl Envoy {
     pub fn forget(&mut self, owner: usize) {
         self.owners.remove(&owner);
         self.series.retain(|_, series| series.owner != owner);
+        let metrics: Vec<_> = self.owners.values().flat_map(|owner| &owner.metrics).collect();
+        self.totals
+            .retain(|(owner, name), _| *owner != ALL || metrics.iter().any(|metric| metric.name == *name));
     }
 
-    /// Whether an extension said that Envoy may go on.
+    /// Whether an upstream cluster said that Envoy may go on.
     pub fn said_ready(&self, owner: usize) -> bool {
         self.owners.get(&owner).is_some_and(|owner| owner.is_ready)
     }
 
-    /// What was recorded of a metric, by whatever owner, or by this one.
-    pub fn total(&self, of: Option<usize>, name: &str) -> i128 {
-        let ours = self
-            .totals
-            .iter()
-            .filter(|((owner, known), _)| known == name && of.is_none_or(|of| of == *owner));
-        ours.map(|(_, total)| *total).sum()
+    /// What was recorded of a metric, by whatever owner.
+    pub fn total(&self, name: &str) -> i128 {
+        self.totals.iter().filter(|((_, known), _)| known == name).map(|(_, total)| *total).sum()
     }
 
     pub(super) fn is_ready(&mut self, owner: usize) {
@@ -125,24 +123,30 @@ impl Envoy {
         };
         let fits = match call {
             Call::Count => Kind::Counter,
-            Call::Raise | Call::Lower | Call::Set => Kind::Gauge,
+            Call::Set => Kind::Gauge,
             Call::Sample => Kind::Histogram,
         };
         if metric.kind != fits {
             self.wrong(format!("{call:?} of a {:?}", metric.kind));
             return REFUSED;
         }
-        let total = self.totals.entry((owner, metric.name)).or_default();
-        match call {
-            Call::Count | Call::Raise | Call::Sample => *total += i128::from(value),
-            Call::Lower => *total -= i128::from(value),
-            Call::Set => *total = value.into(),
-        }
+        self.add(owner, call, metric.name, value);
         0
+    }
+
+    fn add(&mut self, owner: usize, call: Call, name: String, value: u64) {
+        match call {
+            Call::Count | Call::Sample => *self.totals.entry((owner, name)).or_default() += i128::from(value),
+            Call::Set => *self.totals.entry((ALL, name)).or_default() = value.into(),
+        }
     }
 
     pub(super) fn resolve(&mut self, owner: usize, number: usize, labels: &[Vec<u8>]) -> Result<usize, u32> {
         let metric = self.metric(owner, number, labels).ok_or(REFUSED)?;
+        if labels.is_empty() {
+            self.wrong("a metric without labels has no handle");
+            return Err(REFUSED);
+        }
         if !self.is_friendly && self.take(|input| input.below(8)) == 7 {
             return Err(REFUSED);
         }
@@ -151,11 +155,9 @@ impl Envoy {
         Ok(series)
     }
 
-    pub(super) fn record_by_handle(&mut self, series: usize, value: u64) {
+    pub(super) fn record_by_handle(&mut self, series: usize, call: Call, value: u64) {
         match self.series.get(&series) {
-            Some(Series { owner, name }) => {
-                *self.totals.entry((*owner, name.clone())).or_default() += i128::from(value);
-            }
+            Some(Series { owner, name }) => self.add(*owner, call, name.clone(), value),
             None => self.wrong("a handle is used of what is gone"),
         }
     }

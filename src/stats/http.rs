@@ -80,10 +80,25 @@ impl Stream for HttpStream {
         let fetched = recorder.bulk.fetch(host);
         let said = recorder.rules.ask(host);
         let is_first = self.is_first_report();
-        if is_first && recorder.record_again(host, &fetched, said.as_ref()) {
-            return;
+        if !is_first || !recorder.record_again(host, &fetched, said.as_ref()) {
+            self.report_anew(recorder, host, &fetched, said.as_ref(), is_first);
         }
-        let batch = Batch::of(&fetched);
+    }
+}
+
+impl HttpStream {
+    /// Reports a request that is over, of which no like is remembered. Apart from those of
+    /// which one is, so that they run through little code.
+    #[inline(never)]
+    fn report_anew(
+        &mut self,
+        recorder: &Recorder,
+        host: &dyn Host,
+        fetched: &Fetched,
+        said: Option<&Said>,
+        is_first: bool,
+    ) {
+        let batch = Batch::of(fetched);
         let attributes = recorder.attributes(host).with_batch(&batch);
         let needs = recorder.needs();
         let Connection { reporter, identity } = recorder.calls.connection(&attributes);
@@ -95,17 +110,10 @@ impl Stream for HttpStream {
         let has_messages = protocol == Protocol::Grpc && needs.messages();
         let messages = has_messages.then(|| Messages::read(&attributes)).flatten();
         recorder.bulk.learn(host, &batch);
-        let list = (is_first && batch.sufficed()).then(|| (&fetched, batch.seen()));
-        self.report(
-            recorder,
-            host,
-            &call,
-            &Ending { protocol, outcome, messages, said: said.as_ref(), list },
-        );
+        let list = (is_first && batch.sufficed()).then(|| (fetched, batch.seen()));
+        self.report(recorder, host, &call, &Ending { protocol, outcome, messages, said, list });
     }
-}
 
-impl HttpStream {
     /// Without headers: the presence of counts tells that it is gRPC, nothing tells
     /// its status, and the host only who keeps it.
     fn report_unlogged(&mut self, recorder: &Recorder, host: &dyn Host) {

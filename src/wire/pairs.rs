@@ -100,13 +100,11 @@ pub fn list<T>(
     if let Some(first) = bytes.first_chunk_mut() {
         *first = number(count);
     }
-    for (place, element) in elements.take(count).enumerate() {
+    for (place, element) in (NUMBER..).step_by(2 * NUMBER).zip(elements.take(count)) {
         let begin = bytes.len();
         append(element, &mut bytes);
         let length = number(bytes.len().saturating_sub(begin));
-        let lengths =
-            bytes.get_mut(NUMBER..).and_then(|rest| rest.get_mut(place.saturating_mul(2 * NUMBER)..));
-        if let Some(own) = lengths.and_then(<[u8]>::first_chunk_mut) {
+        if let Some(own) = bytes.get_mut(place..).and_then(<[u8]>::first_chunk_mut) {
             *own = length;
         }
         bytes.extend_from_slice(&[0; 2]);

@@ -44,7 +44,9 @@ impl Stream {
 
     /// The response's headers passed by.
     pub(crate) fn on_response_headers(&mut self) {
-        self.run(Open::on_response_headers);
+        if self.worker.as_ref().is_some_and(|worker| worker.is_exchange()) {
+            self.run(Open::on_response_headers);
+        }
     }
 
     /// It is over; everything can be read once more.

@@ -79,6 +79,11 @@ impl Worker {
         }
     }
 
+    /// Whether it is the exchange.
+    pub(crate) fn is_exchange(&self) -> bool {
+        matches!(self.plugin, Configured::Exchange(_))
+    }
+
     /// The host, about this stream.
     pub(crate) fn host(&self, subject: &Subject) -> NativeHost<'_> {
         *self.state.current.borrow_mut() = Some(subject.clone());

@@ -141,6 +141,5 @@ impl<'a> Read<'a> {
 }
 
 fn append<const N: usize>(bytes: Option<[u8; N]>, to: &mut Vec<u8>) -> bool {
-    to.extend(bytes.iter().flatten());
-    bytes.is_some()
+    bytes.map(|bytes| to.extend_from_slice(&bytes)).is_some()
 }

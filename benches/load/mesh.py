@@ -55,13 +55,13 @@ class Mesh:
         server_admin, plain, exchanging, secure, admin, *ports = free_ports(5 + len(variants))
         servers = [
             _listener("inbound", "INBOUND", plain, (), _ANSWER),
-            _listener("inbound_exchange", "INBOUND", exchanging, our_exchange(), _ANSWER),
+            _listener("inbound_exchange", "INBOUND", exchanging, our_exchange("stats_inbound"), _ANSWER),
         ]
         identities = None
         if any(variant.stream.mutual_tls for variant in variants):
             identities = _identities()
             tls = bootstrap.downstream_tls(identities[1])
-            servers.append(_listener("inbound_tls", "INBOUND", secure, our_exchange(), _ANSWER, tls=tls))
+            servers.append(_listener("inbound_tls", "INBOUND", secure, our_exchange("stats_inbound"), _ANSWER, tls=tls))
         configuration = bootstrap.bootstrap(server(), servers, [], admin_port=server_admin, flush="5s")
         answering = proxy.Proxy(processes, f"{name}-server", configuration)
         answering.favour_as_helper()

@@ -47,6 +47,7 @@ TARGETS = (
     ("logger", "envoy-stats", 1.1),
     ("native", "envoy-stats", 0.6),
     ("native", "filter", 0.3),
+    ("our-exchange", "reference", 0.36),
 )
 
 

@@ -71,10 +71,10 @@ SOURCE = Stream()
 # === the exchange
 
 
-def our_exchange() -> tuple[Json, ...]:
+def our_exchange(root_id: str = "stats_outbound") -> tuple[Json, ...]:
     """The metadata exchange by our module."""
     name = "metadata_exchange"
-    return (plugins.http_filter(plugins.plugin(name, module(name), name, '{"attachment": "http"}')),)
+    return (plugins.http_filter(plugins.plugin(name, module(name), root_id, '{"attachment": "http"}')),)
 
 
 def stock_exchange() -> tuple[Json, ...]:

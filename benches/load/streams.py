@@ -76,7 +76,7 @@ def all_streams() -> list[Stream]:
             "destination-exchange",
             "destination, the peer known by our exchange",
             **inbound,
-            filters=our_exchange(),
+            filters=our_exchange("stats_inbound"),
             headers=headers_of_peer(),
             labels={**destination, **labels.workload("source", server()["metadata"])},
         ),

@@ -143,7 +143,7 @@ impl Rules {
     /// streams of which it says that, and that are the same call. Is free where nothing
     /// has to be asked.
     pub fn ask(&self, host: &dyn Host) -> Option<Said> {
-        self.asked.as_ref().map(|asked| Said::ask(host, asked.iter().copied()))
+        self.asked.as_ref().map(|asked| Said::ask(host, asked))
     }
 
     /// What the rules say in a callback of the stream, of which the host may have `said`

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use super::element::{Element, Elements, NUMBERS, VOLATILE};
 use super::era::Era;
+use crate::collections::index::is_same_key;
 use crate::wire::pairs;
 
 /// What a list is made of: values, then tests, each in their order; at the end the
@@ -128,33 +129,53 @@ impl Fetched {
     /// are in them.
     pub fn split(&self) -> Option<(&[u8], Measured<'_>)> {
         let volatile = self.content.volatile();
-        let elements = volatile.and(NUMBERS);
         let (count, mut lengths) = pairs::last_lengths(&self.bytes, volatile.len())?;
-        let has_messages = volatile.contains(Element::Messages);
-        let text = if has_messages { lengths.next().filter(|(_, value)| *value == 0)?.0 } else { 0 };
+        let mut bytes = volatile.and(NUMBERS).len().checked_mul(TERMINATED_NUMBER_BYTES)?;
+        if volatile.contains(Element::Messages) {
+            let (text, _) = lengths.next().filter(|(_, value)| *value == 0)?;
+            bytes = bytes.checked_add(text)?.checked_add(TERMINATORS)?;
+        }
         if count != self.content.len() || !lengths.all(|lengths| lengths == (NUMBER_BYTES, 0)) {
             return None;
         }
-        let numbers = elements.len().checked_mul(TERMINATED_NUMBER_BYTES)?;
-        let (rest, numbers) = self.bytes.split_at_checked(self.bytes.len().checked_sub(numbers)?)?;
-        if !has_messages {
-            return Some((rest, Measured { messages: None, elements, numbers }));
+        let (stable, rest) = self.bytes.split_at_checked(self.bytes.len().checked_sub(bytes)?)?;
+        Some((stable, Measured::of(volatile, rest)?))
+    }
+
+    /// What is measured, of a list like one that was split: with the same content, as
+    /// long, and with the same stable bytes, which is all that is looked at.
+    pub fn split_like(&self, content: Content, length: usize, stable: &[u8]) -> Option<Measured<'_>> {
+        if self.content != content || self.bytes.len() != length {
+            return None;
         }
-        let text_begins = rest.len().checked_sub(text.checked_add(TERMINATORS)?)?;
-        let (stable, messages) = rest.split_at_checked(text_begins)?;
-        Some((stable, Measured { messages: messages.get(..text), elements, numbers }))
+        let (own, rest) = self.bytes.split_at_checked(stable.len())?;
+        if is_same_key(own, stable) {
+            Measured::of(content.volatile(), rest)
+        } else {
+            None
+        }
     }
 }
 
 // === impl Measured ===
 
-impl Measured<'_> {
+impl<'a> Measured<'a> {
+    /// Of the end of a list, which has nothing but these values.
+    fn of(volatile: Elements, bytes: &'a [u8]) -> Option<Self> {
+        let elements = volatile.and(NUMBERS);
+        let numbers = elements.len().checked_mul(TERMINATED_NUMBER_BYTES)?;
+        let (messages, numbers) = bytes.split_at_checked(bytes.len().checked_sub(numbers)?)?;
+        let text = messages.len().checked_sub(TERMINATORS);
+        Some(Self { messages: text.and_then(|text| messages.get(..text)), elements, numbers })
+    }
+
     /// A number; below zero it counts as zero.
     pub fn number(&self, element: Element) -> Option<u64> {
         if !self.elements.contains(element) {
             return None;
         }
-        let begin = self.elements.before(element).checked_mul(TERMINATED_NUMBER_BYTES)?;
+        // There are four at most.
+        let begin = self.elements.before(element).wrapping_mul(TERMINATED_NUMBER_BYTES);
         let bytes = self.numbers.get(begin..)?.first_chunk()?;
         Some(u64::try_from(i64::from_le_bytes(*bytes)).unwrap_or(0))
     }
@@ -250,4 +271,38 @@ impl<'a> Batch<'a> {
 
 fn each(elements: Elements) -> impl Iterator<Item = Element> {
     Element::ALL.into_iter().filter(move |element| elements.contains(*element))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A list of a code, counts of messages and a duration.
+    fn fetched(code: &[u8], messages: &[u8], duration: u64) -> Fetched {
+        let values = [Element::ResponseCode, Element::Messages, Element::Duration];
+        let content = Content { values: values.into_iter().collect(), ..Content::default() };
+        let duration = duration.to_le_bytes();
+        let append = |bytes: &[u8], to: &mut Vec<u8>| to.extend_from_slice(bytes);
+        Fetched { content, bytes: pairs::list(3, [code, messages, &duration].into_iter(), append) }
+    }
+
+    #[test]
+    fn of_two_lists_that_are_alike_the_same_is_measured_whichever_way_they_are_split() {
+        let known = fetched(b"200", b"1,2", 7);
+        let (stable, _) = known.split().unwrap();
+        let like = |list: &Fetched| {
+            let measured = list.split_like(known.content, known.bytes.len(), stable)?;
+            let (_, expected) = list.split().unwrap();
+            assert_eq!(format!("{measured:?}"), format!("{expected:?}"));
+            Some((measured.messages?.to_vec(), measured.number(Element::Duration)?))
+        };
+        assert_eq!(like(&fetched(b"200", b"3,4", 9)), Some((b"3,4".to_vec(), 9)));
+        assert_eq!(like(&fetched(b"503", b"1,2", 7)), None, "another code");
+        assert_eq!(like(&fetched(b"200", b"10,2", 7)), None, "another length");
+        let mut longer = fetched(b"200", b"1,2", 7);
+        longer.bytes.push(0);
+        assert_eq!(like(&longer), None, "something behind it");
+        let other = Content { values: known.content.values.minus(NUMBERS), ..known.content };
+        assert!(known.split_like(other, known.bytes.len(), stable).is_none(), "another content");
+    }
 }

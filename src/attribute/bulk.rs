@@ -64,13 +64,11 @@ impl Bulk {
         if self.is_near() {
             return self.read(host, chosen);
         }
-        [chosen, chosen.without_tests()]
-            .into_iter()
-            .find_map(|content| {
-                let token = self.list(host, content)?;
-                Some(Fetched { content, bytes: host.evaluate_expression(token).unwrap_or_default() })
-            })
-            .unwrap_or_default()
+        let list = self.known(chosen).flatten().map(|token| (chosen, token));
+        let Some((content, token)) = list.or_else(|| self.make(host, chosen)) else {
+            return Fetched::default();
+        };
+        Fetched { content, bytes: host.evaluate_expression(token).unwrap_or_default() }
     }
 
     /// Never so in Wasm, whose module is without all that.
@@ -86,11 +84,22 @@ impl Bulk {
         self.near.get().map(read).unwrap_or_default()
     }
 
-    fn list(&self, host: &dyn Host, content: Content) -> Option<ExpressionToken> {
+    /// The list with this content, if it was made.
+    fn known(&self, content: Content) -> Option<Option<ExpressionToken>> {
+        self.lists.borrow().iter().find(|list| list.content == content).map(|list| list.token)
+    }
+
+    /// A list with this content, at least with its values.
+    #[cold]
+    fn make(&self, host: &dyn Host, content: Content) -> Option<(Content, ExpressionToken)> {
+        [content, content.without_tests()].into_iter().find_map(|content| {
+            let known = self.known(content);
+            Some((content, known.unwrap_or_else(|| self.create(host, content))?))
+        })
+    }
+
+    fn create(&self, host: &dyn Host, content: Content) -> Option<ExpressionToken> {
         let mut lists = self.lists.borrow_mut();
-        if let Some(known) = lists.iter().find(|list| list.content == content) {
-            return known.token;
-        }
         if lists.len() >= MAX_LISTS {
             if let Some(token) = lists.remove(0).token {
                 host.delete_expression(token);

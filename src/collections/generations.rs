@@ -22,6 +22,8 @@ pub trait Cached {
 pub struct Generations<E> {
     young: Generation<E>,
     old: Generation<E>,
+    /// The number of the young one that was found or added last.
+    last: usize,
 }
 
 #[derive(Debug)]
@@ -39,14 +41,19 @@ impl<E: Cached> Generations<E> {
     /// see [`Self::insert`].
     pub fn find(&mut self, hash: u64, is_it: impl Fn(&E) -> bool, forget: impl FnMut(E)) -> Option<&E> {
         match self.young.find(hash, &is_it) {
-            Some(number) => self.young.entries.get(number)?.as_ref(),
+            Some(number) => self.last = number,
             None => {
                 let number = self.old.find(hash, &is_it)?;
                 let entry = self.old.entries.get_mut(number)?.take()?;
                 self.insert(hash, entry, forget);
-                self.young.entries.last()?.as_ref()
             }
         }
+        self.last()
+    }
+
+    /// The entry that was found or added last.
+    pub fn last(&self) -> Option<&E> {
+        self.young.entries.get(self.last)?.as_ref()
     }
 
     /// Adds a new entry. What has to go for it is handed to `forget`: `drop`, if nobody
@@ -58,7 +65,8 @@ impl<E: Cached> Generations<E> {
             forgotten.entries.into_iter().flatten().for_each(forget);
         }
         self.young.bytes = self.young.bytes.saturating_add(entry.bytes());
-        self.young.index.insert(hash, self.young.entries.len());
+        self.last = self.young.entries.len();
+        self.young.index.insert(hash, self.last);
         self.young.entries.push(Some(entry));
     }
 
@@ -70,7 +78,7 @@ impl<E: Cached> Generations<E> {
 
 impl<E> Default for Generations<E> {
     fn default() -> Self {
-        Self { young: Generation::default(), old: Generation::default() }
+        Self { young: Generation::default(), old: Generation::default(), last: 0 }
     }
 }
 
@@ -149,6 +157,24 @@ mod tests {
             kept.map(|entry| entry.0).chain(forgotten).map(|text| text.parse().unwrap()).collect();
         all.sort_unstable();
         assert!(all.into_iter().eq(0..1000));
+    }
+
+    #[test]
+    fn the_last_one_is_known_wherever_it_was() {
+        let mut cache = Generations::default();
+        let last = |cache: &Generations<Text>| cache.last().map(|entry| entry.0.clone());
+        assert_eq!(last(&cache), None);
+        for number in 0..200 {
+            let text = number.to_string();
+            cache.insert(7, Text(text.clone()), drop);
+            assert_eq!(last(&cache), Some(text));
+            let older = (number / 2).to_string();
+            if find(&mut cache, &older) {
+                assert_eq!(last(&cache), Some(older));
+            }
+        }
+        cache.clear();
+        assert_eq!(last(&cache), None);
     }
 
     #[test]

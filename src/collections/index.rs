@@ -24,16 +24,24 @@ impl Index {
 
 /// Whether two keys are the same. In Wasm, `==` compares one byte at a time: two
 /// keys of 400 bytes in 0.57 µs, this in 0.08 to 0.14 (V8 of Node 20, `opt-level` 3 and z).
-pub fn is_same_key(mut one: &[u8], mut other: &[u8]) -> bool {
-    while let (Some((word, rest)), Some((other_word, other_rest))) =
+pub fn is_same_key(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    // The last bytes may be compared twice: not one by one.
+    let (Some(end), Some(other_end)) = (one.last_chunk(), other.last_chunk()) else {
+        return one == other;
+    };
+    let (mut one, mut other) = (one, other);
+    while let (Some((bytes, rest)), Some((other_bytes, other_rest))) =
         (one.split_first_chunk(), other.split_first_chunk())
     {
-        if u64::from_le_bytes(*word) != u64::from_le_bytes(*other_word) {
+        if u128::from_le_bytes(*bytes) != u128::from_le_bytes(*other_bytes) {
             return false;
         }
         (one, other) = (rest, other_rest);
     }
-    one == other
+    u128::from_le_bytes(*end) == u128::from_le_bytes(*other_end)
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ pub struct Said(Vec<(ExpressionToken, Option<Vec<u8>>)>);
 
 impl Said {
     /// Asks, in a callback of the stream.
-    pub fn ask(host: &dyn Host, expressions: impl Iterator<Item = ExpressionToken>) -> Self {
-        Self(expressions.map(|token| (token, host.evaluate_expression(token).ok())).collect())
+    pub fn ask(host: &dyn Host, expressions: &[ExpressionToken]) -> Self {
+        Self(expressions.iter().map(|token| (*token, host.evaluate_expression(*token).ok())).collect())
     }
 
     /// What one came to, if it was asked.

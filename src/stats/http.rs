@@ -79,24 +79,22 @@ impl Stream for HttpStream {
         }
         let fetched = recorder.bulk.fetch(host);
         let said = recorder.rules.ask(host);
-        let is_first = self.is_first_report();
-        if !is_first || !recorder.record_again(host, &fetched, said.as_ref()) {
-            self.report_anew(recorder, host, &fetched, said.as_ref(), is_first);
+        if !self.is_first_report() || !recorder.record_again(host, &fetched, said.as_ref()) {
+            self.report_logged(recorder, host, &fetched, said.as_ref());
         }
     }
 }
 
 impl HttpStream {
-    /// Reports a request that is over, of which no like is remembered. Apart from those of
-    /// which one is, so that they run through little code.
+    /// Reads a request attribute by attribute: it is not like one before, or was not seen
+    /// to be. Apart, as is all that is rare: others run through less code that way.
     #[inline(never)]
-    fn report_anew(
+    fn report_logged(
         &mut self,
         recorder: &Recorder,
         host: &dyn Host,
         fetched: &Fetched,
         said: Option<&Said>,
-        is_first: bool,
     ) {
         let batch = Batch::of(fetched);
         let attributes = recorder.attributes(host).with_batch(&batch);
@@ -110,12 +108,13 @@ impl HttpStream {
         let has_messages = protocol == Protocol::Grpc && needs.messages();
         let messages = has_messages.then(|| Messages::read(&attributes)).flatten();
         recorder.bulk.learn(host, &batch);
-        let list = (is_first && batch.sufficed()).then(|| (fetched, batch.seen()));
+        let list = (self.is_first_report() && batch.sufficed()).then(|| (fetched, batch.seen()));
         self.report(recorder, host, &call, &Ending { protocol, outcome, messages, said, list });
     }
 
     /// Without headers: the presence of counts tells that it is gRPC, nothing tells
     /// its status, and the host only who keeps it.
+    #[inline(never)]
     fn report_unlogged(&mut self, recorder: &Recorder, host: &dyn Host) {
         let attributes = recorder.attributes(host);
         let Connection { reporter, identity } = recorder.calls.connection(&attributes);

@@ -13,7 +13,7 @@ use core::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
 
-use crate::attribute::batch::Content;
+use crate::attribute::batch::{Content, Fetched, Measured};
 use crate::collections::generations::{Cached, Generations};
 use crate::collections::index::is_same_key;
 use crate::facts::connections::ConnectionKind;
@@ -30,7 +30,7 @@ pub(crate) struct Memo {
 }
 
 /// What is remembered of a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Known {
     /// What it had and lacked.
     pub(crate) seen: Content,
@@ -45,6 +45,7 @@ pub(crate) struct Known {
 #[derive(Debug)]
 struct Entry {
     content: Content,
+    length: usize,
     stable: Box<[u8]>,
     said: Said,
     connection: ConnectionKind,
@@ -56,6 +57,8 @@ struct Entry {
 pub(crate) struct Likeness<'a> {
     /// What its list was made of.
     pub(crate) content: Content,
+    /// How long that is.
+    pub(crate) length: usize,
     /// What that brought, but for what is measured.
     pub(crate) stable: &'a [u8],
     pub(crate) said: &'a Said,
@@ -71,17 +74,32 @@ pub const MAX_BYTES: usize = 256 * 1024;
 // === impl Memo ===
 
 impl Memo {
+    /// What is remembered of requests like the last one, and what differs, if this is such
+    /// a request: most are, and for that nothing is hashed. `kind_of` tells the kind of its
+    /// connection by what was measured.
+    pub(crate) fn last<'a>(
+        &self,
+        fetched: &'a Fetched,
+        said: &Said,
+        kind_of: impl Fn(&Measured<'a>) -> Option<ConnectionKind>,
+    ) -> Option<(&Known, Measured<'a>)> {
+        let entry = self.known.last()?;
+        let measured = fetched.split_like(entry.content, entry.length, &entry.stable)?;
+        let is_like = entry.said == *said && kind_of(&measured) == Some(entry.connection);
+        is_like.then_some((&entry.known, measured))
+    }
+
     /// What is remembered of requests like this one.
-    pub(crate) fn find(&mut self, request: Likeness<'_>) -> Option<Known> {
+    pub(crate) fn find(&mut self, request: Likeness<'_>) -> Option<&Known> {
         let hash = self.hash(request);
-        self.known.find(hash, |entry| entry.is_of(request), drop).map(|entry| entry.known)
+        self.known.find(hash, |entry| entry.is_of(request), drop).map(|entry| &entry.known)
     }
 
     /// Remembers a request.
     pub(crate) fn put(&mut self, request: Likeness<'_>, known: Known) {
-        let Likeness { content, stable, said, connection } = request;
+        let Likeness { content, length, stable, said, connection } = request;
         let hash = self.hash(request);
-        let entry = Entry { content, stable: stable.into(), said: said.clone(), connection, known };
+        let entry = Entry { content, length, stable: stable.into(), said: said.clone(), connection, known };
         self.known.insert(hash, entry, drop);
     }
 

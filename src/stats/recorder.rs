@@ -20,10 +20,11 @@ use crate::facts::outcome::{AddedBytes, Measures};
 use crate::facts::reader::CallReader;
 use crate::host::metric_name::MetricName;
 use crate::host::say::log_failure;
-use crate::host::{Host, MetricKind};
+use crate::host::{Host, HostError, MetricKind};
 use crate::rules::said::Said;
 use crate::rules::sample::Sample;
 use crate::rules::Rules;
+use crate::series::host_metric::HostMetric;
 use crate::series::key::Series;
 use crate::series::registry::Registry;
 use crate::workload::labels::WorkloadLabels;
@@ -84,28 +85,42 @@ impl Recorder {
 
     /// Records a request like one that is remembered; `false` if none is.
     pub(crate) fn record_again(&self, host: &dyn Host, fetched: &Fetched, said: Option<&Said>) -> bool {
+        let Some(said) = said else {
+            return false;
+        };
+        let memo = self.memo.borrow();
+        let kind_of = |measured: &Measured<'_>| self.calls.connection_kind(measured);
+        if let Some((known, measured)) = memo.last(fetched, said, kind_of) {
+            self.record_known(host, known, &measured);
+            return true;
+        }
+        drop(memo);
+        self.record_like_another(host, fetched, said)
+    }
+
+    /// The same of one that is not like the last one.
+    #[inline(never)]
+    fn record_like_another(&self, host: &dyn Host, fetched: &Fetched, said: &Said) -> bool {
         let Some((request, measured)) = self.likeness(fetched, said) else {
             return false;
         };
-        let Some(known) = self.memo.borrow_mut().find(request) else {
-            return false;
-        };
+        let mut memo = self.memo.borrow_mut();
+        let known = memo.find(request);
+        if let Some(known) = known {
+            self.record_known(host, known, &measured);
+        }
+        known.is_some()
+    }
+
+    fn record_known(&self, host: &dyn Host, known: &Known, measured: &Measured<'_>) {
         self.bulk.follow(known.seen);
         let measures = Measures::read(|element| measured.number(element), self.needs()).without(known.added);
-        let messages = measured.messages.and_then(Messages::parse).unwrap_or_default();
-        let metrics = known.metrics.into_iter().zip(measures.measured());
-        let metrics = metrics.chain(known.messages.into_iter().zip(messages.measured()));
-        let mut result = Ok(());
-        for (metric, (_, value)) in metrics {
-            if let Some((metric, value)) = metric.zip(value) {
-                // As the registry does: a counter with nothing to add is left alone.
-                if value > 0 || metric.kind != MetricKind::Counter {
-                    result = result.and(metric.record(host, value));
-                }
-            }
+        let mut result = record_each(host, &known.metrics, measures.measured());
+        if let Some(text) = measured.messages {
+            let messages = Messages::parse(text).unwrap_or_default();
+            result = result.and(record_each(host, &known.messages, messages.measured()));
         }
         log_failure(host, "recording a metric", result);
-        true
     }
 
     /// Remembers where the samples of a request went, and those of its messages if it had
@@ -132,7 +147,7 @@ impl Recorder {
         };
         // What are no counts now may be some in the next of the same length.
         let has_text = |measured: &Measured<'_>| measured.messages.is_some_and(|text| !text.is_empty());
-        let request = self.likeness(fetched, said);
+        let request = said.and_then(|said| self.likeness(fetched, said));
         let request = request.filter(|(_, measured)| has_text(measured) == of_messages.is_some());
         if let Some(((request, _), known)) = request.zip(settled()) {
             self.memo.borrow_mut().put(request, known);
@@ -141,14 +156,11 @@ impl Recorder {
 
     /// By what a request is remembered, and what differs; `None`: its labels depend on
     /// more than that.
-    fn likeness<'a>(
-        &self,
-        fetched: &'a Fetched,
-        said: Option<&'a Said>,
-    ) -> Option<(Likeness<'a>, Measured<'a>)> {
+    fn likeness<'a>(&self, fetched: &'a Fetched, said: &'a Said) -> Option<(Likeness<'a>, Measured<'a>)> {
         let (stable, measured) = fetched.split()?;
         let connection = self.calls.connection_kind(&measured)?;
-        Some((Likeness { content: fetched.content, stable, said: said?, connection }, measured))
+        let (content, length) = (fetched.content, fetched.bytes.len());
+        Some((Likeness { content, length, stable, said, connection }, measured))
     }
 
     /// Counts a peer whose metadata could not be decoded.
@@ -160,4 +172,22 @@ impl Recorder {
             log_failure(host, "counting a decode error", result);
         }
     }
+}
+
+/// Records what was measured of each metric.
+fn record_each<const N: usize>(
+    host: &dyn Host,
+    metrics: &[Option<HostMetric>; N],
+    measured: [(Metric, Option<u64>); N],
+) -> Result<(), HostError> {
+    let mut result = Ok(());
+    for (metric, (_, value)) in metrics.iter().zip(measured) {
+        if let Some((metric, value)) = metric.zip(value) {
+            // As the registry does: a counter with nothing to add is left alone.
+            if value > 0 || metric.kind != MetricKind::Counter {
+                result = result.and(metric.record(host, value));
+            }
+        }
+    }
+    result
 }

@@ -30,13 +30,12 @@ FLOOR = """\
 cel [response.code, response.flags, xds.cluster_name, request.headers["content-type"], \
 request.duration, request.total_size, response.total_size, connection.id]
 records"""
-# As many as the plugin asks for at the source's side, where an endpoint tells who the peer is.
+# What the plugin asks for at the source's side, where an endpoint tells who the peer is.
 OWN_LIST = """\
-cel [response.code, response.flags, xds.cluster_name, request.headers["content-type"], \
-has(xds.route_name) && (xds.route_name == "allow_any" || xds.route_name == "block_all"), \
-"wasm.istio_stats.upstream_peer" in filter_state, has(filter_state.upstream_peer), \
-has(metadata.filter_metadata.istio_stats), has(upstream.tls_version), \
+cel [response.code, response.flags, xds.cluster_name, xds.route_name, request.headers["content-type"], \
 xds.upstream_host_metadata.filter_metadata.istio.workload, \
+"wasm.istio_stats.upstream_peer" in filter_state, "upstream_peer" in filter_state, \
+has(metadata.filter_metadata.istio_stats), has(upstream.tls_version), \
 request.duration, request.total_size, response.total_size]
 records"""
 LEFT_OUT = "grpc_response_status"

@@ -1,9 +1,12 @@
 //! The list that most attributes of a request are read by.
 
+use std::fs;
+
+use istio_stats::attribute::keys::ENDPOINT;
 use istio_stats::host::fake::{FakeHost, Hostcall, Value};
 use istio_stats::host::{HeaderMap, MetricKind};
 
-use crate::story::{Story, OUTBOUND};
+use crate::story::{Story, OUTBOUND, SERVICE};
 
 /// As many as it takes for the list to follow.
 const MANY: usize = 20;
@@ -145,6 +148,29 @@ fn a_list_of_the_wrong_length_is_not_believed() {
     story.host.set_expression(LIST, Value::List([500i64, 4].map(Value::from).into()));
     serve(&story, &[]);
     assert!(story.series("requests_total").iter().all(|(labels, _)| labels["response_code"] == "200"));
+}
+
+/// `make bench` measures it apart.
+#[test]
+fn the_list_that_is_measured_is_the_one_that_is_read() {
+    let bench = fs::read_to_string("benches/load/request_cpu.py").unwrap();
+    let (_, measured) = bench.split_once("OWN_LIST = \"\"\"\\\ncel ").unwrap();
+    let (measured, _) = measured.split_once("\nrecords").unwrap();
+    let measured = measured.replace("\\\n", "").replace(", ", ",");
+    let story = Story::new(OUTBOUND, "{}");
+    let serve = || {
+        let id = story.open();
+        story.host.set_attribute(&["xds", "cluster_name"], "outbound|80||web");
+        story.host.set_attribute(&["xds", "route_name"], "default");
+        story.host.set_attribute(&SERVICE, Value::map([("host", "web.shop")]));
+        story.host.set_attribute(&ENDPOINT, "web-v1;shop;web;v1;west");
+        story.finish(id);
+    };
+    (0..MANY).for_each(|_| serve());
+    story.host.set_expression(&measured, Value::List([500i64; 13].map(Value::from).into()));
+    serve();
+    let codes = story.series("requests_total");
+    assert!(codes.iter().any(|(labels, _)| labels["response_code"] == "500"), "{measured}");
 }
 
 /// Fewer values are cheaper read singly.

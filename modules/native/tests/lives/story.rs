@@ -54,12 +54,11 @@ struct Proxy {
     is_plain: bool,
     configs: Vec<Option<Config>>,
     lives: Vec<Life>,
-    /// An upstream cluster with handles that is there as long as filters are.
-    stays: Option<(usize, Raw)>,
+    /// From beginning to end: connections are counted by them only.
+    has_handles: bool,
     upstream_clusters: Vec<(usize, Raw)>,
-    requests: i128,
-    /// What is sure to be counted.
-    connections: i128,
+    requests: u128,
+    connections: u128,
 }
 
 /// Lives it.
@@ -93,13 +92,9 @@ fn below(choices: usize) -> usize {
 impl Proxy {
     fn begin() -> Self {
         let settings = take(|input| input.byte());
-        let [is_plain, has_stays, has_handles] = [1, 2, 4].map(|bit| settings & bit != 0);
+        let [is_plain, has_handles] = [1, 2].map(|bit| settings & bit != 0);
         with(|envoy| envoy.is_friendly = is_plain);
-        let mut proxy = Self { is_plain, ..Self::default() };
-        if has_stays {
-            proxy.open_upstream_cluster();
-            proxy.stays = proxy.upstream_clusters.pop();
-        }
+        let mut proxy = Self { is_plain, has_handles, ..Self::default() };
         if has_handles {
             proxy.open_upstream_cluster();
         }
@@ -191,13 +186,19 @@ impl Proxy {
         self.upstream_clusters.push((owner, part));
     }
 
+    /// Any but the first, if it has to stay.
     fn close_upstream_cluster(&mut self) {
-        let count = self.upstream_clusters.len();
-        if count > 0 {
-            let (owner, part) = self.upstream_clusters.remove(below(count));
-            abi::cluster_config_destroy(part);
-            with(|envoy| envoy.forget(owner));
+        let first = usize::from(self.has_handles);
+        if self.upstream_clusters.len() > first {
+            let place = first + below(self.upstream_clusters.len() - first);
+            self.close_this(place);
         }
+    }
+
+    fn close_this(&mut self, place: usize) {
+        let (owner, part) = self.upstream_clusters.remove(place);
+        abi::cluster_config_destroy(part);
+        with(|envoy| envoy.forget(owner));
     }
 
     fn open(&mut self) {
@@ -241,7 +242,7 @@ impl Proxy {
             life.is_over = true;
             abi::complete(raw(life.stream), life.part);
             let config = self.configs[life.config].as_ref();
-            self.requests += i128::from(config.is_some_and(|config| config.is_stats));
+            self.requests += u128::from(config.is_some_and(|config| config.is_stats));
         }
         self.destroy(place);
     }
@@ -252,7 +253,7 @@ impl Proxy {
             life.is_over = true;
             abi::event(raw(life.stream), life.part, flag().into());
             let is_stats = self.configs[life.config].as_ref().is_some_and(|config| config.is_stats);
-            self.connections += i128::from(is_stats && self.stays.is_some());
+            self.connections += u128::from(is_stats && self.has_handles);
         }
         self.destroy(place);
     }
@@ -279,35 +280,22 @@ impl Proxy {
                 None => self.over(last),
             }
         }
+        for place in 0..self.configs.len() {
+            self.give_up_this(place);
+        }
         let counted = |name: &str| with(|envoy| envoy.total(name));
         if self.is_plain {
             assert_eq!(counted("istio_requests_total"), self.requests, "requests");
         }
-        if self.is_plain && self.stays.is_some() {
+        if self.is_plain && self.has_handles {
             assert_eq!(counted("istio_tcp_connections_opened_total"), self.connections, "opened");
             assert_eq!(counted("istio_tcp_connections_closed_total"), self.connections, "closed");
+            assert_eq!(with(|envoy| envoy.gauge("istio_stats_series")), 0, "series of what is gone");
         }
-        let goes_first = flag();
-        for place in 0..self.configs.len() {
-            if goes_first {
-                self.end_what_stays();
-            }
-            self.give_up_this(place);
-        }
-        let left = counted("istio_stats_series");
-        assert!(!self.is_plain || left == 0, "configurations that are gone have {left} series");
-        self.end_what_stays();
         while !self.upstream_clusters.is_empty() {
-            self.close_upstream_cluster();
+            self.close_this(0);
         }
         envoy::check("end");
-    }
-
-    fn end_what_stays(&mut self) {
-        if let Some((owner, part)) = self.stays.take() {
-            abi::cluster_config_destroy(part);
-            with(|envoy| envoy.forget(owner));
-        }
     }
 }
 

@@ -82,8 +82,8 @@ pub fn handles_come_and_go() {
 /// A connection that says nothing after its first byte is reported while it is open.
 pub fn the_silent_are_woken() {
     begin();
+    let (owner, upstream_cluster) = upstream_cluster();
     let settings = Buffer::of(br#"{"tcp_reporting_duration": "0.1s"}"#);
-    let (owner, handles) = upstream_cluster();
     let config = abi::tcp_config(raw(0), Buffer::of(NAME), settings);
     let streams = [(); 2].map(|()| with(Envoy::open));
     let parts = streams.map(|stream| {
@@ -108,7 +108,7 @@ pub fn the_silent_are_woken() {
         envoy::check("close");
     }
     abi::tcp_config_destroy(config);
-    abi::cluster_config_destroy(handles);
+    abi::cluster_config_destroy(upstream_cluster);
     with(|envoy| envoy.forget(owner));
     envoy::check("end");
 }

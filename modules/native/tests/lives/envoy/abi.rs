@@ -131,11 +131,8 @@ callbacks! {
     [http_set_filter_state_bytes network_set_filter_state_bytes] (stream: Raw, key: Buffer, value: Buffer) -> bool {
         with(|envoy| envoy.set_filter_state(stream.addr(), &key.copied(), value.copied()))
     }
-    [http_get_filter_state_bytes network_get_filter_state_bytes] (stream: Raw, key: Buffer, found: *mut Buffer) -> bool {
+    [http_get_filter_state_typed network_get_filter_state_bytes network_get_filter_state_typed] (stream: Raw, key: Buffer, found: *mut Buffer) -> bool {
         point(found, with(|envoy| envoy.filter_state(stream.addr(), &key.copied())))
-    }
-    [http_get_filter_state_typed network_get_filter_state_typed] (stream: Raw, key: Buffer, found: *mut Buffer) -> bool {
-        point(found, with(|envoy| envoy.metadata(stream.addr(), b"", &key.copied())))
     }
     [http_get_timing_info] (stream: Raw, found: *mut Timing) -> () {
         if let Some(end) = with(|envoy| envoy.number(stream.addr())) {
@@ -218,13 +215,10 @@ callbacks! {
             Err(refusal) => refusal,
         }
     }
-    [cluster_metric_counter_add cluster_metric_histogram_record] (series: Raw, value: u64) -> () {
+    [cluster_metric_counter_add cluster_metric_gauge_set cluster_metric_histogram_record] (series: Raw, value: u64) -> () {
         // What it is of may go now, if it can.
         thread::yield_now();
-        with(|envoy| envoy.record_by_handle(series.addr(), Call::Count, value));
-    }
-    [cluster_metric_gauge_set] (series: Raw, value: u64) -> () {
-        with(|envoy| envoy.record_by_handle(series.addr(), Call::Set, value));
+        with(|envoy| envoy.record_by_handle(series.addr(), value));
     }
 }
 

@@ -36,11 +36,10 @@ struct Metric {
 /// One that has a handle.
 pub struct Series {
     owner: usize,
+    kind: Kind,
     name: String,
 }
 
-/// Instead of an owner: gauges of one name are one, whoever's they are.
-const ALL: usize = 0;
 /// Envoy's number for "no".
 const REFUSED: u32 = 2;
 
@@ -63,9 +62,6 @@ impl Envoy {
     pub fn forget(&mut self, owner: usize) {
         self.owners.remove(&owner);
         self.series.retain(|_, series| series.owner != owner);
-        let metrics: Vec<_> = self.owners.values().flat_map(|owner| &owner.metrics).collect();
-        self.totals
-            .retain(|(owner, name), _| *owner != ALL || metrics.iter().any(|metric| metric.name == *name));
     }
 
     /// Whether an upstream cluster said that Envoy may go on.
@@ -73,9 +69,14 @@ impl Envoy {
         self.owners.get(&owner).is_some_and(|owner| owner.is_ready)
     }
 
-    /// What was recorded of a metric, by whatever owner.
-    pub fn total(&self, name: &str) -> i128 {
-        self.totals.iter().filter(|((_, known), _)| known == name).map(|(_, total)| *total).sum()
+    /// What was recorded of a metric, in all.
+    pub fn total(&self, name: &str) -> u128 {
+        self.totals.get(name).copied().unwrap_or_default()
+    }
+
+    /// What a gauge was last set to.
+    pub fn gauge(&self, name: &str) -> u64 {
+        self.gauges.get(name).copied().unwrap_or_default()
     }
 
     pub(super) fn is_ready(&mut self, owner: usize) {
@@ -130,35 +131,32 @@ impl Envoy {
             self.wrong(format!("{call:?} of a {:?}", metric.kind));
             return REFUSED;
         }
-        self.add(owner, call, metric.name, value);
+        self.add(metric.kind, metric.name, value);
         0
-    }
-
-    fn add(&mut self, owner: usize, call: Call, name: String, value: u64) {
-        match call {
-            Call::Count | Call::Sample => *self.totals.entry((owner, name)).or_default() += i128::from(value),
-            Call::Set => *self.totals.entry((ALL, name)).or_default() = value.into(),
-        }
     }
 
     pub(super) fn resolve(&mut self, owner: usize, number: usize, labels: &[Vec<u8>]) -> Result<usize, u32> {
         let metric = self.metric(owner, number, labels).ok_or(REFUSED)?;
-        if labels.is_empty() {
-            self.wrong("a metric without labels has no handle");
-            return Err(REFUSED);
-        }
         if !self.is_friendly && self.take(|input| input.below(8)) == 7 {
             return Err(REFUSED);
         }
         let series = self.new_number();
-        self.series.insert(series, Series { owner, name: metric.name });
+        self.series.insert(series, Series { owner, kind: metric.kind, name: metric.name });
         Ok(series)
     }
 
-    pub(super) fn record_by_handle(&mut self, series: usize, call: Call, value: u64) {
+    pub(super) fn record_by_handle(&mut self, series: usize, value: u64) {
         match self.series.get(&series) {
-            Some(Series { owner, name }) => self.add(*owner, call, name.clone(), value),
+            Some(Series { kind, name, .. }) => self.add(*kind, name.clone(), value),
             None => self.wrong("a handle is used of what is gone"),
+        }
+    }
+
+    fn add(&mut self, kind: Kind, name: String, value: u64) {
+        if kind == Kind::Gauge {
+            self.gauges.insert(name, value);
+        } else {
+            *self.totals.entry(name).or_default() += u128::from(value);
         }
     }
 

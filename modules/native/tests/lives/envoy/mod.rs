@@ -48,8 +48,9 @@ pub struct Envoy {
     schedulers: BTreeMap<usize, usize>,
     /// Streams whose hook was asked for.
     commits: Vec<usize>,
-    /// What was recorded in all, by owner and metric.
-    totals: BTreeMap<(usize, String), i128>,
+    /// What was recorded in all, by metric, and what gauges were set to.
+    totals: BTreeMap<String, u128>,
+    gauges: BTreeMap<String, u64>,
     wrongs: Vec<String>,
 }
 

@@ -175,13 +175,8 @@ pub(crate) fn owned(append: impl FnOnce(&mut Vec<u8>) -> bool) -> Option<Vec<u8>
 /// What Envoy points to for one of its filters.
 fn copied(call: impl FnOnce(*mut Buffer) -> bool) -> Option<Vec<u8>> {
     let mut found = Buffer::NONE;
-    call(&mut found).then(|| {
-        // SAFETY: Envoy keeps the bytes until the hook ends or something is set, and they are copied here.
-        let bytes = unsafe { found.bytes() };
-        #[cfg(feature = "panics")]
-        crate::barrier::provoke(bytes);
-        bytes.to_vec()
-    })
+    // SAFETY: Envoy keeps the bytes until the hook ends or something is set, and they are copied here.
+    call(&mut found).then(|| unsafe { found.bytes() }.to_vec())
 }
 
 /// Once, not in each place where something is read: a worker that slept has little of its code in the caches.
@@ -208,7 +203,10 @@ impl Buffer {
             return &[];
         }
         // SAFETY: whoever made the buffer says that so many bytes are there, and the caller that they stay.
-        unsafe { slice::from_raw_parts(self.ptr, self.length) }
+        let bytes = unsafe { slice::from_raw_parts(self.ptr, self.length) };
+        #[cfg(feature = "panics")]
+        crate::barrier::provoke(bytes);
+        bytes
     }
 }
 

@@ -110,8 +110,6 @@ impl Connection {
             let room = max_bytes.saturating_sub(data.len());
             data.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         }
-        #[cfg(feature = "panics")]
-        crate::barrier::provoke(&data);
         Some(data)
     }
 

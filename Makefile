@@ -9,8 +9,8 @@ LINKED := $(TARGET_DIR)/$(WASM_TARGET)/release
 # A module over this size fails the build: each VM compiles and keeps its own.
 MAX_KB := 320
 
-# The processors that the command is released for.
-ARCHITECTURES := $(subst arm64,aarch64,$(shell uname -m))
+# The processors that the command and the native module are released for.
+ARCHITECTURES ?= $(subst arm64,aarch64,$(shell uname -m))
 
 SOAK_MINUTES := 10
 # Or native.
@@ -101,11 +101,13 @@ scale: ## many proxies, their Prometheis and a store: what each form takes, besi
 dist: ## what is released: modules, command, images, bills of materials, SHA256SUMS (ARCHITECTURES="x86_64 aarch64"; docs/release.md)
 	@scripts/setup dist $(ARCHITECTURES)
 	@$(MAKE) --no-print-directory build
+	@scripts/build-native dist $(ARCHITECTURES)
 	@scripts/build-command dist $(ARCHITECTURES)
 	@.venv/bin/python -m scripts.dist
 
 reproducible: ## a build in another folder with another CARGO_HOME has to give the same bytes
 	@$(MAKE) --no-print-directory build
+	@scripts/build-native dist $(ARCHITECTURES)
 	@scripts/build-command dist $(ARCHITECTURES)
 	@scripts/check-reproducible $(ARCHITECTURES)
 

@@ -2,7 +2,7 @@
 
 A Wasm module's has the form Istio calls "compat": a usual image whose last layer has `plugin.wasm` at its root.
 Registries, Docker and Istio's agent take it; they need not know Wasm. The native module's is to be mounted. A program
-is the entry point of its image, of which there is one for each processor.
+is the entry point of its image. Of these two there is an image for each processor.
 """
 
 import hashlib
@@ -106,7 +106,7 @@ class Layout:
         loaded = {"Config": _path(config["digest"]), "RepoTags": [reference], "Layers": [_path(layer["digest"])]}
         self._docker.setdefault("manifest.json", _json([loaded]))
         described = self._add(MANIFEST, _json(manifest))
-        return {**described, "platform": platform} if content.product.is_program else described
+        return {**described, "platform": platform} if content.product.is_of_a_processor else described
 
     def _add(self, media_type: str, content: bytes) -> Json:
         digest = _digest(content)

@@ -23,13 +23,18 @@ class Product:
     # Where it is not built, a release goes on without it.
     is_optional: bool = False
 
+    @property
+    def is_of_a_processor(self) -> bool:
+        """Whether its image is one of several under one name."""
+        return self.target.partition("-")[0] in ARCHITECTURES
+
 
 def products(host: str) -> list[Product]:
-    """All of them, those of one image together; `host` is this machine's target, for which the native module is."""
+    """All of them, those of one image together; `host` is this machine's target, whose native module needs no name."""
     return [
         _wasm("istio_stats", "Istio's standard metrics for any Envoy"),
         _wasm("metadata_exchange", "Exchange of workload metadata with the peer, for istio_stats"),
-        _native(host),
+        *(_native(machine, host) for machine in ARCHITECTURES),
         *map(_command, ARCHITECTURES),
     ]
 
@@ -40,13 +45,18 @@ def _wasm(name: str, description: str) -> Product:
     return Product(f"{name}.wasm", package, "wasm32-wasip1", description, name, "plugin.wasm")
 
 
-def _native(host: str) -> Product:
-    file = "libistio_stats.so"
-    description = "Istio's standard metrics and the exchange, as a native module of Envoy 1.40 and later"
-    # Any other machine has none.
-    architecture = ARCHITECTURES.get(host.partition("-")[0], "amd64")
+def _native(machine: str, host: str) -> Product:
+    name = "libistio_stats"
+    own = f"{name}.so"
     return Product(
-        file, "native-module", host, description, "libistio_stats", file, architecture=architecture, is_optional=True
+        own if host.startswith(f"{machine}-") else f"{name}-{machine}.so",
+        "native-module",
+        f"{machine}-unknown-linux-gnu",
+        "Istio's standard metrics and the exchange, as a native module of Envoy 1.40 and later",
+        name,
+        own,
+        architecture=ARCHITECTURES[machine],
+        is_optional=True,
     )
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -12,20 +11,10 @@ from pathlib import Path
 import pytest
 
 from lab.paths import command
-from tests.dist.release import COMMANDS, DIST, ROOT, VERSION, need, need_docker, run
+from tests.dist.release import COMMANDS, DIST, ROOT, VERSION, emulator_for, need_docker, run
 
 of_every_processor = pytest.mark.parametrize("name", COMMANDS)
 IMAGE = "istio-stats-command"
-
-
-def _can_run(name: str) -> str:
-    """What runs a program for that processor here: nothing, or an emulator."""
-    machine = name.rpartition("-")[2]
-    if machine == platform.machine():
-        return ""
-    emulator = shutil.which(f"qemu-{machine}-static")
-    need(emulator, f"qemu-{machine}-static: apt install qemu-user-static")
-    return str(emulator)
 
 
 def test_it_is_built_for_this_machine() -> None:
@@ -50,7 +39,7 @@ def test_nothing_in_it_says_who_built_it(name: str) -> None:
 
 @of_every_processor
 def test_it_runs_and_knows_which_build_it_is(name: str) -> None:
-    emulator = _can_run(name)
+    emulator = emulator_for(name.rpartition("-")[2])
     command = [*filter(None, [emulator]), str(DIST / name)]
     assert run(*command, "--version") == f"istio-stats {run('scripts/version').strip()}\n"
     checking = [*command, "check", "-"]
@@ -60,7 +49,7 @@ def test_it_runs_and_knows_which_build_it_is(name: str) -> None:
 
 @of_every_processor
 def test_alone_in_its_image_it_is_the_entry_point(name: str, tmp_path: Path) -> None:
-    if _can_run(name):
+    if emulator_for(name.rpartition("-")[2]):
         pytest.skip("an emulator is no file of the image")
     architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
     run(

@@ -14,7 +14,18 @@ import pytest
 
 from lab.tree import Json
 from tests.dist import istio
-from tests.dist.release import DIST, IMAGES, MODULES, NATIVE, VERSION, need_docker, need_skopeo, run
+from tests.dist.release import (
+    DIST,
+    IMAGES,
+    MODULES,
+    NATIVE,
+    NATIVE_IMAGE,
+    VERSION,
+    need_docker,
+    need_skopeo,
+    run,
+    target_of,
+)
 
 of_every_image = pytest.mark.parametrize("name", IMAGES)
 of_every_module = pytest.mark.parametrize("name", MODULES)
@@ -80,15 +91,19 @@ def test_istios_agent_finds_the_module(name: str) -> None:
     assert istio.module(manifest, _reader(DIST / "oci" / name)) == _wasm(name)
 
 
-@pytest.mark.parametrize("name", NATIVE)
-def test_the_native_module_is_alone_in_its_image(name: str) -> None:
-    directory = DIST / "oci" / name
-    manifest = _manifest(name)
-    config = json.loads(_reader(directory)(manifest["config"]["digest"]))
-    assert config["architecture"] == {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
-    with tarfile.open(fileobj=io.BytesIO(_layer(directory, manifest))) as members:
-        held = {member.name: _content(members, member) for member in members}
-    assert held == {f"{name}.so": (DIST / f"{name}.so").read_bytes()}
+def test_the_native_module_is_alone_in_the_image_of_each_processor() -> None:
+    directory = DIST / "oci" / NATIVE_IMAGE
+    found = {}
+    for manifest in _manifests(directory):
+        config = json.loads(_reader(directory)(manifest["config"]["digest"]))
+        with tarfile.open(fileobj=io.BytesIO(_layer(directory, manifest))) as members:
+            [member] = members
+            assert member.name == "libistio_stats.so"
+            found[config["architecture"]] = _content(members, member)
+    names = {"x86_64": "amd64", "aarch64": "arm64"}
+    machines = {name: target_of(name).partition("-")[0] for name in NATIVE}
+    assert found == {names[machine]: (DIST / f"{name}.so").read_bytes() for name, machine in machines.items()}
+    assert names[platform.machine()] in found
 
 
 @of_every_image
@@ -127,11 +142,13 @@ def test_no_clock_and_no_user_is_in_it(name: str) -> None:
         assert "created" not in config and "org.opencontainers.image.created" not in manifest["annotations"]
 
 
-@pytest.mark.parametrize("name", [*MODULES, *NATIVE])
+@pytest.mark.parametrize("name", [*MODULES, NATIVE_IMAGE])
 def test_no_clock_is_in_what_is_compressed(name: str) -> None:
-    layer = _reader(DIST / "oci" / name)(_manifest(name)["layers"][0]["digest"])
-    # RFC 1952: no name, comment or extra field, and no time.
-    assert layer[3] == 0 and layer[4:8] == bytes(4)
+    directory = DIST / "oci" / name
+    for manifest in _manifests(directory):
+        layer = _reader(directory)(manifest["layers"][0]["digest"])
+        # RFC 1952: no name, comment or extra field, and no time.
+        assert layer[3] == 0 and layer[4:8] == bytes(4)
 
 
 @of_every_image

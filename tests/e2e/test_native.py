@@ -6,13 +6,12 @@ from functools import partial
 from lab.tree import Json, nodes
 from lab.waiting import await_equal
 from tests.e2e.harness import clients
-from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.doctor import diagnose
 from tests.e2e.harness.forms import Form, each_of
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.runnable import Wrapper
 from tests.e2e.harness.sidecar import east, west
-from tests.e2e.harness.standalone import REVIEWS, LoggerPair
+from tests.e2e.harness.standalone import LoggerPair
 from tests.e2e.harness.workloads import STOCK
 
 pytestmark = each_of(Form.NATIVE, Form.LOOKED_UP)
@@ -20,22 +19,8 @@ pytestmark = each_of(Form.NATIVE, Form.LOOKED_UP)
 
 def test_the_samples(mesh: Mesh, backend: int, grpc_backend_port: int, doubler: int) -> None:
     pair = LoggerPair(mesh, backend, grpc_backend_port, doubler, form="native")
-    with clients.http1(pair["east"].port("outbound")) as caller:
-        for _ in range(5):
-            assert caller.get("/", headers=REVIEWS).status_code == 200
-    for _ in range(2):
-        traffic.converse(pair["east"].port("outbound_tcp"))
-    both = ("east", "west", "frontend", "reviews")
-    expected = {(*both, "reviews.shop.svc.cluster.local", "reviews", "shop"): 5.0}
-    connections = {(*both, "ledger.shop.svc.cluster.local", "ledger", "shop"): 2.0}
-    labels = [
-        *("source_cluster", "destination_cluster", "source_app", "destination_app"),
-        *("destination_service", "destination_service_name", "destination_service_namespace"),
-    ]
+    pair.call_and_expect()
     for name in ("east", "west"):
-        await_equal(partial(mesh.requests, name, labels), expected, f"requests of {name}")
-        closed = partial(mesh.requests, name, labels, "istio_tcp_connections_closed_total")
-        await_equal(closed, connections, f"connections of {name}")
         assert diagnose(pair[name]) == {}
 
 

@@ -3,11 +3,15 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import yaml
 
 from lab.paths import ROOT
 from lab.tree import Json
+from lab.waiting import await_equal
+from tests.e2e.harness import clients
+from tests.e2e.harness import tcp_traffic as traffic
 from tests.e2e.harness.envoy import Envoy
 from tests.e2e.harness.mesh import Mesh
 from tests.e2e.harness.runnable import Runnable
@@ -65,3 +69,22 @@ class LoggerPair:
 
     def __getitem__(self, name: str) -> Envoy:
         return self.mesh[name]
+
+    def call_and_expect(self) -> None:
+        """Sends some requests and opens some connections, which both are to count under the names of both sides."""
+        with clients.http1(self["east"].port("outbound")) as caller:
+            for _ in range(5):
+                assert caller.get("/", headers=REVIEWS).status_code == 200
+        for _ in range(2):
+            traffic.converse(self["east"].port("outbound_tcp"))
+        both = ("east", "west", "frontend", "reviews")
+        requests = {(*both, "reviews.shop.svc.cluster.local", "reviews", "shop"): 5.0}
+        connections = {(*both, "ledger.shop.svc.cluster.local", "ledger", "shop"): 2.0}
+        labels = [
+            *("source_cluster", "destination_cluster", "source_app", "destination_app"),
+            *("destination_service", "destination_service_name", "destination_service_namespace"),
+        ]
+        for name in ("east", "west"):
+            await_equal(partial(self.mesh.requests, name, labels), requests, f"requests of {name}")
+            closed = partial(self.mesh.requests, name, labels, "istio_tcp_connections_closed_total")
+            await_equal(closed, connections, f"connections of {name}")

@@ -32,7 +32,11 @@ impl Node {
         FOUND.get_or_init(|| Self::of_command_line(&env::args().collect::<Vec<_>>())).clone()
     }
 
-    fn of_command_line(arguments: &[String]) -> Result<Self, String> {
+    /// That which a command line tells.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn of_command_line(arguments: &[String]) -> Result<Self, String> {
         let mut node = Map::new();
         if let Some(path) = option(arguments, &["-c", "--config-path"]) {
             let text = read(path).map_err(|error| format!("{path}: {error}"))?;
@@ -161,6 +165,17 @@ mod tests {
         let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../envoy-config/standalone/west.yaml");
         let node = of(&["envoy", "-c", sample]).unwrap();
         assert_eq!(text(&node, &["metadata", "LABELS", "app"]).as_deref(), Some("reviews"));
+    }
+
+    #[test]
+    fn what_the_fuzzer_begins_with_tells_somebody_or_nobody() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/bootstrap");
+        let files = fs::read_dir(corpus).unwrap().map(|file| file.unwrap().path());
+        let told = files.filter(|path| {
+            let bytes = fs::read(path).unwrap();
+            of(&["envoy", "--config-yaml", &String::from_utf8_lossy(&bytes)]).is_ok()
+        });
+        assert!(told.count() >= 2);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The native module in a fake Envoy, through nothing but the interface that the real one has: lives of filters,
-//! requests and connections in orders that Envoy has, with answers as hostile as they can be.
+//! requests and connections in orders that Envoy has, with answers as hostile as they can be. `make fuzz` has
+//! libFuzzer tell more of them, `make memory` has Valgrind watch these.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -17,6 +18,7 @@ mod input;
 mod story;
 mod threads;
 
+use std::fs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use istio_stats_native as _;
@@ -40,6 +42,18 @@ fn handles_come_and_go() {
 fn the_silent_are_woken() {
     let _alone = alone();
     threads::the_silent_are_woken();
+}
+
+#[test]
+fn what_the_fuzzer_begins_with() {
+    let _alone = alone();
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/native");
+    let files: Vec<_> = fs::read_dir(corpus).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        println!("{}", file.display());
+        story::run(&fs::read(file).unwrap());
+    }
 }
 
 #[test]

@@ -34,8 +34,8 @@ const TEXTS: [&str; 12] = [
     "TLSv1.3",
 ];
 const NUMBERS: [u64; 8] = [0, 1, 2, 200, 503, 1 << 63, u64::MAX, u32::MAX as u64];
-/// Longer than any name.
-const LONG: usize = 70_000;
+/// Longer than any text that is looked at.
+const LONG: usize = 5000;
 
 impl Envoy {
     pub(super) fn attribute(&mut self, stream: usize, attribute: u32) -> Told {

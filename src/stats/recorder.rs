@@ -115,10 +115,10 @@ impl Recorder {
     fn record_known(&self, host: &dyn Host, known: &Known, measured: &Measured<'_>) {
         self.bulk.follow(known.seen);
         let measures = Measures::read(|element| measured.number(element), self.needs()).without(known.added);
-        let mut result = record_each(host, &known.metrics, measures.measured());
+        let mut result = record_each(host, &known.metrics, &measures.measured());
         if let Some(text) = measured.messages {
             let messages = Messages::parse(text).unwrap_or_default();
-            result = result.and(record_each(host, &known.messages, messages.measured()));
+            result = result.and(record_each(host, &known.messages, &messages.measured()));
         }
         log_failure(host, "recording a metric", result);
     }
@@ -175,14 +175,14 @@ impl Recorder {
 }
 
 /// Records what was measured of each metric.
-fn record_each<const N: usize>(
+fn record_each(
     host: &dyn Host,
-    metrics: &[Option<HostMetric>; N],
-    measured: [(Metric, Option<u64>); N],
+    metrics: &[Option<HostMetric>],
+    measured: &[(Metric, Option<u64>)],
 ) -> Result<(), HostError> {
     let mut result = Ok(());
     for (metric, (_, value)) in metrics.iter().zip(measured) {
-        if let Some((metric, value)) = metric.zip(value) {
+        if let Some((metric, value)) = metric.zip(*value) {
             // As the registry does: a counter with nothing to add is left alone.
             if value > 0 || metric.kind != MetricKind::Counter {
                 result = result.and(metric.record(host, value));

@@ -22,6 +22,7 @@ pytestmark = each_of(Form.NATIVE)
 UPSTREAM_CLUSTER = bootstrap.TYPE + "envoy.config.cluster.v3.Cluster"
 CLOSED = "istio_tcp_connections_closed_total"
 CHANGES = 30
+ABSENCE = r"\[error\].*TCP is not reported: there is no upstream cluster of this module"
 
 
 class Discovered(Wrapper):
@@ -65,12 +66,10 @@ def _closed(envoy: Envoy) -> float:
 
 def test_an_upstream_cluster_that_comes_and_goes_breaks_no_connection(mesh: Mesh, doubler: int, tmp_path: Path) -> None:
     """It comes when the listener is there already. What happens while it is away is lost, and said once."""
-    absent = r"\[error\].*TCP is not reported: there is no upstream cluster of this module"
-    proxy = Discovered(tcp.west(doubler, exchange=ABSENT, workers=4, expected_log=(absent,)), tmp_path)
+    proxy = Discovered(tcp.west(doubler, exchange=ABSENT, workers=4, expected_log=(ABSENCE,)), tmp_path)
     envoy = mesh.run(proxy)
     port = envoy.port("west")
     traffic.converse(port)
-    diagnose(envoy, "tcp-without-handles")
 
     load = Load()
     with load.running(*[(job, port) for job in (load.tcp_fresh, load.tcp_fresh, load.tcp, load.tcp)]):
@@ -88,7 +87,11 @@ def test_an_upstream_cluster_that_comes_and_goes_breaks_no_connection(mesh: Mesh
             traffic.converse(port)
         if handles:
             await_equal(partial(_closed, envoy), before + connections, "connections")
-    diagnose(envoy)
+
+
+def test_doctor_says_that_the_upstream_cluster_is_missing(mesh: Mesh, doubler: int, tmp_path: Path) -> None:
+    envoy = mesh.run(Discovered(tcp.west(doubler, exchange=ABSENT, expected_log=(ABSENCE,)), tmp_path))
+    diagnose(envoy, "tcp-without-handles")
 
 
 def test_what_no_upstream_cluster_defines_is_said_and_the_rest_is_reported(mesh: Mesh, doubler: int) -> None:

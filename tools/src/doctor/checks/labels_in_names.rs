@@ -88,7 +88,9 @@ fn expected_in_names(seen: &Seen) -> Option<Finding> {
     if counted {
         return None;
     }
-    let plugins: Vec<_> = admin.dump.plugins(Artefact::IstioStats).map(|(_, plugin)| plugin).collect();
+    // Labels of the native form are in no name.
+    let by_names = admin.dump.plugins(Artefact::IstioStats).filter(|(_, plugin)| !plugin.is_native);
+    let plugins: Vec<_> = by_names.map(|(_, plugin)| plugin).collect();
     let wanted: BTreeSet<_> = plugins.iter().flat_map(|plugin| configured_labels(plugin)).collect();
     let lacking: BTreeSet<_> = wanted.into_iter().filter(|label| !admin.dump.has_tag(label)).collect();
     if lacking.is_empty() {

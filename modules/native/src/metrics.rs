@@ -29,6 +29,8 @@ pub(crate) struct Vectors {
 #[derive(Clone, Debug)]
 struct Known {
     shape: Arc<MetricShape>,
+    /// What a plugin says of itself.
+    is_own: bool,
     /// `None`: it is recorded by handle only.
     vector: Option<Vector>,
 }
@@ -65,6 +67,11 @@ struct One {
 const UNDEFINED: HostError = HostError { call: "define_metric", status: HostError::NOT_FOUND };
 const UNKNOWN: HostError = HostError { call: "record_metric", status: HostError::NOT_FOUND };
 
+/// Whether a metric is none of streams.
+fn is_own(name: &str) -> bool {
+    name.strip_prefix(PREFIX).is_some_and(|name| name.starts_with("stats_"))
+}
+
 fn refused(call: &'static str) -> impl FnOnce(Refused) -> HostError {
     move |Refused(status)| HostError { call, status }
 }
@@ -94,7 +101,7 @@ impl Vectors {
         let vector = vector.map_err(refused("define_metric"))?;
         let labels = labels.map(ToOwned::to_owned).collect();
         let shape = Arc::new(MetricShape { kind, name: name.to_owned(), labels });
-        self.known.push(Known { shape, vector });
+        self.known.push(Known { shape, is_own: is_own(name), vector });
         Ok(())
     }
 
@@ -145,9 +152,11 @@ impl Vectors {
 // === impl Known ===
 
 impl Known {
-    /// By handle where there is one, else by the values of its labels.
+    /// By handle where there is one, else by the values of its labels. Not so what a plugin says of itself, if it
+    /// can be helped: Envoy forgets that with the configuration that said it.
     fn record(&self, handle: &Cell<handles::Known>, values: &LabelValues, value: u64) -> Result<(), Failure> {
-        if handles::record(handle, &self.shape, values, value) {
+        let is_by_handle = !self.is_own || self.vector.is_none();
+        if is_by_handle && handles::record(handle, &self.shape, values, value) {
             return Ok(());
         }
         let vector = self.vector.ok_or_else(|| Failure::NoHandle(self.shape.clone()))?;
@@ -168,7 +177,7 @@ impl Series {
         kind: MetricKind,
         name: MetricName<'_>,
     ) -> Result<MetricId, HostError> {
-        let is_own = name.name().strip_prefix(PREFIX).is_some_and(|name| name.starts_with("stats_"));
+        let is_own = is_own(name.name());
         if let Some(number) = self.own.borrow().get(name.stat_name()).filter(|_| is_own) {
             return Ok(MetricId(*number));
         }

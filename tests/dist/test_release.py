@@ -78,7 +78,7 @@ def test_the_bill_lists_what_is_linked(name: str, package: str) -> None:
     del components[std]
 
     linked, checksums = _linked(package, target_of(name)), _checksums()
-    assert len(linked) > 10 and ("proxy-wasm", "0.2.5") in linked
+    assert len(linked) > 10 and ("base64", "0.22.1") in linked
     assert components.keys() == linked.keys()
     for key, component in components.items():
         assert component["purl"] == "pkg:cargo/{}@{}".format(*key)

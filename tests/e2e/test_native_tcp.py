@@ -64,6 +64,10 @@ def _closed(envoy: Envoy) -> float:
     return sum(family.series.values()) if family else 0
 
 
+def _await_closed(envoy: Envoy, least: float) -> None:
+    wait_until(lambda: _closed(envoy) >= least, f"{least} connections to be closed")
+
+
 def test_an_upstream_cluster_that_comes_and_goes_breaks_no_connection(mesh: Mesh, doubler: int, tmp_path: Path) -> None:
     """It comes when the listener is there already. What happens while it is away is lost, and said once."""
     proxy = Discovered(tcp.west(doubler, exchange=ABSENT, workers=4, expected_log=(ABSENCE,)), tmp_path)
@@ -86,7 +90,8 @@ def test_an_upstream_cluster_that_comes_and_goes_breaks_no_connection(mesh: Mesh
         for _ in range(connections):
             traffic.converse(port)
         if handles:
-            await_equal(partial(_closed, envoy), before + connections, "connections")
+            # Connections of the load may still have been on their way to their end.
+            _await_closed(envoy, before + connections)
 
 
 def test_doctor_says_that_the_upstream_cluster_is_missing(mesh: Mesh, doubler: int, tmp_path: Path) -> None:

@@ -64,8 +64,10 @@ def _closed(envoy: Envoy) -> float:
     return sum(family.series.values()) if family else 0
 
 
-def _await_closed(envoy: Envoy, least: float) -> None:
-    wait_until(lambda: _closed(envoy) >= least, f"{least} connections to be closed")
+def _await_rest(envoy: Envoy) -> None:
+    """Until no connection is on its way to its end: from then on only new ones are counted."""
+    active = partial(envoy.stats, r"^listener\.127\.0\.0\.1_\d+\.downstream_cx_active$")
+    await_equal(lambda: sum(active().values()), 0, "connections")
 
 
 def test_an_upstream_cluster_that_comes_and_goes_breaks_no_connection(mesh: Mesh, doubler: int, tmp_path: Path) -> None:
@@ -86,12 +88,12 @@ def test_an_upstream_cluster_that_comes_and_goes_breaks_no_connection(mesh: Mesh
     for handles, connections in (([plugins.native_handles()], 7), ([], 3), ([plugins.native_handles()], 11)):
         proxy.publish(*handles)
         await_equal(lambda: "istio_stats::" in envoy.admin("/clusters").text, bool(handles), "there")
+        _await_rest(envoy)
         before = _closed(envoy)
         for _ in range(connections):
             traffic.converse(port)
         if handles:
-            # Connections of the load may still have been on their way to their end.
-            _await_closed(envoy, before + connections)
+            await_equal(partial(_closed, envoy), before + connections, "connections")
 
 
 def test_doctor_says_that_the_upstream_cluster_is_missing(mesh: Mesh, doubler: int, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""What the modules take beside CPU time: bytes to fetch, time until Envoy is ready, memory of each worker."""
+"""What the modules take beside requests: bytes, time until Envoy is ready, memory of each worker, CPU time at rest."""
 
 import statistics
+import time
 from pathlib import Path
 
 from benches.load import mesh
@@ -15,8 +16,11 @@ from lab.tree import Json
 
 RUNS = 5
 WORKERS = (1, 4)
+IDLE_WORKERS = 16
 # Enough connections that every worker has some.
 CONNECTIONS, REQUESTS = 32, 3200
+# Whoever defines series for others comes to rest after half a minute.
+REST_SECONDS, IDLE_SECONDS = 35, 20
 
 
 def run(effort: float) -> Part:
@@ -32,8 +36,12 @@ def run(effort: float) -> Part:
                 if workers == WORKERS[0]:
                     ready[name].append(seconds)
             print(".", end="", flush=True)
+    idle = {}
+    for name, (variant, _) in variants.items():
+        idle[name] = measure_idle(variant)
+        print(".", end="", flush=True)
     print()
-    return report(variants, ready, resident, {"envoy": version, "runs": runs})
+    return report(variants, ready, resident, idle, {"envoy": version, "runs": runs})
 
 
 def all_variants() -> Json:
@@ -66,10 +74,21 @@ def measure(variant: Variant, workers: int) -> tuple[float, int, str]:
         return envoys.proxy.seconds_to_ready, envoys.proxy.resident_bytes(), envoys.proxy.version
 
 
+def measure_idle(variant: Variant) -> float:
+    """The share of a core that an Envoy takes to which nobody speaks."""
+    with Processes() as processes:
+        proxy = mesh.Mesh(processes, "footprint", [variant], IDLE_WORKERS).proxy
+        time.sleep(REST_SECONDS)
+        before = proxy.cpu_seconds()
+        time.sleep(IDLE_SECONDS)
+        return (proxy.cpu_seconds() - before) / IDLE_SECONDS
+
+
 def report(
     variants: dict[str, tuple[Variant, tuple[Path, ...]]],
     ready: dict[str, list[float]],
     resident: Json,
+    idle: dict[str, float],
     about: Json,
 ) -> Part:
     few, many = WORKERS
@@ -88,13 +107,17 @@ def report(
                 f"{statistics.median(ready[name]) * 1000:.0f}",
                 f"{memory(name, few):.1f}",
                 f"{each_worker:.1f}",
+                f"{idle[name] * 100:.2f}",
             ]
         )
     return Part(
         name="footprint",
-        title="Size, time to ready and memory (anonymous, resident): medians",
-        columns=["variant", "modules, kB", "ms to ready", "MiB, 1 worker", "MiB, each further worker"],
+        title="Size, time to ready, memory (anonymous, resident) and CPU time at rest: medians, the last once",
+        columns=[
+            *("variant", "modules, kB", "ms to ready", "MiB, 1 worker", "MiB, each further worker"),
+            f"% of a core at rest, {IDLE_WORKERS} workers",
+        ],
         rows=rows,
         about=about,
-        raw={"ready": ready, "resident": resident},
+        raw={"ready": ready, "resident": resident, "idle": idle},
     )

@@ -32,6 +32,14 @@ pub struct Background {
 /// How often the queue is looked at.
 pub const TICK: Duration = Duration::from_millis(20);
 
+/// How often it is when nobody wanted anything for [`QUIET`]. Idle workers look, too, since none can
+/// know that it is not the main thread: at the pace of [`TICK`] sixteen of them took 5 % of a core.
+/// Well within the patience of whoever waits.
+pub const QUIET_TICK: Duration = Duration::from_millis(500);
+
+/// How long whoever defines expects more. Also after its beginning: an upgrade may go on elsewhere.
+pub const QUIET: Duration = Duration::from_secs(30);
+
 /// How often a worker looks for answers: in small portions, since its
 /// connections wait meanwhile.
 pub const WORKER_TICK: Duration = Duration::from_millis(4);
@@ -95,14 +103,15 @@ impl Background {
         RequestNumber(served.unwrap_or_default())
     }
 
-    /// Serves what was requested, for a while.
-    pub fn serve(&self, host: &dyn Host) {
-        self.serve_for(host, TIME_PER_TICK);
-        upgrade::define_noted(host, &self.vm, TIME_PER_TICK, 1);
+    /// Serves what was requested, for a while; whether there was anything.
+    pub fn serve(&self, host: &dyn Host) -> bool {
+        let requested = self.serve_for(host, TIME_PER_TICK);
+        let noted = upgrade::define_noted(host, &self.vm, TIME_PER_TICK, 1);
+        requested || noted
     }
 
-    /// Serves what was requested, by whomever, until so much time is over.
-    pub fn serve_for(&self, host: &dyn Host, time: Duration) {
+    /// Serves what was requested, by whomever, until so much time is over; whether there was anything.
+    pub fn serve_for(&self, host: &dyn Host, time: Duration) -> bool {
         let begin = host.now();
         let mut answers: Option<Vec<(u32, RequestNumber)>> = None;
         while let Ok(Some(item)) = host.dequeue(self.queue) {
@@ -121,13 +130,15 @@ impl Background {
                 break;
             }
         }
-        if answers.is_some() {
+        let any = answers.is_some();
+        if any {
             let _ = host.set_shared_data(DEFINING, &[], 0);
         }
         for (asker, RequestNumber(served)) in answers.into_iter().flatten() {
             // Who asked waits no longer than it has patience.
             let _ = shared::set_number(host, &answer_key(asker), served);
         }
+        any
     }
 
     /// Serves what lies on the queue, if a plugin of ours can have asked for it; whom to

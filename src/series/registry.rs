@@ -114,9 +114,9 @@ impl Registry {
         Some(settled)
     }
 
-    /// Defines what other VMs requested, for a while.
-    pub fn serve(&self, host: &dyn Host) {
-        self.waiting.serve(host);
+    /// Defines what other VMs requested, for a while; whether there was anything.
+    pub fn serve(&self, host: &dyn Host) -> bool {
+        self.waiting.serve(host)
     }
 
     /// Whether samples wait for their metrics.

@@ -57,13 +57,15 @@ pub fn note(host: &dyn Host, vm: &Vm, metrics: &[u8]) {
     }
 }
 
-/// Defines for a while what was noted since the last time, and `at_least` so many label sets.
-pub fn define_noted(host: &dyn Host, vm: &Vm, time: Duration, at_least: u32) {
+/// Defines for a while what was noted since the last time, and `at_least` so many label sets;
+/// whether there were any.
+pub fn define_noted(host: &dyn Host, vm: &Vm, time: Duration, at_least: u32) -> bool {
     let begin = host.now();
-    let enough = vm.noted.get().saturating_add(at_least);
+    let first = vm.noted.get();
+    let enough = first.saturating_add(at_least);
     let notes = shared::number_at(host, NOTES).map_or(0, |notes| notes.min(MAX_NOTES));
     let mut names = None;
-    for number in vm.noted.get()..notes {
+    for number in first..notes {
         vm.noted.set(number.saturating_add(1));
         let metrics = host.shared_data(&note_key(number)).ok().and_then(|note| note.value);
         let names = names.get_or_insert_with(|| Names::read(host));
@@ -74,6 +76,7 @@ pub fn define_noted(host: &dyn Host, vm: &Vm, time: Duration, at_least: u32) {
             break;
         }
     }
+    first < notes
 }
 
 fn note_key(number: u32) -> String {

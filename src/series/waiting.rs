@@ -50,11 +50,9 @@ impl Waiting {
         self.numbers.is_empty()
     }
 
-    /// Defines what other VMs requested, for a while.
-    pub fn serve(&self, host: &dyn Host) {
-        if let Some(background) = &self.background {
-            background.serve(host);
-        }
+    /// Defines what other VMs requested, for a while; whether there was anything.
+    pub fn serve(&self, host: &dyn Host) -> bool {
+        self.background.as_ref().is_some_and(|background| background.serve(host))
     }
 
     /// Keeps a sample of a metric. [`Self::admit`] its label set then.

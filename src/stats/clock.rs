@@ -17,6 +17,8 @@ pub struct Clock {
     background: bool,
     /// Whether this root context does it for the others.
     defines: Cell<bool>,
+    /// When others last wanted any, or it began.
+    last_wanted: Cell<Instant>,
     /// Period of the reports.
     period: Duration,
     last_report: Cell<Instant>,
@@ -35,12 +37,14 @@ const SLACK: Duration = Duration::from_millis(20);
 impl Clock {
     /// Starts the timer; a reporting period of zero means no reports.
     pub fn start(host: &dyn Host, reporting_period: Duration, background: bool) -> Self {
+        let now = host.now();
         let clock = Self {
             vm: host.vm(),
             background,
             defines: Cell::new(false),
+            last_wanted: Cell::new(now),
             period: if reporting_period.is_zero() { HOUSEKEEPING } else { reporting_period },
-            last_report: Cell::new(host.now()),
+            last_report: Cell::new(now),
             tick: Cell::new(Duration::ZERO),
         };
         clock.keep_pace(host, false);
@@ -55,6 +59,11 @@ impl Clock {
     /// Whether this root context defines series for others.
     pub fn defines(&self) -> bool {
         self.defines.get()
+    }
+
+    /// Others wanted series: they may want more.
+    pub fn saw_request(&self, host: &dyn Host) {
+        self.last_wanted.set(host.now());
     }
 
     /// Whether it is time for a report; if so, the next period begins. It is, too,
@@ -74,6 +83,7 @@ impl Clock {
         self.take_or_leave_duty();
         let wanted = match (is_waiting, self.defines()) {
             (true, _) => background::WORKER_TICK,
+            (false, true) if self.is_quiet(host) => background::QUIET_TICK,
             (false, true) => background::TICK,
             (false, false) => self.period,
         };
@@ -85,6 +95,12 @@ impl Clock {
             self.tick.set(wanted);
         }
         log_failure(host, "setting the timer for reports on open streams", result);
+    }
+
+    /// Whether nobody has wanted a series for long.
+    fn is_quiet(&self, host: &dyn Host) -> bool {
+        let elapsed = host.now().checked_duration_since(self.last_wanted.get());
+        elapsed.is_none_or(|elapsed| elapsed >= background::QUIET)
     }
 
     /// Leaves the duty to another root context.

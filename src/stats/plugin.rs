@@ -139,7 +139,9 @@ impl StatsPlugin {
     pub fn on_tick(&self, host: &dyn Host) {
         let Recorder { calls, registry, memo, clock, .. } = &self.recorder;
         if clock.defines() {
-            registry.borrow().serve(host);
+            if registry.borrow().serve(host) {
+                clock.saw_request(host);
+            }
         } else {
             let result = registry.borrow_mut().settle(host);
             log_failure(host, "recording a metric", result);

@@ -1,6 +1,6 @@
 //! New series are defined by a VM without streams, and no sample is lost.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use istio_stats::host::fake::{FakeHost, Hostcall, Phase};
 use istio_stats::host::{Host, HostError};
@@ -11,6 +11,8 @@ use crate::story::{Story, INBOUND};
 const DEFINING: &str = "istio_stats.defining";
 const PERIOD: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_millis(20);
+const RARE: Duration = Duration::from_millis(500);
+const QUIET: Duration = Duration::from_secs(30);
 const WAITING: Duration = Duration::from_millis(4);
 /// Ticks of a worker after which it serves the requests itself.
 const PATIENCE: u32 = 500;
@@ -125,6 +127,28 @@ fn the_timer_is_fast_only_while_it_is_of_use() {
     main.tick();
     worker.tick();
     assert_eq!((period(&main), period(&worker)), (Some(SHORT), Some(PERIOD)));
+}
+
+#[test]
+fn who_defines_looks_rarely_when_nobody_has_wanted_anything_for_long() {
+    let (main, [worker, _]) = process("{}");
+    let period = || main.host.tick_period();
+    let begin = main.host.now();
+    let come_to_rest = |since: Instant| {
+        while period() == Some(SHORT) {
+            main.tick();
+        }
+        assert_eq!(period(), Some(RARE));
+        let elapsed = main.host.now() - since;
+        assert!((QUIET..QUIET + RARE).contains(&elapsed), "after {elapsed:?}");
+    };
+    come_to_rest(begin);
+    worker.serve();
+    worker.tick();
+    assert_eq!(period(), Some(RARE), "it does not know yet");
+    main.tick();
+    assert_eq!((requests(&main), period()), (1, Some(SHORT)), "more may come");
+    come_to_rest(main.host.now());
 }
 
 #[test]

@@ -127,10 +127,12 @@ fn the_list_is_in_order() {
 /// Where cargo keeps the SDK's sources.
 fn sdk() -> PathBuf {
     let cargo = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--offline"])
+        // Not offline: what only other platforms need may not have been fetched.
+        .args(["metadata", "--format-version=1", "--locked"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
+    assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&cargo.stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     let sdk = packages.iter().find(|package| package["name"] == "proxy-wasm").unwrap();

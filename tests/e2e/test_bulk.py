@@ -118,10 +118,11 @@ def test_one_list_brings_all_of_a_request_without_an_upstream(mesh: Mesh, path: 
 
 def _expect_one_list(mesh: Mesh, send: Callable[[int], None], least: object) -> None:
     """Once there were some, each is reported by these calls."""
-    send(BEFORE)
-    # A worker's first samples of a metric wait for a tick of its own.
-    for name in ("east", "west"):
-        _expect_one_series(mesh[name], BEFORE)
+    # A worker's first samples of a metric wait for a tick of its own. The next request is what others are like.
+    for sent, more in ((BEFORE - 1, BEFORE - 1), (BEFORE, 1)):
+        send(more)
+        for name in ("east", "west"):
+            _expect_one_series(mesh[name], sent)
     with reports_of(mesh["east"], mesh["west"], count=TRACED) as reports:
         send(TRACED)
     assert reports == {name: [least] * TRACED for name in ("east", "west")}

@@ -41,6 +41,12 @@ class Screen:
     def all(self, selector: str) -> list[WebElement]:
         return self._chrome.find_elements(By.CSS_SELECTOR, selector)
 
+    def follow(self, link: WebElement) -> None:
+        """Clicks, and waits until the page is another one."""
+        before = self.location
+        link.click()
+        wait_until(lambda: self.location != before, f"another page than {before}")
+
     def text(self, selector: str = "main") -> str:
         """Of the first; empty if there is none."""
         return "\n".join(one.text for one in self.all(selector)[:1])

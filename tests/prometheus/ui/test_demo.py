@@ -42,7 +42,7 @@ def test_the_demo_ends_with_a_picture(address: str, chrome: webdriver.Chrome) ->
     assert {"east", "west"} <= {one.text for one in screen.all(".frame .name")}
     # It goes on, so that there are rates to look at.
     screen.await_on(lambda: "100% errors" in screen.strands()["frontend", "details", "http"], "what fails")
-    screen.all('.box[href*="details"]')[0].click()
+    screen.follow(screen.all('.box[href*="details"]')[0])
     assert screen.text("h1") == "details"
     (row,) = screen.rows("outcomes-table")
     assert (row["Code"], row["Flags"]) == ("503", "UF")

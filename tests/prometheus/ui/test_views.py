@@ -101,13 +101,13 @@ def test_drill_down(screen: Screen) -> None:
         for one in screen.all("#services a")
         if one.text == "reviews" and parse_qs(urlsplit(one.get_attribute("href") or "").query)["cluster"] == [WEST]
     ]
-    link.click()
+    screen.follow(link)
     assert screen.location.startswith("/service?")
     (failed,) = [row for row in screen.rows("outcomes-table") if row["Code"] == "500"]
     assert failed["What happened"] == "the server failed"
     assert "frontend" in {row["Service"] for row in screen.rows("callers-table")}
     [link] = [one for one in screen.all("#workloads-table a") if one.text == "reviews-v2"]
-    link.click()
+    screen.follow(link)
     assert screen.location.startswith("/workload?")
     assert screen.text("h1") == "reviews-v2"
     assert "frontend-v1" in {row["Workload"] for row in screen.rows("callers-table")}
@@ -117,7 +117,7 @@ def test_drill_down(screen: Screen) -> None:
 
 def test_a_flag_in_words(screen: Screen) -> None:
     screen.open("/services", q="details")
-    screen.all("#services td a")[0].click()
+    screen.follow(screen.all("#services td a")[0])
     (row,) = [row for row in screen.rows("outcomes-table") if row["Code"] == "503"]
     assert row["Flags"].startswith("UF")
     assert row["What happened"].startswith("unavailable: no connection to the upstream")

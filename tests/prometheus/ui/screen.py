@@ -41,12 +41,6 @@ class Screen:
     def all(self, selector: str) -> list[WebElement]:
         return self._chrome.find_elements(By.CSS_SELECTOR, selector)
 
-    def follow(self, link: WebElement) -> None:
-        """Clicks, and waits until the page is another one."""
-        before = self.location
-        link.click()
-        wait_until(lambda: self.location != before, f"another page than {before}")
-
     def text(self, selector: str = "main") -> str:
         """Of the first; empty if there is none."""
         return "\n".join(one.text for one in self.all(selector)[:1])
@@ -60,8 +54,15 @@ class Screen:
 
     def go(self, keys: str) -> None:
         """Presses keys that lead to another page, and waits for that."""
+        self._leave(lambda: self.press(keys), f"another page for {keys!r}")
+
+    def follow(self, link: WebElement) -> None:
+        """Clicks, and waits for the page behind it."""
+        self._leave(link.click, f"another page than {self.location}")
+
+    def _leave(self, act: Callable[[], object], what: str) -> None:
         self.run("window.isLeft = true")
-        self.press(keys)
+        act()
 
         def is_there() -> object:
             try:
@@ -69,7 +70,7 @@ class Screen:
             except WebDriverException:  # Between two pages.
                 return None
 
-        wait_until(is_there, f"another page for {keys!r}")
+        wait_until(is_there, what)
 
     def tab(self) -> None:
         self.press(Keys.TAB)
